@@ -1,0 +1,85 @@
+#!/bin/sh
+# Installs what the presets `test` and `figure1` need and this machine lacks; with --ci also what .ci/run needs.
+# Does nothing, and needs no root, when all is there. Looks for the things themselves, whoever installed them.
+set -eu
+
+case "$*" in
+  "") ci=false ;;
+  --ci) ci=true ;;
+  *) echo "usage: sh cmake/setup.sh [--ci]" >&2; exit 2 ;;
+esac
+
+found() { command -v "$1" >/dev/null 2>&1; }
+
+for manager in apt-get dnf brew none; do
+  if found $manager; then break; fi
+done
+for compiler in c++ g++ clang++ none; do
+  if found $compiler; then break; fi
+done
+prefix=/usr
+if [ $manager = brew ]; then prefix=$(brew --prefix); fi
+
+has_header() {
+  echo "#include <$1>" | $compiler -x c++ -E -I "$prefix/include" -I "$prefix/include/eigen3" -
+}
+has_certificates() { [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/ssl/cert.pem ] || [ -e /etc/pki/tls/cert.pem ]; }
+has_thread_sanitizer() { echo 'int main() {}' | clang++ -x c++ -fsanitize=thread -o /dev/null -; }
+
+# need <apt package> <dnf package> <brew package> <how to look for it>...    (- where the system brings it)
+missing=""
+need() {
+  case $manager in
+    dnf) package=$2 ;;
+    brew) package=$3 ;;
+    *) package=$1 ;;
+  esac
+  shift 3
+  if [ "$package" != - ] && ! "$@" >/dev/null 2>&1; then missing="$missing $package"; fi
+}
+
+need g++              gcc-c++            -            found $compiler
+need cmake            cmake              cmake        found cmake
+need ninja-build      ninja-build        ninja        found ninja
+need libeigen3-dev    eigen3-devel       eigen        has_header Eigen/Core
+need libgtest-dev     gtest-devel        googletest   has_header gtest/gtest.h
+need libcli11-dev     cli11-devel        cli11        has_header CLI/CLI.hpp
+need zlib1g-dev       zlib-devel         -            has_header zlib.h
+need gnuplot-nox      gnuplot            gnuplot      found gnuplot
+need ca-certificates  ca-certificates    -            has_certificates
+if $ci; then
+  need git                git                git               found git
+  need libbenchmark-dev   google-benchmark-devel google-benchmark has_header benchmark/benchmark.h
+  need clang              clang              -                 found clang++
+  need libclang-rt-dev    compiler-rt        -                 has_thread_sanitizer
+  need clang-format       clang-tools-extra  clang-format      found clang-format
+  need clang-tidy         clang-tools-extra  llvm              found clang-tidy
+fi
+
+give_up() { echo "setup: $*" >&2; exit 1; }
+
+if [ -n "$missing" ]; then
+  as_root=""
+  if [ $manager = none ]; then
+    give_up "no apt-get, dnf or brew here; please install (Debian's names):$missing"
+  elif [ $manager != brew ] && [ "$(id -u)" != 0 ]; then
+    found sudo || give_up "as root, please run: $manager install$missing"
+    as_root=sudo
+  fi
+
+  echo "setup: installing$missing"
+  # $missing is a list of words, $as_root may be none.
+  case $manager in
+    apt-get)
+      $as_root apt-get update -q </dev/null || echo "setup: apt-get update failed; trying with the lists that are here" >&2
+      $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null ;;
+    dnf) $as_root dnf install -y $missing </dev/null ;;
+    brew) brew install $missing </dev/null ;;
+  esac || give_up "could not install:$missing"
+fi
+
+version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+if [ "${version% *}" -lt 3 ] || { [ "${version% *}" -eq 3 ] && [ "${version#* }" -lt 25 ]; }; then
+  give_up "cmake is older than 3.25, which the presets need: $(cmake --version | head -n 1); newer ones: https://cmake.org/download"
+fi
+echo "setup: all is there"
