@@ -1,0 +1,34 @@
+/// \file
+/// The two sums per channel that all gradients of batch normalisation are made of.
+#pragma once
+
+#include <batchnorm/core/parameters.hpp>
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+/// Sums over the values of each channel, kept in double. Parts add up to the whole, over threads and ranks.
+///
+///   dy_c = sum_i dz_ci        dy_x_c = sum_i dz_ci (x_ci - mean_c)
+///
+/// where dz is dy, times the derivative of a fused activation.
+///
+/// Shapes   dy, dy_x: [C]
+struct GradientSums {
+  Eigen::ArrayXd dy, dy_x;
+
+  GradientSums() = default;
+  explicit GradientSums(Index channels) { set_zero(channels); }
+
+  void set_zero(Index channels) {
+    dy.setZero(channels);
+    dy_x.setZero(channels);
+  }
+
+  GradientSums& add(const GradientSums& other) {
+    dy += other.dy;
+    dy_x += other.dy_x;
+    return *this;
+  }
+};
+
+}  // namespace batchnorm::inline BATCHNORM_ABI

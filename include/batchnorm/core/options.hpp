@@ -1,0 +1,105 @@
+/// \file
+/// What a layer can be told: modes, policies, and the options they are given in.
+#pragma once
+
+#include <batchnorm/core/averaging.hpp>
+#include <batchnorm/core/tensor.hpp>
+
+#include <cmath>
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+/// Which mean and variance a forward pass normalises with.
+enum class StatisticsSource { batch, running };
+
+/// What a forward pass does beyond writing y: three switches, and names for the usual settings.
+///
+/// | name      | statistics | update_running | parameter_gradients | for                                          |
+/// |-----------|------------|----------------|---------------------|----------------------------------------------|
+/// | training  | batch      | yes            | yes                 | the paper's Algorithm 1                      |
+/// | inference | running    | no             | no                  | a trained network                            |
+/// | frozen    | running    | no             | yes                 | fine-tuning with the statistics as constants |
+/// | probe     | batch      | no             | no                  | looking at a batch; the paper's Algorithm 2  |
+struct Mode {
+  StatisticsSource statistics;
+  /// Whether forward blends the batch into the running statistics, after y was computed.
+  bool update_running;
+  /// Whether backward accumulates dgamma and dbeta.
+  bool parameter_gradients;
+
+  static const Mode training;
+  static const Mode inference;
+  static const Mode frozen;
+  static const Mode probe;
+
+  friend constexpr bool operator==(const Mode&, const Mode&) = default;
+  /// Prints the name or, where there is none, the three switches.
+  friend std::ostream& operator<<(std::ostream& out, const Mode& mode);
+};
+
+inline constexpr Mode Mode::training{StatisticsSource::batch, true, true};
+inline constexpr Mode Mode::inference{StatisticsSource::running, false, false};
+inline constexpr Mode Mode::frozen{StatisticsSource::running, false, true};
+inline constexpr Mode Mode::probe{StatisticsSource::batch, false, false};
+
+inline std::ostream& operator<<(std::ostream& out, const Mode& mode) {
+  if (mode == Mode::training) return out << "training";
+  if (mode == Mode::inference) return out << "inference";
+  if (mode == Mode::frozen) return out << "frozen";
+  if (mode == Mode::probe) return out << "probe";
+  return out << "{" << (mode.statistics == StatisticsSource::batch ? "batch" : "running") << " statistics, "
+             << (mode.update_running ? "updates" : "keeps") << " running, "
+             << (mode.parameter_gradients ? "with" : "without") << " parameter gradients}";
+}
+
+/// Which estimate of the variance the running statistics keep: m2 / (count - 1), the paper's, or m2 / count.
+enum class RunningVariance { unbiased, biased };
+
+/// What running statistics do with a batch whose mean or variance is NaN or infinite.
+enum class NonFinite {
+  skip,       ///< leave the whole update out and count it in `skipped`
+  propagate,  ///< blend it in
+  error       ///< throw before anything has changed
+};
+
+/// What training does with one value per channel, of which no variance can be estimated.
+enum class SingleValue {
+  error,          ///< throw
+  zero_variance,  ///< normalise with variance 0: y = beta
+  running         ///< normalise with the running statistics
+};
+
+/// The settings of a layer; every field but `channels` has a default.
+struct Options {
+  Index channels = 0;
+  /// Added to the variance; in units of x squared.
+  double epsilon = 1e-5;
+  Averaging averaging = exponential(0.1);
+  RunningVariance running_variance = RunningVariance::unbiased;
+  NonFinite non_finite = NonFinite::skip;
+  SingleValue single_value = SingleValue::error;
+  /// Whether there is a gamma.
+  bool scale = true;
+  /// Whether there is a beta.
+  bool shift = true;
+  Mode mode = Mode::training;
+};
+
+namespace detail {
+
+inline void check_epsilon(const char* call, double epsilon) {
+  if (!(epsilon > 0.0 && std::isfinite(epsilon))) {
+    fail(call, ": expected a finite epsilon > 0, got ", epsilon);
+  }
+}
+
+inline const Options& checked(const Options& options) {
+  if (options.channels < 1) {
+    fail("Options: expected channels >= 1, got ", options.channels, "; write for example {.channels = 64}");
+  }
+  check_epsilon("Options", options.epsilon);
+  return options;
+}
+
+}  // namespace detail
+}  // namespace batchnorm::inline BATCHNORM_ABI

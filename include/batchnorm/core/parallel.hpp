@@ -1,0 +1,121 @@
+/// \file
+/// Devices: where a call runs. The library starts no threads of its own; it takes Eigen's devices as it finds them.
+#pragma once
+
+#include <batchnorm/core/tensor.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+
+namespace Eigen {
+struct DefaultDevice;
+struct GpuDevice;
+struct SyclDevice;
+}  // namespace Eigen
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+namespace detail {
+
+/// Eigen::ThreadPoolDevice, or whatever has its members.
+template <class T>
+concept PoolDevice = requires(const T& device) {
+  device.numThreads();
+  device.getPool()->Schedule(std::function<void()>{});
+};
+
+/// The device of a call that names none.
+struct CallingThread {};
+
+template <class T>
+concept ForeignDevice = std::same_as<T, Eigen::GpuDevice> || std::same_as<T, Eigen::SyclDevice>;
+
+}  // namespace detail
+
+/// An Eigen device: Eigen::DefaultDevice (the calling thread) or Eigen::ThreadPoolDevice.
+template <class T>
+concept Device = std::same_as<T, Eigen::DefaultDevice> || std::same_as<T, detail::CallingThread> ||
+    detail::PoolDevice<T> || detail::ForeignDevice<T>;
+
+namespace detail {
+
+/// The work of one call, cut into blocks that threads claim from a counter.
+class BlockQueue {
+ public:
+  BlockQueue(int blocks, std::function<void(int)> body) : blocks_(blocks), body_(std::move(body)) {}
+
+  /// Runs blocks until none is left to claim. A thread that comes late claims nothing and never touches the body.
+  void work() {
+    for (int block = next_.fetch_add(1); block < blocks_; block = next_.fetch_add(1)) {
+      body_(block);
+      if (finished_.fetch_add(1) + 1 == blocks_) finished_.notify_all();
+    }
+  }
+
+  /// Returns when all blocks have been run.
+  void wait() const {
+    for (int finished = finished_.load(); finished != blocks_; finished = finished_.load()) finished_.wait(finished);
+  }
+
+ private:
+  const int blocks_;
+  const std::function<void(int)> body_;
+  std::atomic<int> next_{0}, finished_{0};
+};
+
+/// Where the blocks of a call run: on the calling thread, which a pool may help.
+class Executor {
+ public:
+  Executor() = default;
+
+  template <PoolDevice D>
+  explicit Executor(const D& device)
+      : threads_(static_cast<int>(device.numThreads())),
+        pool_(device.getPool()),
+        schedule_([](void* pool, std::function<void()> task) {
+          static_cast<decltype(device.getPool())>(pool)->Schedule(std::move(task));
+        }) {}
+
+  /// Calls body(block) once for each block in [0, blocks), in any order, on as many threads as `bytes` of memory
+  /// traffic keep busy.
+  ///
+  /// The caller works too, and waits only for blocks that a running thread has begun: a call from inside a task of the
+  /// same pool ends even if no other thread of it ever comes.
+  template <class Body>
+  void for_each_block(Index blocks, Index bytes, const Body& body) const {
+    const Index threads = std::min({static_cast<Index>(threads_), blocks, bytes / bytes_per_thread});
+    if (threads <= 1) {
+      for (Index block = 0; block < blocks; ++block) body(block);
+      return;
+    }
+    const auto queue =
+        std::make_shared<BlockQueue>(static_cast<int>(blocks), [&body](int block) { body(Index(block)); });
+    for (Index helper = 1; helper < threads; ++helper) schedule_(pool_, [queue] { queue->work(); });
+    queue->work();
+    queue->wait();
+  }
+
+ private:
+  /// A sleeping thread takes about 0.1 ms to wake, so it must be given this much memory traffic to be worth it.
+  static constexpr Index bytes_per_thread = Index(4) << 20;
+
+  int threads_ = 1;
+  void* pool_ = nullptr;
+  void (*schedule_)(void*, std::function<void()>) = nullptr;
+};
+
+template <Device D>
+Executor executor(const D& device) {
+  static_assert(!ForeignDevice<D>,
+                "batchnorm: runs on the CPU only: pass an Eigen::DefaultDevice or Eigen::ThreadPoolDevice");
+  if constexpr (PoolDevice<D>) {
+    return Executor(device);
+  } else {
+    return Executor();
+  }
+}
+
+}  // namespace detail
+}  // namespace batchnorm::inline BATCHNORM_ABI

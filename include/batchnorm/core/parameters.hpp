@@ -1,0 +1,58 @@
+/// \file
+/// What is learned: gamma and beta, their gradients, and the form in which an optimiser meets them.
+#pragma once
+
+#include <batchnorm/core/tensor.hpp>
+
+#include <string_view>
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+/// One value for each channel.
+template <class Scalar>
+using ChannelArray = Eigen::Array<Scalar, Eigen::Dynamic, 1>;
+
+/// The affine transform y = gamma * x_hat + beta. An empty gamma means 1, an empty beta 0.
+template <class Scalar>
+struct Affine {
+  ChannelArray<Scalar> gamma, beta;
+
+  /// No scale, no shift.
+  Affine() = default;
+  /// gamma = 1 and beta = 0, each only if asked for.
+  explicit Affine(Index channels, bool scale = true, bool shift = true)
+      : gamma(ChannelArray<Scalar>::Ones(scale ? channels : 0)),
+        beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
+};
+
+/// The gradients of gamma and beta, summed over the backward passes since the last zero().
+///
+///   dgamma_c = sum_i dy_ci * x_hat_ci        dbeta_c = sum_i dy_ci
+///
+/// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
+template <class Scalar>
+struct Gradients {
+  ChannelArray<Scalar> gamma, beta;
+
+  Gradients() = default;
+  /// Zeros, each only if asked for.
+  explicit Gradients(Index channels, bool scale = true, bool shift = true)
+      : gamma(ChannelArray<Scalar>::Zero(scale ? channels : 0)),
+        beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
+
+  void zero() {
+    gamma.setZero();
+    beta.setZero();
+  }
+};
+
+/// One parameter as an optimiser sees it.
+template <class Scalar>
+struct Parameter {
+  std::string_view name;
+  Eigen::Map<ChannelArray<Scalar>> value, gradient;
+  /// Whether weight decay applies to it; it does not to gamma and beta.
+  bool weight_decay;
+};
+
+}  // namespace batchnorm::inline BATCHNORM_ABI
