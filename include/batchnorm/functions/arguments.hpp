@@ -1,0 +1,152 @@
+/// \file
+/// What every public call does first: see its arguments as ChannelViews, and refuse those that do not fit, before
+/// anything has changed.
+#pragma once
+
+#include <batchnorm/core/gradient_sums.hpp>
+#include <batchnorm/core/layout.hpp>
+#include <batchnorm/core/moments.hpp>
+#include <batchnorm/core/options.hpp>
+#include <batchnorm/core/running_statistics.hpp>
+
+namespace batchnorm::inline BATCHNORM_ABI::detail {
+
+/// A tensor argument that was looked at; T is its type, for the checks that need it.
+template <class T>
+struct Argument {
+  const char* name;
+  ShapeText<std::size_t(rank_of<T>())> shape;
+  ChannelView<element_t<T>> view;
+};
+
+/// A public call on tensors of this layout and type, under the name that its error messages begin with.
+template <class Layout, class Scalar>
+struct Call {
+  const char* name;
+
+  /// A tensor to read, the first of the call: the others must have its extents and storage order.
+  template <class X>
+  auto input(const char* argument, const X& x) const {
+    const auto view = channel_view<Layout>(x, argument);
+    static_assert(
+        std::same_as<scalar_t<X>, Scalar>,
+        "batchnorm: the element type differs from that of the parameters: BatchNorm<float> takes float tensors, "
+        "BatchNorm<double> double ones");
+    return Argument<const X>{argument, {extents_of(x), is_row_major<X>()}, view};
+  }
+
+  /// The same, of a known number of channels.
+  template <class X>
+  auto input(const char* argument, const X& x, Index channels) const {
+    const auto result = input(argument, x);
+    if (result.view.channels != channels) {
+      fail(name, "(", argument, "): expected ", channels, " channels on axis ", Layout::template axis<rank_of<X>()>(),
+           " (", Layout::name(), "), got ", result.view.channels, "; ", argument, " is ", result.shape);
+    }
+    return result;
+  }
+
+  /// Another tensor to read.
+  template <class X, class First>
+  auto input_like(const Argument<First>& first, const char* argument, const X& x) const {
+    check_type<X, First>();
+    const auto result = input(argument, x);
+    check_extents(result, first);
+    return result;
+  }
+
+  /// A tensor to write. If it is empty it takes the first one's extents. Each tensor that is read must be the same
+  /// memory or apart from it.
+  template <class Y, class First, class... Others>
+  auto output(const char* argument, Y& y, const Argument<First>& first, const Argument<Others>&... others) const {
+    check_type<Y, First>();
+    resize_if_empty(y, first.shape.extents);
+    const auto view = channel_view<Layout>(y, argument);
+    static_assert(
+        !std::is_const_v<element_t<Y>>,
+        "batchnorm: an output is const: pass a matrix or tensor that can be written, or a Map of non-const elements");
+    const Argument<Y> result{argument, {extents_of(y), is_row_major<Y>()}, view};
+    check_extents(result, first);
+    check_apart(result, first);
+    (check_apart(result, others), ...);
+    return result;
+  }
+
+  void check_size(const char* parameter, Index size, Index channels) const {
+    if (size != channels) fail(name, ": expected ", channels, " values in ", parameter, ", got ", size);
+  }
+
+  /// Parameters, of which each may be absent.
+  template <class Parameters>
+  void check_parameters(const char* gamma, const char* beta, const Parameters& parameters, Index channels) const {
+    if (parameters.gamma.size() != 0) check_size(gamma, parameters.gamma.size(), channels);
+    if (parameters.beta.size() != 0) check_size(beta, parameters.beta.size(), channels);
+  }
+
+  void check_affine(const Affine<Scalar>& affine, Index channels) const {
+    check_parameters("affine.gamma", "affine.beta", affine, channels);
+  }
+
+  void check_running(const RunningStatistics<Scalar>& running, Index channels) const {
+    check_size("running.mean", running.mean.size(), channels);
+    check_size("running.variance", running.variance.size(), channels);
+  }
+
+  void check_moments(const Moments<Scalar>& moments, Index channels) const {
+    check_size("moments.mean", moments.mean.size(), channels);
+    check_size("moments.m2", moments.m2.size(), channels);
+    if (moments.count < 1) fail(name, ": expected moments of at least 1 value per channel, got ", moments.count);
+  }
+
+  void check_sums(const GradientSums& sums, Index channels) const {
+    check_size("sums.dy", sums.dy.size(), channels);
+    check_size("sums.dy_x", sums.dy_x.size(), channels);
+  }
+
+  /// Gradients follow their parameters: an empty one starts at zero, one without a parameter stays empty.
+  void prepare_gradients(const Affine<Scalar>& affine, Gradients<Scalar>& gradients) const {
+    const auto prepare = [&](const char* gradient, Index size, ChannelArray<Scalar>& values) {
+      if (values.size() == 0) values.setZero(size);
+      check_size(gradient, values.size(), size);
+    };
+    prepare("gradients.gamma", affine.gamma.size(), gradients.gamma);
+    prepare("gradients.beta", affine.beta.size(), gradients.beta);
+  }
+
+  template <class X>
+  void check_not_empty(const Argument<X>& x) const {
+    if (x.view.size() == 0) {
+      fail(name, "(", x.name, "): expected at least 1 value per channel to take statistics of, got none; ", x.name,
+           " is ", x.shape);
+    }
+  }
+
+ private:
+  template <class T, class First>
+  static consteval void check_type() {
+    if constexpr (InMemory<T> && InMemory<First>) {
+      static_assert(rank_of<T>() == rank_of<First>(), "batchnorm: all tensors of a call must have the rank of x");
+      static_assert(is_row_major<T>() == is_row_major<First>(),
+                    "batchnorm: all tensors of a call must have the storage order of x: row-major or column-major");
+      static_assert(std::same_as<scalar_t<T>, scalar_t<First>>,
+                    "batchnorm: all tensors of a call must have the element type of x");
+    }
+  }
+
+  template <class T, class First>
+  void check_extents(const Argument<T>& t, const Argument<First>& first) const {
+    if (t.shape.extents == first.shape.extents) return;
+    fail(name, "(", t.name, "): expected the extents of ", first.name, ", ", first.shape, ", got ", t.shape, "; say ",
+         t.name, Dense<T> ? ".resizeLike(" : ".resize(", first.name, Dense<T> ? ")" : ".dimensions())");
+  }
+
+  template <class Y, class X>
+  void check_apart(const Argument<Y>& y, const Argument<X>& x) const {
+    const ChannelView<const Scalar> written = y.view, read = x.view;
+    if (same_memory(written, read) || !views_meet(written, read)) return;
+    fail(name, "(", y.name, "): expected memory of its own or exactly that of ", x.name,
+         ", got memory that overlaps part of ", x.name, "; ", y.name, " is ", y.shape);
+  }
+};
+
+}  // namespace batchnorm::inline BATCHNORM_ABI::detail

@@ -1,0 +1,175 @@
+/// \file
+/// The backward pass as functions with explicit state: fused, and in halves between which the sums can be merged.
+#pragma once
+
+#include <batchnorm/core/parallel.hpp>
+#include <batchnorm/functions/arguments.hpp>
+#include <batchnorm/kernels/backward.hpp>
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+/// The first half of train_backward: the two sums that all gradients are made of.
+///
+///   sums.dy_c = sum_i dz_ci        sums.dy_x_c = sum_i dz_ci (x_ci - mean_c)
+///
+/// where dz = dy * activation'(z), with z recomputed from x.
+///
+/// Shapes   x, dy: the same extents, rank >= 2; gamma, beta: [C] or empty; moments, sums: [C]
+/// Cost     reads x and dy once
+/// Throws   std::invalid_argument if extents or sizes differ, or if epsilon is not positive
+/// Threads  safe if no two calls write the same sums; the number of threads changes no bit of the result
+template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class Activation = identity>
+void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
+                   const Moments<Scalar>& moments, double epsilon, GradientSums& sums,
+                   const Activation& activation = {}) {
+  const detail::Call<Layout, Scalar> call{"gradient_sums"};
+  const auto in = call.input("x", x, moments.channels());
+  const auto gradient = call.input_like(in, "dy", dy);
+  call.check_moments(moments, in.view.channels);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  detail::gradient_sums<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+                                detail::BatchStatistics<Scalar>{moments, epsilon}, activation, sums);
+}
+
+/// The same where no activation is fused: the parameters do not enter.
+template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar>
+void gradient_sums(const D& device, const X& x, const DY& dy, const Moments<Scalar>& moments, GradientSums& sums) {
+  gradient_sums<Layout>(device, x, dy, Affine<Scalar>{}, moments, Options{}.epsilon, sums);
+}
+
+/// The second half of train_backward: dx from the sums over the whole batch, of which x may be a part.
+///
+///   dx = gamma * inv_std * (dz - sums.dy / count - (x - mean) * inv_std^2 * sums.dy_x / count)
+///
+/// where count = moments.count.
+///
+/// Shapes   x, dy, dx: the same extents, rank >= 2; gamma, beta: [C] or empty; moments, sums: [C]
+/// Aliasing dx may be x or dy
+/// Cost     reads x and dy once, writes dx once
+/// Throws   as gradient_sums, and if dx overlaps a part of x or dy
+/// Threads  safe if no two calls write the same dx
+template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
+          class Activation = identity>
+void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
+                    const Moments<Scalar>& moments, double epsilon, const GradientSums& sums, DX&& dx,
+                    const Activation& activation = {}) {
+  const detail::Call<Layout, Scalar> call{"input_gradient"};
+  const auto in = call.input("x", x, moments.channels());
+  const auto gradient = call.input_like(in, "dy", dy);
+  call.check_moments(moments, in.view.channels);
+  call.check_affine(affine, in.view.channels);
+  call.check_sums(sums, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("dx", dx, in, gradient);
+  detail::input_gradient<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+                                 detail::BatchStatistics<Scalar>{moments, epsilon}, activation, sums, moments.count,
+                                 out.view);
+}
+
+/// Gradients of a batch that was normalised with its own statistics.
+///
+///   dgamma += sum_i dz_ci x_hat_ci        dbeta += sum_i dz_ci        dx as in input_gradient
+///
+/// The paper's chain rule over x_hat, variance, mean, x, gamma and beta, with its terms collected into two passes.
+///
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
+/// Shapes   x, dy, dx: the same extents, rank >= 2; gamma, beta and their gradients: [C] or empty; moments: [C]
+/// Aliasing dx may be x or dy
+/// State    adds to `gradients`; an empty one starts at zero
+/// Cost     reads x and dy twice, writes dx once
+/// Throws   as input_gradient, and if sizes of gradients and parameters differ
+/// Threads  safe if no two calls write the same dx or gradients
+template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
+          class Activation = identity>
+void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
+                    const Moments<Scalar>& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                    const Activation& activation = {}) {
+  const detail::Call<Layout, Scalar> call{"train_backward"};
+  const auto in = call.input("x", x, moments.channels());
+  const auto gradient = call.input_like(in, "dy", dy);
+  call.check_moments(moments, in.view.channels);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("dx", dx, in, gradient);
+  call.prepare_gradients(affine, gradients);
+
+  const detail::Executor executor = detail::executor(device);
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  GradientSums sums;
+  detail::gradient_sums<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, sums);
+  detail::parameter_gradients(sums, statistics, gradients);
+  detail::input_gradient<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, sums,
+                                 moments.count, out.view);
+}
+
+/// Gradients of a batch that was normalised with running statistics, which are constants.
+///
+///   dx = dz * gamma / sqrt(running.variance + epsilon)
+///   dgamma += sum_i dz_ci x_hat_ci        dbeta += sum_i dz_ci
+///
+/// Shapes   x, dy, dx: the same extents, rank >= 2; gamma, beta and their gradients: [C] or empty; running: [C]
+/// Aliasing dx may be x or dy
+/// State    adds to `gradients`; an empty one starts at zero
+/// Cost     reads x and dy twice, writes dx once
+/// Throws   as train_backward
+/// Threads  as train_backward
+template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
+          class Activation = identity>
+void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
+                     const RunningStatistics<Scalar>& running, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                     const Activation& activation = {}) {
+  const detail::Call<Layout, Scalar> call{"frozen_backward"};
+  const auto in = call.input("x", x, running.mean.size());
+  const auto gradient = call.input_like(in, "dy", dy);
+  call.check_running(running, in.view.channels);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("dx", dx, in, gradient);
+  call.prepare_gradients(affine, gradients);
+
+  const detail::Executor executor = detail::executor(device);
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  const detail::RunningView<Scalar> statistics{running, epsilon};
+  GradientSums sums;
+  detail::gradient_sums<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, sums);
+  detail::parameter_gradients(sums, statistics, gradients);
+  detail::frozen_input_gradient<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, out.view);
+}
+
+/// gradient_sums on the calling thread.
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class Activation = identity>
+void gradient_sums(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
+                   double epsilon, GradientSums& sums, const Activation& activation = {}) {
+  gradient_sums<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, activation);
+}
+
+/// gradient_sums on the calling thread, where no activation is fused.
+template <class Layout = samples_in_rows, class X, class DY, class Scalar>
+void gradient_sums(const X& x, const DY& dy, const Moments<Scalar>& moments, GradientSums& sums) {
+  gradient_sums<Layout>(detail::CallingThread{}, x, dy, moments, sums);
+}
+
+/// input_gradient on the calling thread.
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
+void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
+                    double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+  input_gradient<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, dx, activation);
+}
+
+/// train_backward on the calling thread.
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
+void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
+                    double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
+}
+
+/// frozen_backward on the calling thread.
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
+void frozen_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const RunningStatistics<Scalar>& running,
+                     double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  frozen_backward<Layout>(detail::CallingThread{}, x, dy, affine, running, epsilon, dx, gradients, activation);
+}
+
+}  // namespace batchnorm::inline BATCHNORM_ABI

@@ -1,0 +1,71 @@
+/// \file
+/// Inference folded into one multiplication and one addition.
+#pragma once
+
+#include <batchnorm/core/parallel.hpp>
+#include <batchnorm/functions/arguments.hpp>
+#include <batchnorm/kernels/normalise.hpp>
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+/// y = scale * x + shift for each channel.
+///
+/// Shapes   scale, shift: [C]
+template <class Scalar>
+struct ScaleShift {
+  ChannelArray<Scalar> scale, shift;
+};
+
+/// Folds statistics and parameters into two numbers per channel.
+///
+///   scale = gamma / sqrt(running.variance + epsilon)        shift = beta - running.mean * scale
+///
+/// Where |mean| is much larger than std, y loses about log2(|mean| / std) bits against normalise, which is centred.
+///
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11.
+/// Shapes   gamma, beta: [C] or empty; running: [C]
+/// Throws   std::invalid_argument if sizes differ or epsilon is not positive
+template <class Scalar>
+ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics<Scalar>& running, double epsilon) {
+  const Index channels = running.mean.size();
+  const detail::Call<samples_in_rows, Scalar> call{"fold"};
+  call.check_running(running, channels);
+  call.check_affine(affine, channels);
+  detail::check_epsilon(call.name, epsilon);
+
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  const detail::RunningView<Scalar> statistics{running, epsilon};
+  ScaleShift<Scalar> folded{ChannelArray<Scalar>(channels), ChannelArray<Scalar>(channels)};
+  for (Index c = 0; c < channels; ++c) {
+    const double scale = parameters.gamma(c) * statistics.inv_std(c);
+    folded.scale[c] = static_cast<Scalar>(scale);
+    folded.shift[c] = static_cast<Scalar>(parameters.beta(c) - statistics.mean(c) * scale);
+  }
+  return folded;
+}
+
+/// Applies a folded normalisation. An empty x is a no-op.
+///
+///   y = scale * x + shift
+///
+/// Shapes   x, y: the same extents, rank >= 2; folded: [C]
+/// Aliasing y may be x
+/// Cost     reads x once and writes y once
+/// Throws   std::invalid_argument if extents or sizes differ, or if y overlaps a part of x
+/// Threads  safe if no two calls write the same y
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y>
+void scale_shift(const D& device, const X& x, const ScaleShift<Scalar>& folded, Y&& y) {
+  const detail::Call<Layout, Scalar> call{"scale_shift"};
+  const auto in = call.input("x", x, folded.scale.size());
+  call.check_size("folded.shift", folded.shift.size(), in.view.channels);
+  const auto out = call.output("y", y, in);
+  detail::scale_shift<Scalar>(detail::executor(device), in.view, folded.scale, folded.shift, out.view);
+}
+
+/// scale_shift on the calling thread.
+template <class Layout = samples_in_rows, class X, class Scalar, class Y>
+void scale_shift(const X& x, const ScaleShift<Scalar>& folded, Y&& y) {
+  scale_shift<Layout>(detail::CallingThread{}, x, folded, y);
+}
+
+}  // namespace batchnorm::inline BATCHNORM_ABI

@@ -1,0 +1,121 @@
+/// \file
+/// The forward pass as functions with explicit state: fused, and in halves between which statistics can be merged.
+#pragma once
+
+#include <batchnorm/core/parallel.hpp>
+#include <batchnorm/functions/arguments.hpp>
+#include <batchnorm/kernels/normalise.hpp>
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+/// Normalises a batch with its own statistics and applies the affine transform.
+///
+///   mean_c     = (1/m) sum_i x_ci                                  m = count, the values per channel
+///   variance_c = (1/m) sum_i (x_ci - mean_c)^2                     biased
+///   y_ci       = activation(gamma_c (x_ci - mean_c) / sqrt(variance_c + epsilon) + beta_c)
+///
+/// Source   Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithm 1.
+/// Shapes   x, y: the same extents, rank >= 2; gamma, beta: [C] or empty
+/// Units    epsilon: those of x squared
+/// Aliasing y may be x; train_backward then needs a copy of the original x
+/// State    none; hand the moments to RunningStatistics::update
+/// Cost     reads x twice and writes y once; the second reading of planes that fit in cache does not reach main memory
+/// Throws   std::invalid_argument if extents or sizes differ, if x is empty, if y overlaps a part of x, or if epsilon
+///          is not positive
+/// Threads  safe if no two calls write the same y or moments; the number of threads changes no bit of the result
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
+void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y,
+                   Moments<Scalar>& moments, const Activation& activation = {}) {
+  const detail::Call<Layout, Scalar> call{"train_forward"};
+  const auto in = call.input("x", x);
+  call.check_not_empty(in);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("y", y, in);
+  detail::train_forward<Scalar>(detail::executor(device), in.view, {affine.gamma, affine.beta}, epsilon, activation,
+                                out.view, moments);
+}
+
+/// The first half of train_forward: the moments of a batch, or of a part of one. An empty x has moments of count 0.
+///
+/// Shapes   x: rank >= 2
+/// Cost     reads x once
+/// Throws   std::invalid_argument if x has an inner stride
+/// Threads  as train_forward
+template <class Layout = samples_in_rows, Device D, class X, class Scalar>
+void batch_moments(const D& device, const X& x, Moments<Scalar>& moments) {
+  const detail::Call<Layout, Scalar> call{"batch_moments"};
+  const auto in = call.input("x", x);
+  if (in.view.size() == 0) {
+    moments = Moments<Scalar>(in.view.channels);
+    return;
+  }
+  detail::batch_moments<Scalar>(detail::executor(device), in.view, moments);
+}
+
+/// The second half of train_forward: normalises with the moments of a batch.
+///
+///   y = activation(gamma (x - mean) / sqrt(m2 / count + epsilon) + beta)
+///
+/// Shapes   x, y: the same extents, rank >= 2; gamma, beta: [C] or empty; moments: [C]
+/// Aliasing y may be x
+/// Cost     reads x once and writes y once
+/// Throws   as train_forward
+/// Threads  as train_forward
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
+void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
+               double epsilon, Y&& y, const Activation& activation = {}) {
+  const detail::Call<Layout, Scalar> call{"normalise"};
+  const auto in = call.input("x", x, moments.channels());
+  call.check_moments(moments, in.view.channels);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("y", y, in);
+  detail::normalise<Scalar>(detail::executor(device), in.view, {affine.gamma, affine.beta},
+                            detail::BatchStatistics<Scalar>{moments, epsilon}, activation, out.view);
+}
+
+/// Normalises with running statistics, as inference does. An empty x is a no-op.
+///
+///   y = activation(gamma (x - running.mean) / sqrt(running.variance + epsilon) + beta)
+///
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11, centred: large |mean| / std costs no digits.
+/// Shapes   x, y: the same extents, rank >= 2; gamma, beta: [C] or empty; running: [C]
+/// Aliasing y may be x
+/// Cost     reads x once and writes y once
+/// Throws   as train_forward
+/// Threads  as train_forward
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
+void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const RunningStatistics<Scalar>& running,
+               double epsilon, Y&& y, const Activation& activation = {}) {
+  const detail::Call<Layout, Scalar> call{"normalise"};
+  const auto in = call.input("x", x, running.mean.size());
+  call.check_running(running, in.view.channels);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("y", y, in);
+  detail::normalise<Scalar>(detail::executor(device), in.view, {affine.gamma, affine.beta},
+                            detail::RunningView<Scalar>{running, epsilon}, activation, out.view);
+}
+
+/// train_forward on the calling thread.
+template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = identity>
+void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments<Scalar>& moments,
+                   const Activation& activation = {}) {
+  train_forward<Layout>(detail::CallingThread{}, x, affine, epsilon, y, moments, activation);
+}
+
+/// batch_moments on the calling thread.
+template <class Layout = samples_in_rows, class X, class Scalar>
+void batch_moments(const X& x, Moments<Scalar>& moments) {
+  batch_moments<Layout>(detail::CallingThread{}, x, moments);
+}
+
+/// normalise on the calling thread, with Moments or RunningStatistics.
+template <class Layout = samples_in_rows, class X, class Scalar, class Statistics, class Y, class Activation = identity>
+void normalise(const X& x, const Affine<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
+               const Activation& activation = {}) {
+  normalise<Layout>(detail::CallingThread{}, x, affine, statistics, epsilon, y, activation);
+}
+
+}  // namespace batchnorm::inline BATCHNORM_ABI

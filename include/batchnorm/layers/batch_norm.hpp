@@ -1,0 +1,332 @@
+/// \file
+/// The batch normalisation layer: parameters, running statistics and what backward needs, with a mode switch.
+#pragma once
+
+#include <batchnorm/functions/backward.hpp>
+#include <batchnorm/functions/forward.hpp>
+
+#include <sstream>
+#include <string>
+#include <utility>
+
+namespace batchnorm::inline BATCHNORM_ABI {
+
+/// A batch normalisation layer.
+///
+///   training:   y = activation(gamma (x - mean(x)) / sqrt(variance(x) + epsilon) + beta), statistics by channel
+///   inference:  the same with running().mean and running().variance
+///
+/// `Scalar`, float or double, is the type of x, the parameters and the statistics. `Layout` names the axis of the
+/// channels. `Activation` is fused: forward applies it to what the normalisation gives, backward goes through it.
+///
+/// A copy is a layer of its own with the same parameters, statistics and saved forward pass.
+///
+/// Source: Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
+template <class Scalar, class Layout = samples_in_rows, class Activation = identity>
+class BatchNorm {
+  static_assert(
+      std::same_as<Scalar, float> || std::same_as<Scalar, double>,
+      "batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>");
+
+ public:
+  /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
+  explicit BatchNorm(const Options& options, const Activation& activation = {})
+      : options_(detail::checked(options)),
+        mode_(options.mode),
+        activation_(activation),
+        affine_(options.channels, options.scale, options.shift),
+        gradients_(options.channels, options.scale, options.shift),
+        running_(options.channels),
+        moments_(options.channels),
+        incoming_(options.channels) {}
+
+  /// Normalises x as the mode says and keeps what backward needs in saved().
+  ///
+  /// Shapes   x, y: the same extents, rank >= 2
+  /// Aliasing y may be x; backward then needs a copy of the original x
+  /// State    saved(), moments() where the mode reads the batch, running() where it updates them
+  /// Cost     reads x twice (once on running statistics) and writes y once
+  /// Throws   std::invalid_argument if x does not have options().channels channels, if y has other extents or overlaps
+  ///          a part of x, if a parameter was given another size, and on empty x or single values per channel where the
+  ///          mode reads the batch; no state has changed then
+  /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
+  template <Device D, class X, class Y>
+  void forward(const D& device, const X& x, Y&& y) {
+    run_forward(detail::executor(device), x, y, saved_);
+  }
+  /// The same, keeping what backward needs in the caller's `saved`: for weights that are shared by several passes.
+  template <Device D, class X, class Y>
+  void forward(const D& device, const X& x, Y&& y, Saved<Scalar>& saved) {
+    run_forward(detail::executor(device), x, y, saved);
+  }
+
+  /// Gradients of the last forward pass that was kept in the layer; x is what that pass was given.
+  ///
+  /// dx follows the mode that forward ran in: through batch statistics or, if y was normalised with running ones,
+  /// dx = dz * gamma * inv_std.
+  ///
+  /// Shapes   x, dy, dx: the extents of forward's x
+  /// Aliasing dx may be x or dy
+  /// State    adds to gradients(), unless forward ran in a mode without parameter gradients
+  /// Cost     reads x and dy twice, writes dx once; half of the reading on running statistics without parameter
+  ///          gradients
+  /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
+  ///          since (told by its extents and eight of its elements), if dy or dx have other extents, or if dx overlaps
+  ///          a part of x or dy
+  /// Threads  as forward
+  template <Device D, class X, class DY, class DX>
+  void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
+    run_backward(detail::executor(device), saved_, x, dy, dx);
+  }
+  /// The same for the forward pass that filled `saved`.
+  template <Device D, class X, class DY, class DX>
+  void backward(const D& device, const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
+    run_backward(detail::executor(device), saved, x, dy, dx);
+  }
+
+  /// Normalises with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
+  ///
+  /// Shapes   x, y: the same extents, rank >= 2
+  /// Aliasing y may be x
+  /// Cost     reads x once and writes y once
+  /// Throws   as forward
+  /// Threads  safe from many threads at once, as long as no other call changes the layer
+  template <Device D, class X, class Y>
+  void infer(const D& device, const X& x, Y&& y) const {
+    run_infer(detail::executor(device), x, y);
+  }
+  /// The same into a new Matrix, Array or Tensor.
+  template <Device D, class X>
+  auto infer(const D& device, const X& x) const {
+    detail::plain_t<X> y;
+    infer(device, x, y);
+    return y;
+  }
+
+  /// The calls above on the calling thread.
+  template <class X, class Y>
+  void forward(const X& x, Y&& y) {
+    forward(detail::CallingThread{}, x, y);
+  }
+  template <class X, class Y>
+  void forward(const X& x, Y&& y, Saved<Scalar>& saved) {
+    forward(detail::CallingThread{}, x, y, saved);
+  }
+  template <class X, class DY, class DX>
+  void backward(const X& x, const DY& dy, DX&& dx) {
+    backward(detail::CallingThread{}, x, dy, dx);
+  }
+  template <class X, class DY, class DX>
+  void backward(const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
+    backward(detail::CallingThread{}, saved, x, dy, dx);
+  }
+  template <class X, class Y>
+  requires(!Device<X>) void infer(const X& x, Y&& y) const { infer(detail::CallingThread{}, x, y); }
+  template <class X>
+  auto infer(const X& x) const {
+    return infer(detail::CallingThread{}, x);
+  }
+
+  Mode mode() const { return mode_; }
+  /// What the next forward passes do; backward passes of earlier ones are not affected.
+  void set_mode(Mode mode) { mode_ = mode; }
+
+  const Options& options() const { return options_; }
+  const Activation& activation() const { return activation_; }
+
+  Affine<Scalar>& affine() { return affine_; }
+  const Affine<Scalar>& affine() const { return affine_; }
+  Gradients<Scalar>& gradients() { return gradients_; }
+  const Gradients<Scalar>& gradients() const { return gradients_; }
+  RunningStatistics<Scalar>& running() { return running_; }
+  const RunningStatistics<Scalar>& running() const { return running_; }
+  /// What the last forward pass that was kept in the layer left for backward.
+  const Saved<Scalar>& saved() const { return saved_; }
+  /// The moments of the last batch that a forward pass read: to update running statistics by hand, or gather
+  /// PopulationStatistics.
+  const Moments<Scalar>& moments() const { return moments_; }
+
+  void zero_gradients() { gradients_.zero(); }
+
+  /// Calls visit(Parameter<Scalar>) for "gamma" and "beta", as far as the layer has them.
+  template <class Visit>
+  void for_each_parameter(Visit&& visit) {
+    const auto offer = [&](const char* name, ChannelArray<Scalar>& value, ChannelArray<Scalar>& gradient) {
+      if (value.size() == 0) return;
+      visit(Parameter<Scalar>{name, {value.data(), value.size()}, {gradient.data(), gradient.size()}, false});
+    };
+    offer("gamma", affine_.gamma, gradients_.gamma);
+    offer("beta", affine_.beta, gradients_.beta);
+  }
+
+  /// One line that says type, options, mode, and how many batches the running statistics have seen.
+  std::string describe() const {
+    std::ostringstream text;
+    text << "BatchNorm<" << (std::same_as<Scalar, float> ? "float" : "double") << ", " << Layout::name() << ", "
+         << Activation::name() << ">(channels " << options_.channels << ", epsilon " << options_.epsilon << ", "
+         << options_.averaging << ", running variance "
+         << (options_.running_variance == RunningVariance::unbiased ? "unbiased" : "biased")
+         << (options_.scale ? "" : ", no scale") << (options_.shift ? "" : ", no shift") << ", mode " << mode_ << ", "
+         << running_.batches << " batches seen, " << running_.skipped << " skipped)";
+    return text.str();
+  }
+  friend std::ostream& operator<<(std::ostream& out, const BatchNorm& layer) { return out << layer.describe(); }
+
+ private:
+  using Call = detail::Call<Layout, Scalar>;
+
+  template <class X, class Y>
+  void run_forward(const detail::Executor& executor, const X& x, Y& y, Saved<Scalar>& saved) {
+    const Call call{"forward"};
+    const auto in = call.input("x", x, options_.channels);
+    check_state(call);
+    const Mode mode = mode_for(call, in);
+    const auto out = call.output("y", y, in);
+    const auto fingerprint = detail::Fingerprint::of<Scalar>(in.view);
+
+    const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
+    const detail::RunningView<Scalar> running{running_, options_.epsilon};
+    if (mode.statistics == StatisticsSource::batch) {
+      detail::train_forward<Scalar>(executor, in.view, affine, options_.epsilon, activation_, out.view, incoming_);
+    } else {
+      if (mode.update_running) detail::batch_moments<Scalar>(executor, in.view, incoming_);
+      detail::normalise<Scalar>(executor, in.view, affine, running, activation_, out.view);
+    }
+    if (mode.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
+
+    if (mode.statistics == StatisticsSource::batch) {
+      keep(detail::BatchStatistics<Scalar>{incoming_, options_.epsilon}, saved);
+    } else {
+      keep(running, saved);
+    }
+    saved.statistics = mode.statistics;
+    saved.parameter_gradients = mode.parameter_gradients;
+    saved.count = in.view.count();
+    saved.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
+    saved.fingerprint = fingerprint;
+    if (mode.update_running)
+      running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
+    if (reads_batch(mode)) std::swap(moments_, incoming_);
+  }
+
+  template <class X, class DY, class DX>
+  void run_backward(const detail::Executor& executor, const Saved<Scalar>& saved, const X& x, const DY& dy, DX& dx) {
+    const Call call{"backward"};
+    const auto in = call.input("x", x, options_.channels);
+    const auto gradient = call.input_like(in, "dy", dy);
+    check_state(call);
+    check_saved(call, saved, in);
+    const auto out = call.output("dx", dx, in, gradient);
+
+    const detail::AffineView<Scalar> affine{has_activation ? saved.gamma : affine_.gamma,
+                                            has_activation ? saved.beta : affine_.beta};
+    const detail::SavedStatistics<Scalar> statistics{saved};
+    const bool through_batch = saved.statistics == StatisticsSource::batch;
+    if (through_batch || saved.parameter_gradients) {
+      detail::gradient_sums<Scalar>(executor, in.view, gradient.view, affine, statistics, activation_, sums_);
+    }
+    if (saved.parameter_gradients) detail::parameter_gradients(sums_, statistics, gradients_);
+    if (through_batch) {
+      detail::input_gradient<Scalar>(executor, in.view, gradient.view, affine, statistics, activation_, sums_,
+                                     saved.count, out.view);
+    } else {
+      detail::frozen_input_gradient<Scalar>(executor, in.view, gradient.view, affine, statistics, activation_,
+                                            out.view);
+    }
+  }
+
+  template <class X, class Y>
+  void run_infer(const detail::Executor& executor, const X& x, Y& y) const {
+    const Call call{"infer"};
+    const auto in = call.input("x", x, options_.channels);
+    check_state(call);
+    const auto out = call.output("y", y, in);
+    detail::normalise<Scalar>(executor, in.view, {affine_.gamma, affine_.beta},
+                              detail::RunningView<Scalar>{running_, options_.epsilon}, activation_, out.view);
+  }
+
+  static bool reads_batch(const Mode& mode) {
+    return mode.statistics == StatisticsSource::batch || mode.update_running;
+  }
+
+  /// The mode to run in: mode_, unless x has too few values for it.
+  template <class X>
+  Mode mode_for(const Call& call, const detail::Argument<X>& x) const {
+    if (!reads_batch(mode_)) return mode_;
+    call.check_not_empty(x);
+    if (x.view.count() > 1 || options_.single_value == SingleValue::zero_variance) return mode_;
+    if (options_.single_value == SingleValue::error) {
+      detail::fail(
+          call.name,
+          "(x): expected at least 2 values per channel to take the variance of, got 1; use a larger batch, infer(), or "
+          "Options::single_value; x is ",
+          x.shape);
+    }
+    return {StatisticsSource::running, false, mode_.parameter_gradients};
+  }
+
+  /// Users may assign parameters and statistics, so their sizes are looked at in each call.
+  void check_state(const Call& call) const {
+    const Index scales = options_.scale ? options_.channels : 0, shifts = options_.shift ? options_.channels : 0;
+    call.check_size("affine().gamma", affine_.gamma.size(), scales);
+    call.check_size("affine().beta", affine_.beta.size(), shifts);
+    call.check_size("gradients().gamma", gradients_.gamma.size(), scales);
+    call.check_size("gradients().beta", gradients_.beta.size(), shifts);
+    call.check_size("running().mean", running_.mean.size(), options_.channels);
+    call.check_size("running().variance", running_.variance.size(), options_.channels);
+  }
+
+  template <class X>
+  void check_saved(const Call& call, const Saved<Scalar>& saved, const detail::Argument<X>& x) const {
+    if (saved.extents.empty())
+      detail::fail(call.name, "(x): expected a forward pass before, got none; call forward(x, y) first");
+    const auto& extents = x.shape.extents;
+    if (!std::equal(extents.begin(), extents.end(), saved.extents.begin(), saved.extents.end())) {
+      detail::fail(call.name, "(x): expected the x of the last forward pass, got other extents; x is ", x.shape);
+    }
+    if (detail::Fingerprint::of<Scalar>(x.view) != saved.fingerprint) {
+      detail::fail(
+          call.name,
+          "(x): expected the x of the last forward pass, got other values: keep a copy of an x that is overwritten in "
+          "place, and a Saved for each of several passes; x is ",
+          x.shape);
+    }
+    call.check_size("saved.mean", saved.mean.size(), options_.channels);
+    call.check_size("saved.inv_std", saved.inv_std.size(), options_.channels);
+    if (has_activation) {
+      call.check_size("saved.gamma", saved.gamma.size(), affine_.gamma.size());
+      call.check_size("saved.beta", saved.beta.size(), affine_.beta.size());
+    }
+  }
+
+  /// Copies what backward needs of the statistics and, where it goes through an activation, of the parameters.
+  template <class Statistics>
+  void keep(const Statistics& statistics, Saved<Scalar>& saved) const {
+    saved.mean.resize(options_.channels);
+    saved.inv_std.resize(options_.channels);
+    for (Index c = 0; c < options_.channels; ++c) {
+      saved.mean[c] = statistics.mean(c);
+      saved.inv_std[c] = statistics.inv_std(c);
+    }
+    if (has_activation) {
+      saved.gamma = affine_.gamma;
+      saved.beta = affine_.beta;
+    }
+  }
+
+  static constexpr bool has_activation = !std::same_as<Activation, identity>;
+
+  Options options_;
+  Mode mode_;
+  Activation activation_;
+  Affine<Scalar> affine_;
+  Gradients<Scalar> gradients_;
+  RunningStatistics<Scalar> running_;
+  Saved<Scalar> saved_;
+  Moments<Scalar> moments_;
+  /// Where a pass gathers moments and sums, kept for their storage. A pass that throws leaves moments_ as they were.
+  Moments<Scalar> incoming_;
+  GradientSums sums_;
+};
+
+}  // namespace batchnorm::inline BATCHNORM_ABI
