@@ -47,7 +47,7 @@ class BlockQueue {
   BlockQueue(int blocks, std::function<void(int)> body) : blocks_(blocks), body_(std::move(body)) {}
 
   /// Runs blocks until none is left to claim. A thread that comes late claims nothing and never touches the body.
-  void work() {
+  void work() noexcept {
     for (int block = next_.fetch_add(1); block < blocks_; block = next_.fetch_add(1)) {
       body_(block);
       if (finished_.fetch_add(1) + 1 == blocks_) finished_.notify_all();

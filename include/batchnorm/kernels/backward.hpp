@@ -115,7 +115,8 @@ void gradient_sums(const Executor& executor, const ChannelView<const Scalar>& x,
   }
   const RowBlocks blocks(x.outer, x.channels, sizeof(Scalar));
   const Index ranges = blocks.ranges.parts();
-  std::vector<GradientSums> parts(static_cast<std::size_t>(ranges > 1 ? ranges : 0), GradientSums(x.channels));
+  std::vector<GradientSums> parts;
+  if (ranges > 1) parts.assign(static_cast<std::size_t>(ranges), GradientSums(x.channels));
   executor.for_each_block(blocks.blocks(), bytes, [&](Index block) {
     GradientSums& part = ranges > 1 ? parts[static_cast<std::size_t>(blocks.range(block))] : sums;
     row_gradient_sums(blocks.view(x, block), blocks.view(dy, block), blocks.first_channel(block), affine, statistics,

@@ -168,7 +168,8 @@ void batch_moments(const Executor& executor, const ChannelView<const Scalar>& x,
 
   const RowBlocks blocks(x.outer, x.channels, sizeof(Scalar));
   const Index ranges = blocks.ranges.parts();
-  std::vector<Moments<Scalar>> parts(static_cast<std::size_t>(ranges > 1 ? ranges : 0), Moments<Scalar>(x.channels));
+  std::vector<Moments<Scalar>> parts;
+  if (ranges > 1) parts.assign(static_cast<std::size_t>(ranges), Moments<Scalar>(x.channels));
   executor.for_each_block(blocks.blocks(), bytes_of(x), [&](Index block) {
     const ChannelView<const Scalar> rows = blocks.view(x, block);
     Moments<Scalar>& part = ranges > 1 ? parts[static_cast<std::size_t>(blocks.range(block))] : moments;
