@@ -1,0 +1,4 @@
+// expect: batchnorm: all tensors of a call must have the element type of x
+#include <batchnorm/batchnorm.hpp>
+
+void refused(batchnorm::BatchNorm<float>& norm, const Eigen::MatrixXf& x, Eigen::MatrixXd& y) { norm.forward(x, y); }

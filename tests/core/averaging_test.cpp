@@ -1,0 +1,67 @@
+#include <gtest/gtest.h>
+
+#include <batchnorm/core/averaging.hpp>
+#include <limits>
+#include <sstream>
+
+#include "support/throws.hpp"
+
+namespace bn = batchnorm;
+using testing_support::has_parts;
+using testing_support::message_of;
+
+namespace {
+
+std::string printed(const bn::Averaging& averaging) {
+  std::ostringstream out;
+  out << averaging;
+  return out.str();
+}
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+TEST(Averaging, ExponentialGivesEveryBatchItsWeight) {
+  EXPECT_EQ(bn::exponential(0.25).weight(0), 0.25);
+  EXPECT_EQ(bn::exponential(0.25).weight(1000), 0.25);
+}
+
+TEST(Averaging, ExponentialDecayIsTheWeightOfTheOldValue) {
+  EXPECT_EQ(bn::exponential_decay(0.75).weight(0), 0.25);
+  EXPECT_EQ(bn::exponential_decay(0.75), bn::exponential(0.25));
+  EXPECT_EQ(bn::exponential_decay(0.0), bn::exponential(1.0));
+}
+
+TEST(Averaging, CumulativeGivesTheKthBatchOneKth) {
+  EXPECT_EQ(bn::cumulative().weight(0), 1.0);
+  EXPECT_EQ(bn::cumulative().weight(1), 0.5);
+  EXPECT_EQ(bn::cumulative().weight(3), 0.25);
+}
+
+TEST(Averaging, NoneGivesNothing) {
+  EXPECT_EQ(bn::none().weight(0), 0.0);
+  EXPECT_EQ(bn::none().weight(7), 0.0);
+}
+
+TEST(Averaging, RefusesWeightsOutsideTheirInterval) {
+  for (const double weight : {0.0, -0.1, 1.1, not_a_number, infinity}) {
+    EXPECT_TRUE(has_parts(message_of([&] { (void)bn::exponential(weight); }), "exponential(new_batch_weight)", "(0, 1]",
+                          "got "));
+  }
+  for (const double weight : {1.0, -0.1, 1.1, not_a_number, infinity}) {
+    EXPECT_TRUE(has_parts(message_of([&] { (void)bn::exponential_decay(weight); }), "exponential_decay(old_weight)",
+                          "[0, 1)", "got "));
+  }
+  EXPECT_EQ(message_of([] { (void)bn::exponential(1.5); }),
+            "batchnorm: exponential(new_batch_weight): expected a weight in (0, 1], got 1.5");
+}
+
+TEST(Averaging, AcceptsAWeightOfOne) { EXPECT_EQ(bn::exponential(1.0).weight(3), 1.0); }
+
+TEST(Averaging, PrintsAsItWasMade) {
+  EXPECT_EQ(printed(bn::exponential(0.1)), "exponential(0.1)");
+  EXPECT_EQ(printed(bn::cumulative()), "cumulative()");
+  EXPECT_EQ(printed(bn::none()), "none()");
+}

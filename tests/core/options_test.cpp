@@ -1,0 +1,36 @@
+#include <gtest/gtest.h>
+
+#include <batchnorm/core/options.hpp>
+#include <sstream>
+#include <string>
+
+namespace bn = batchnorm;
+
+namespace {
+
+std::string printed(const bn::Mode& mode) {
+  std::ostringstream out;
+  out << mode;
+  return out.str();
+}
+
+}  // namespace
+
+TEST(Mode, IsThreeSwitches) {
+  using enum bn::StatisticsSource;
+  EXPECT_EQ(bn::Mode::training, (bn::Mode{batch, true, true}));
+  EXPECT_EQ(bn::Mode::inference, (bn::Mode{running, false, false}));
+  EXPECT_EQ(bn::Mode::frozen, (bn::Mode{running, false, true}));
+  EXPECT_EQ(bn::Mode::probe, (bn::Mode{batch, false, false}));
+  EXPECT_NE(bn::Mode::training, bn::Mode::probe);
+}
+
+TEST(Mode, PrintsItsNameOrItsSwitches) {
+  EXPECT_EQ(printed(bn::Mode::training), "training");
+  EXPECT_EQ(printed(bn::Mode::inference), "inference");
+  EXPECT_EQ(printed(bn::Mode::frozen), "frozen");
+  EXPECT_EQ(printed(bn::Mode::probe), "probe");
+  const std::string other = printed({bn::StatisticsSource::batch, true, false});
+  EXPECT_NE(other.find("batch"), std::string::npos);
+  EXPECT_NE(other.find("without parameter gradients"), std::string::npos);
+}

@@ -1,0 +1,175 @@
+// What the functions refuse, what they say, and that nothing has changed then.
+#include <gtest/gtest.h>
+
+#include <batchnorm/functions/backward.hpp>
+#include <batchnorm/functions/forward.hpp>
+#include <limits>
+#include <unsupported/Eigen/CXX11/Tensor>
+#include <vector>
+
+#include "support/compare.hpp"
+#include "support/throws.hpp"
+
+namespace bn = batchnorm;
+using Eigen::Index;
+using testing_support::has_parts;
+using testing_support::message_of;
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+namespace {
+
+const Matrix x = Matrix::Random(6, 3), dy = Matrix::Random(6, 3);
+
+bn::Moments<float> moments_of_x() {
+  bn::Moments<float> moments;
+  bn::batch_moments(x, moments);
+  return moments;
+}
+
+}  // namespace
+
+TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
+  Matrix y;
+  EXPECT_EQ(message_of([&] { bn::normalise(x, bn::Affine<float>(), bn::RunningStatistics<float>(4), 1e-5, y); }),
+            "batchnorm: normalise(x): expected 4 channels on axis 1 (samples_in_rows), got 3; x is [6, 3] row-major");
+  Eigen::Tensor<float, 4> image(2, 5, 3, 4), out;
+  image.setZero();
+  EXPECT_EQ(
+      message_of([&] {
+        bn::normalise<bn::channel_first>(image, bn::Affine<float>(), bn::RunningStatistics<float>(4), 1e-5, out);
+      }),
+      "batchnorm: normalise(x): expected 4 channels on axis 1 (channel_first), got 5; x is [2, 5, 3, 4] column-major");
+  EXPECT_EQ(message_of([&] {
+              bn::normalise<bn::channel_axis<2>>(image, bn::Affine<float>(), bn::RunningStatistics<float>(4), 1e-5,
+                                                 out);
+            }),
+            "batchnorm: normalise(x): expected 4 channels on axis 2 (channel_axis<2>), got 3; x is [2, 5, 3, 4] "
+            "column-major");
+}
+
+TEST(Arguments, OutputsNeedTheExtentsOfX) {
+  Matrix y(6, 2);
+  bn::Moments<float> moments;
+  EXPECT_EQ(message_of([&] { bn::train_forward(x, bn::Affine<float>(3), 1e-5, y, moments); }),
+            "batchnorm: train_forward(y): expected the extents of x, [6, 3] row-major, got [6, 2] row-major; say "
+            "y.resizeLike(x)");
+  EXPECT_EQ(moments.count, 0);
+  Eigen::Tensor<float, 3> tensor(2, 3, 4), wrong(2, 3, 5);
+  tensor.setZero();
+  EXPECT_EQ(
+      message_of([&] { bn::train_forward<bn::channel_first>(tensor, bn::Affine<float>(3), 1e-5, wrong, moments); }),
+      "batchnorm: train_forward(y): expected the extents of x, [2, 3, 4] column-major, got [2, 3, 5] column-major; say "
+      "y.resize(x.dimensions())");
+}
+
+TEST(Arguments, AnEmptyMatrixArrayOrTensorTakesTheExtentsOfX) {
+  bn::Moments<float> moments;
+  Matrix y;
+  bn::train_forward(x, bn::Affine<float>(3), 1e-5, y, moments);
+  EXPECT_EQ(y.rows(), 6);
+  Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> array;
+  bn::train_forward(x, bn::Affine<float>(3), 1e-5, array, moments);
+  EXPECT_EQ(array.cols(), 3);
+  Eigen::Matrix<float, Eigen::Dynamic, 3, Eigen::RowMajor> three_columns;
+  bn::train_forward(x, bn::Affine<float>(3), 1e-5, three_columns, moments);
+  EXPECT_EQ(three_columns.rows(), 6);
+  const Eigen::Tensor<float, 3> tensor = Eigen::Tensor<float, 3>(2, 3, 4).setRandom();
+  Eigen::Tensor<float, 3> result;
+  bn::train_forward<bn::channel_first>(tensor, bn::Affine<float>(3), 1e-5, result, moments);
+  EXPECT_EQ(result.dimension(2), 4);
+}
+
+TEST(Arguments, AnEmptyMapIsAnError) {
+  bn::Moments<float> moments;
+  EXPECT_THROW(bn::train_forward(x, bn::Affine<float>(3), 1e-5, Eigen::Map<Matrix>(nullptr, 0, 3), moments),
+               std::invalid_argument);
+}
+
+TEST(Arguments, DyNeedsTheExtentsOfX) {
+  Matrix dx;
+  bn::Gradients<float> gradients(3);
+  const auto moments = moments_of_x();
+  EXPECT_TRUE(has_parts(
+      message_of([&] { bn::train_backward(x, dy.topRows(5), bn::Affine<float>(3), moments, 1e-5, dx, gradients); }),
+      "train_backward(dy)", "[6, 3] row-major", "got [5, 3] row-major"));
+  EXPECT_TRUE((gradients.beta == 0).all());
+}
+
+TEST(Arguments, ParametersAndStatisticsNeedOneValuePerChannel) {
+  Matrix y, dx;
+  auto moments = moments_of_x();
+  bn::Affine<float> affine(3);
+  bn::Gradients<float> gradients(3);
+  affine.gamma.resize(2);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::train_forward(x, affine, 1e-5, y, moments); }), "train_forward",
+                        "expected 3", "gamma", "got 2"));
+  affine = bn::Affine<float>(3);
+  affine.beta.resize(4);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, affine, moments, 1e-5, y); }), "normalise", "expected 3",
+                        "beta", "got 4"));
+  affine = bn::Affine<float>(3);
+  gradients.gamma.resize(5);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::train_backward(x, dy, affine, moments, 1e-5, dx, gradients); }),
+                        "train_backward", "expected 3", "gradients.gamma", "got 5"));
+  bn::RunningStatistics<float> running(3);
+  running.variance.resize(1);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, affine, running, 1e-5, y); }), "normalise", "expected 3",
+                        "variance", "got 1"));
+  moments.m2.resize(2);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, affine, moments, 1e-5, y); }), "normalise", "expected 3",
+                        "m2", "got 2"));
+  bn::GradientSums sums(2);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::input_gradient(x, dy, affine, moments_of_x(), 1e-5, sums, dx); }),
+                        "input_gradient", "expected 3", "sums", "got 2"));
+}
+
+TEST(Arguments, GradientsOfParametersThatAreOffAreRefused) {
+  Matrix dx;
+  bn::Gradients<float> gradients(3);
+  EXPECT_THROW(bn::train_backward(x, dy, bn::Affine<float>(3, false, true), moments_of_x(), 1e-5, dx, gradients),
+               std::invalid_argument);
+  EXPECT_TRUE((gradients.beta == 0).all());
+}
+
+TEST(Arguments, EmptyGradientsStartAtZero) {
+  Matrix dx;
+  bn::Gradients<float> empty, zeros(3);
+  bn::train_backward(x, dy, bn::Affine<float>(3), moments_of_x(), 1e-5, dx, empty);
+  bn::train_backward(x, dy, bn::Affine<float>(3), moments_of_x(), 1e-5, dx, zeros);
+  EXPECT_TRUE(testing_support::equal_statistics(empty.gamma, zeros.gamma));
+  EXPECT_TRUE(testing_support::equal_statistics(empty.beta, zeros.beta));
+}
+
+TEST(Arguments, EpsilonMustBePositiveAndFinite) {
+  Matrix y;
+  bn::Moments<float> moments;
+  for (const double epsilon :
+       {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    EXPECT_TRUE(has_parts(message_of([&] { bn::train_forward(x, bn::Affine<float>(3), epsilon, y, moments); }),
+                          "train_forward", "epsilon > 0", "got "));
+  }
+}
+
+TEST(Arguments, AnEmptyBatchHasMomentsOfNothing) {
+  bn::Moments<float> moments = moments_of_x();
+  bn::batch_moments(Matrix(0, 3), moments);
+  EXPECT_EQ(moments.count, 0);
+  EXPECT_EQ(moments.channels(), 3);
+  Matrix y;
+  EXPECT_TRUE(has_parts(message_of([&] { bn::train_forward(Matrix(0, 3), bn::Affine<float>(3), 1e-5, y, moments); }),
+                        "train_forward(x)", "got none", "[0, 3]"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, bn::Affine<float>(3), moments, 1e-5, y); }), "normalise",
+                        "moments", "got 0"));
+}
+
+TEST(Arguments, AnInnerStrideIsRefusedByName) {
+  std::vector<float> memory(64, 1.0f);
+  const Eigen::Map<Matrix, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>> strided(
+      memory.data(), 6, 3, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>(8, 2));
+  Matrix dx;
+  bn::Gradients<float> gradients(3);
+  EXPECT_TRUE(has_parts(
+      message_of([&] { bn::train_backward(x, strided, bn::Affine<float>(3), moments_of_x(), 1e-5, dx, gradients); }),
+      "dy", "inner stride of 2", "copy it"));
+}

@@ -1,0 +1,103 @@
+#include <gtest/gtest.h>
+
+#include <batchnorm/functions/fold.hpp>
+#include <batchnorm/functions/forward.hpp>
+#include <limits>
+
+#include "support/compare.hpp"
+#include "support/throws.hpp"
+
+namespace bn = batchnorm;
+using testing_support::has_parts;
+using testing_support::message_of;
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+namespace {
+
+/// Two channels: means 1 and 2; variances 9 and 57, with epsilon 7 inv_std 1/4 and 1/8.
+bn::RunningStatistics<float> statistics() {
+  bn::RunningStatistics<float> running(2);
+  running.mean << 1, 2;
+  running.variance << 9, 57;
+  return running;
+}
+
+}  // namespace
+
+TEST(Fold, IsScaleAndShiftComputedByHand) {
+  bn::Affine<float> affine(2);
+  affine.gamma << 2, -4;
+  affine.beta << 3, 0.5f;
+  const auto folded = bn::fold(affine, statistics(), 7);
+  EXPECT_EQ(folded.scale[0], 0.5f);
+  EXPECT_EQ(folded.scale[1], -0.5f);
+  EXPECT_EQ(folded.shift[0], 2.5f);  // 3 - 1 * 2/4
+  EXPECT_EQ(folded.shift[1], 1.5f);  // 1/2 + 2 * 4/8
+}
+
+TEST(Fold, TakesAnEmptyGammaForOneAndAnEmptyBetaForZero) {
+  const auto folded = bn::fold(bn::Affine<float>(), statistics(), 7);
+  EXPECT_EQ(folded.scale[0], 0.25f);
+  EXPECT_EQ(folded.shift[0], -0.25f);
+}
+
+TEST(ScaleShift, IsOneMultiplicationAndOneAddition) {
+  const bn::ScaleShift<float> folded{Eigen::Array2f(0.5f, -2), Eigen::Array2f(1, 0.25f)};
+  const Matrix x{{2, 1}, {4, 3}, {-6, 0}};
+  Matrix y;
+  bn::scale_shift(x, folded, y);
+  EXPECT_EQ(y, (Matrix{{2, -1.75f}, {3, -5.75f}, {-2, 0.25f}}));
+  Eigen::MatrixXf turned = x.transpose(), result;
+  bn::scale_shift<bn::samples_in_columns>(turned, folded, result);
+  EXPECT_EQ(result, y.transpose());
+}
+
+TEST(ScaleShift, WorksInPlaceAndOnEmptyX) {
+  const bn::ScaleShift<float> folded{Eigen::Array2f(0.5f, -2), Eigen::Array2f(1, 0.25f)};
+  Matrix x{{2, 1}}, none(0, 2);
+  bn::scale_shift(x, folded, x);
+  EXPECT_EQ(x, (Matrix{{2, -1.75f}}));
+  EXPECT_NO_THROW(bn::scale_shift(none, folded, none));
+}
+
+TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpread) {
+  testing_support::Random random(5);
+  Eigen::MatrixXd x = testing_support::random_values(33, 9, random).cast<double>();
+  bn::Affine<double> affine(9);
+  affine.gamma = testing_support::random_per_channel(9, 0.5, 1.5, random).cast<double>();
+  affine.beta = testing_support::random_per_channel(9, -1, 1, random).cast<double>();
+  bn::RunningStatistics<double> running(9);
+  running.mean = testing_support::random_per_channel(9, -1, 1, random).cast<double>();
+  running.variance = testing_support::random_per_channel(9, 0.5, 4, random).cast<double>();
+  Eigen::MatrixXd folded, inferred;
+  bn::scale_shift(x, bn::fold(affine, running, 1e-5), folded);
+  bn::normalise(x, affine, running, 1e-5, inferred);
+  EXPECT_TRUE(testing_support::close_forward<double>(folded.array().cast<testing_support::Real>(),
+                                                     inferred.array().cast<testing_support::Real>()));
+}
+
+TEST(Fold, RefusesWhatDoesNotFit) {
+  bn::Affine<float> affine(3);
+  EXPECT_TRUE(
+      has_parts(message_of([&] { (void)bn::fold(affine, statistics(), 7); }), "fold", "expected 2", "gamma", "got 3"));
+  for (const double epsilon : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::Affine<float>(2), statistics(), epsilon); }), "fold",
+                          "epsilon > 0"));
+  }
+  auto running = statistics();
+  running.variance.resize(5);
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::Affine<float>(2), running, 7); }), "fold", "expected 2",
+                        "variance", "got 5"));
+}
+
+TEST(ScaleShift, RefusesWhatDoesNotFit) {
+  bn::ScaleShift<float> folded{Eigen::Array2f(0.5f, -2), Eigen::Array2f(1, 0.25f)};
+  const Matrix x = Matrix::Zero(4, 3);
+  Matrix y;
+  EXPECT_EQ(message_of([&] { bn::scale_shift(x, folded, y); }),
+            "batchnorm: scale_shift(x): expected 2 channels on axis 1 (samples_in_rows), got 3; x is [4, 3] row-major");
+  folded.shift.resize(3);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::scale_shift(x.leftCols(2), folded, y); }), "scale_shift", "expected 2",
+                        "shift", "got 3"));
+}

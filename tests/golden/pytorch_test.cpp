@@ -1,0 +1,158 @@
+// Recorded values of PyTorch, written by make_golden.py.
+#include <gtest/gtest.h>
+
+#include <batchnorm/batchnorm.hpp>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <unsupported/Eigen/CXX11/Tensor>
+#include <vector>
+
+#include "support/compare.hpp"
+
+namespace bn = batchnorm;
+using Eigen::Index;
+using testing_support::PerChannel;
+using testing_support::Real;
+using testing_support::Values;
+
+namespace {
+
+/// One file: options by name, and tensors in row-major order.
+struct Golden {
+  struct Tensor {
+    std::vector<Index> extents;
+    std::vector<double> values;
+  };
+  std::map<std::string, std::string> options;
+  std::map<std::string, Tensor> tensors;
+
+  explicit Golden(const std::string& name) {
+    std::ifstream file(std::string(BATCHNORM_GOLDEN_DIR) + "/" + name + ".txt");
+    if (!file) throw std::runtime_error("cannot read " + name + ".txt in " BATCHNORM_GOLDEN_DIR);
+    std::string line;
+    while (std::getline(file, line)) {
+      std::istringstream words(line);
+      std::string kind, key;
+      words >> kind >> key;
+      if (kind == "option") {
+        words >> options[key];
+      } else if (kind == "tensor") {
+        Tensor tensor;
+        Index extent, size = 1;
+        while (words >> extent) {
+          tensor.extents.push_back(extent);
+          size *= extent;
+        }
+        tensor.values.resize(std::size_t(size));
+        for (double& value : tensor.values) file >> value;
+        file.ignore();
+        if (!file) throw std::runtime_error(name + ".txt: tensor " + key + " is cut short");
+        tensors[key] = std::move(tensor);
+      }
+    }
+  }
+
+  double number(const std::string& option) const { return std::stod(options.at(option)); }
+  bool flag(const std::string& option) const { return options.at(option) == "1"; }
+
+  template <class Scalar>
+  Eigen::Array<Scalar, Eigen::Dynamic, 1> per_channel(const std::string& name) const {
+    const auto& values = tensors.at(name).values;
+    return Eigen::Map<const Eigen::ArrayXd>(values.data(), Index(values.size())).cast<Scalar>();
+  }
+
+  template <class T>
+  T tensor(const std::string& name) const {
+    const Tensor& stored = tensors.at(name);
+    testing_support::Extents<std::size_t(T::NumDimensions)> extents;
+    if (stored.extents.size() != extents.size()) throw std::runtime_error(name + " has another rank");
+    std::copy(stored.extents.begin(), stored.extents.end(), extents.begin());
+    T result(extents);
+    std::copy(stored.values.begin(), stored.values.end(), result.data());
+    return result;
+  }
+};
+
+/// PyTorch rounds too, so its values and ours may differ by twice what either may differ from the truth.
+template <class Scalar, class Actual>
+testing::AssertionResult close(const Actual& actual, const Values& recorded, Real scale) {
+  return testing_support::compare_detail::compare(actual, recorded, [&](Index i, Index c) {
+    return 2 * testing_support::tolerance<Scalar>() * std::max(scale, std::abs(recorded(i, c)));
+  });
+}
+
+template <class Scalar>
+testing::AssertionResult close_per_channel(const Eigen::Array<Scalar, Eigen::Dynamic, 1>& actual, const Golden& golden,
+                                           const std::string& name, Real scale) {
+  return close<Scalar>(actual.transpose().template cast<Real>(),
+                       golden.per_channel<double>(name).transpose().cast<Real>(), scale);
+}
+
+/// Does what the file says was done, and compares after every step.
+template <class Scalar, int Rank, class Layout, class Activation = bn::identity>
+void follow(const std::string& name) {
+  using Tensor = Eigen::Tensor<Scalar, Rank, Eigen::RowMajor>;
+  const Golden golden(name);
+  const bool affine = golden.flag("affine");
+  ASSERT_EQ(golden.flag("relu"), (std::same_as<Activation, bn::relu>));
+  bn::BatchNorm<Scalar, Layout, Activation> layer(
+      {.channels = Index(golden.number("channels")),
+       .epsilon = golden.number("epsilon"),
+       .averaging = golden.options.at("momentum") == "cumulative" ? bn::cumulative()
+                                                                  : bn::exponential(golden.number("momentum")),
+       .scale = affine,
+       .shift = affine,
+       // PyTorch's eval() normalises with running statistics and still gives gradients to weight and bias: our mode
+       // frozen.
+       .mode = golden.flag("evaluate") ? bn::Mode::frozen : bn::Mode::training});
+  if (affine) {
+    layer.affine().gamma = golden.per_channel<Scalar>("gamma");
+    layer.affine().beta = golden.per_channel<Scalar>("beta");
+  }
+  if (golden.flag("evaluate")) {
+    layer.running().mean = golden.per_channel<Scalar>("start_mean");
+    layer.running().variance = golden.per_channel<Scalar>("start_variance");
+  }
+
+  for (int step = 0; step < int(golden.number("steps")); ++step) {
+    const std::string k = std::to_string(step);
+    SCOPED_TRACE("step " + k);
+    const Tensor x = golden.tensor<Tensor>("x" + k), dy = golden.tensor<Tensor>("dy" + k);
+    const auto recorded = [&](const std::string& key) {
+      return testing_support::values_of(golden.tensor<Tensor>(key + k), 1);
+    };
+    Tensor y, dx;
+    layer.forward(x, y);
+    layer.backward(x, dy, dx);
+    EXPECT_TRUE(close<Scalar>(testing_support::values_of(y, 1), recorded("y"), 1));
+    // dx and the sums are differences of larger terms, and err relative to those: dx to terms like dy, dgamma and dbeta
+    // to sum |dy|.
+    EXPECT_TRUE(close<Scalar>(testing_support::values_of(dx, 1), recorded("dx"),
+                              testing_support::values_of(dy, 1).abs().maxCoeff()));
+    const Real magnitude = Real(step + 1) * testing_support::values_of(dy, 1).abs().colwise().sum().maxCoeff();
+    if (affine) {
+      EXPECT_TRUE(close_per_channel<Scalar>(layer.gradients().gamma, golden, "dgamma" + k, magnitude));
+      EXPECT_TRUE(close_per_channel<Scalar>(layer.gradients().beta, golden, "dbeta" + k, magnitude));
+    }
+    EXPECT_TRUE(close_per_channel<Scalar>(layer.running().mean, golden, "running_mean" + k, 1));
+    EXPECT_TRUE(close_per_channel<Scalar>(layer.running().variance, golden, "running_variance" + k, 0));
+  }
+}
+
+}  // namespace
+
+TEST(PyTorch, BatchNorm1dInFloat) { follow<float, 2, bn::samples_in_rows>("batch_norm_1d_float"); }
+TEST(PyTorch, BatchNorm1dInDouble) { follow<double, 2, bn::samples_in_rows>("batch_norm_1d_double"); }
+TEST(PyTorch, BatchNorm1dOverSequences) { follow<float, 3, bn::channel_first>("batch_norm_1d_sequence"); }
+TEST(PyTorch, BatchNorm2dOverThreeSteps) { follow<float, 4, bn::channel_first>("batch_norm_2d_three_steps"); }
+TEST(PyTorch, BatchNorm2dInEvalMode) { follow<float, 4, bn::channel_first>("batch_norm_2d_eval"); }
+TEST(PyTorch, BatchNorm2dWithMomentumNone) { follow<float, 4, bn::channel_first>("batch_norm_2d_cumulative"); }
+TEST(PyTorch, BatchNorm2dWithoutAffine) { follow<float, 4, bn::channel_first>("batch_norm_2d_no_affine"); }
+TEST(PyTorch, BatchNorm2dThenReLU) { follow<float, 4, bn::channel_first, bn::relu>("batch_norm_2d_relu"); }
+TEST(PyTorch, BatchNorm2dWithEpsilonAndMomentumInDouble) {
+  follow<double, 4, bn::channel_first>("batch_norm_2d_epsilon_double");
+}
+TEST(PyTorch, BatchNorm3dInDouble) { follow<double, 5, bn::channel_first>("batch_norm_3d_double"); }

@@ -1,0 +1,224 @@
+#include <gtest/gtest.h>
+
+#include <batchnorm/kernels/moments.hpp>
+#include <limits>
+#include <vector>
+
+#include "support/compare.hpp"
+#include "support/hard_data.hpp"
+
+namespace bn = batchnorm;
+using testing_support::equal_statistics;
+using testing_support::Index;
+using testing_support::PerChannel;
+using testing_support::Random;
+using testing_support::Real;
+using testing_support::Values;
+
+namespace {
+
+/// A table of values laid out in memory: rows of channels (inner == 1), or planes.
+template <class Scalar>
+struct Laid {
+  std::vector<Scalar> memory;
+  bn::ChannelView<const Scalar> view;
+
+  Laid(const Values& values, Index inner) : memory(std::size_t(values.size())) {
+    const Index channels = values.cols(), outer = values.rows() / inner;
+    bn::ChannelView<Scalar> to{memory.data(), outer, channels, inner, channels * inner, inner};
+    for (Index row = 0; row < values.rows(); ++row) {
+      for (Index c = 0; c < channels; ++c) to.plane(row / inner, c)[row % inner] = static_cast<Scalar>(values(row, c));
+    }
+    view = to;
+  }
+
+  bn::Moments<Scalar> moments() const {
+    bn::Moments<Scalar> result;
+    bn::detail::batch_moments(bn::detail::Executor(), view, result);
+    return result;
+  }
+};
+
+/// count = outer * inner. The boundaries of the kernels: packets, eight rows, chunks of 512 rows and of 8192 values.
+struct Shape {
+  Index count, channels, inner;
+};
+constexpr Shape shapes[] = {{2, 5, 1},       {7, 3, 1},        {8, 17, 1},        {9, 33, 1},       {511, 6, 1},
+                            {512, 6, 1},     {513, 6, 1},      {1025, 9, 1},      {1031, 1, 1},     {5, 1025, 1},
+                            {70, 3, 7},      {63, 3, 63},      {64, 3, 64},       {65, 3, 65},      {8191, 2, 8191},
+                            {8192, 2, 8192}, {8193, 2, 8193},  {20000, 2, 20000}, {24576, 2, 4096}, {30000, 2, 3},
+                            {9000, 2, 4500}, {40960, 3, 20480}};
+
+/// The most additions that one lane of a chunk's sum takes: rows are added eight at a time over 512 of them; of a plane
+/// at most four packets are added at a time over 8192 values.
+template <class Scalar>
+Real additions_in_a_lane(const Shape& shape) {
+  if (shape.inner == 1 && shape.channels > 1) return Real(8 + std::min<Index>(shape.count, 512) / 8);
+  const Index lanes = std::min(shape.channels == 1 ? shape.count : shape.inner, 4 * bn::Packet<Scalar>::size);
+  return Real(std::min<Index>(shape.count, 8192)) / Real(lanes) + 4;
+}
+
+/// `allowance` is relative: of the deviation for the mean, which may be large beside it, and of m2 for m2.
+template <class Scalar>
+void expect_accurate(const Values& ideal, const Shape& shape, Real allowance) {
+  SCOPED_TRACE(testing::Message() << shape.count << " values of " << shape.channels << " channels, inner "
+                                  << shape.inner);
+  const Values x = testing_support::rounded_to<Scalar>(ideal);
+  const auto moments = Laid<Scalar>(x, shape.inner).moments();
+  const PerChannel mean = testing_support::reference::batch_mean(x);
+  const PerChannel variance = testing_support::reference::batch_variance(x, mean);
+  ASSERT_EQ(moments.count, x.rows());
+  ASSERT_EQ(moments.channels(), x.cols());
+  for (Index c = 0; c < x.cols(); ++c) {
+    // The mean is a double. Its own rounding d, which counts for double data, enters m2 as sum (x - mean + d)^2.
+    const Real rounding = Real(0x1p-50) * std::abs(mean(c));
+    EXPECT_LE(std::abs(Real(moments.mean[c]) - mean(c)), allowance * std::sqrt(variance(c)) + rounding)
+        << "mean of channel " << c;
+    const Real m2 = variance(c) * Real(x.rows());
+    const Real from_mean = 2 * rounding * std::sqrt(Real(x.rows()) * m2) + Real(x.rows()) * rounding * rounding;
+    EXPECT_LE(std::abs(Real(moments.m2[c]) - m2), allowance * m2 + from_mean) << "m2 of channel " << c;
+  }
+}
+
+/// Rounding errors of random data cancel, as tolerance.hpp has it.
+template <class Scalar>
+void expect_accurate(const Values& x, const Shape& shape) {
+  expect_accurate<Scalar>(x, shape, testing_support::tolerance<Scalar>());
+}
+
+/// Rounding errors of data with a pattern may all go the same way: half an epsilon for each addition. A shift that is
+/// up to twice the deviation away, which is not summed again, makes up to (1 + 2^2) times that.
+template <class Scalar>
+void expect_accurate_for_a_pattern(const Values& x, const Shape& shape) {
+  const Real half_epsilon = Real(std::numeric_limits<Scalar>::epsilon()) / 2;
+  expect_accurate<Scalar>(x, shape, 5 * half_epsilon * additions_in_a_lane<Scalar>(shape));
+}
+
+}  // namespace
+
+template <class Scalar>
+class BatchMoments : public testing::Test {};
+using Scalars = testing::Types<float, double>;
+TYPED_TEST_SUITE(BatchMoments, Scalars);
+
+TYPED_TEST(BatchMoments, AreAccurateForOrdinaryData) {
+  Random random(1);
+  for (const Shape& shape : shapes) {
+    expect_accurate<TypeParam>(testing_support::random_values(shape.count, shape.channels, random), shape);
+  }
+}
+
+TYPED_TEST(BatchMoments, AreAccurateWhereTheMeanIsLargeBesideTheSpread) {
+  Random random(2);
+  for (const Shape& shape : shapes) {
+    expect_accurate<TypeParam>(testing_support::values_about(1e4, 1e-2L, shape.count, shape.channels, random), shape);
+    expect_accurate<TypeParam>(testing_support::values_about(-1000, 1, shape.count, shape.channels, random), shape);
+  }
+}
+
+// Every sample from which a shift could be taken may lie at 0, the rest of the data at 1000.
+TYPED_TEST(BatchMoments, AreAccurateWhereTheDataBeginFarFromTheirMean) {
+  Random random(3);
+  for (const Shape& shape : shapes) {
+    for (const Index part : {20, 1000}) {
+      Values x = testing_support::values_about(1000, 0.1L, shape.count, shape.channels, random);
+      x.topRows(std::max<Index>(1, shape.count / part)).setZero();
+      SCOPED_TRACE(testing::Message() << "one part in " << part << " at 0");
+      expect_accurate_for_a_pattern<TypeParam>(x, shape);
+    }
+  }
+}
+
+TYPED_TEST(BatchMoments, AreAccurateWithOneHugeOutlierWhereverItIs) {
+  Random random(4);
+  for (const Shape& shape : shapes) {
+    for (const Index at : {Index(0), shape.count / 2, shape.count - 1}) {
+      Values x = testing_support::values_about(1, 1, shape.count, shape.channels, random);
+      x.row(at) = 1e6;
+      SCOPED_TRACE(testing::Message() << "outlier at " << at);
+      expect_accurate_for_a_pattern<TypeParam>(x, shape);
+    }
+  }
+}
+
+// The level moves: what was a good shift for one chunk is a bad one for the next.
+TYPED_TEST(BatchMoments, AreAccurateOnARamp) {
+  for (const Shape& shape : shapes) {
+    Values x(shape.count, shape.channels);
+    for (Index i = 0; i < shape.count; ++i) x.row(i) = Real(i) + Real(i % 7) / 8;
+    expect_accurate_for_a_pattern<TypeParam>(x, shape);
+  }
+}
+
+TYPED_TEST(BatchMoments, OfAConstantAreThatConstantAndZero) {
+  for (const Shape& shape : shapes) {
+    for (const Real constant : testing_support::constants) {
+      const auto moments =
+          Laid<TypeParam>(testing_support::constant_values(constant, shape.count, shape.channels), shape.inner)
+              .moments();
+      for (Index c = 0; c < shape.channels; ++c) {
+        ASSERT_EQ(moments.mean[c], double(static_cast<TypeParam>(constant)));
+        ASSERT_EQ(moments.m2[c], 0.0);
+      }
+    }
+  }
+}
+
+TYPED_TEST(BatchMoments, OfAChannelDependOnItsOwnDataAlone) {
+  const TypeParam strange[] = {std::numeric_limits<TypeParam>::quiet_NaN(), std::numeric_limits<TypeParam>::infinity(),
+                               TypeParam(1e6), TypeParam(-1e30)};
+  Random random(5);
+  for (const Shape& shape : shapes) {
+    if (shape.channels == 1) continue;
+    const Values x = testing_support::random_values(shape.count, shape.channels, random);
+    const auto before = Laid<TypeParam>(x, shape.inner).moments();
+    for (const TypeParam value : strange) {
+      for (const Index at : {Index(0), shape.count / 2, shape.count - 1}) {
+        const Index bad = shape.channels / 2;
+        Values changed = x;
+        changed(at, bad) = value;
+        auto after = Laid<TypeParam>(changed, shape.inner).moments();
+        after.mean[bad] = before.mean[bad];
+        after.m2[bad] = before.m2[bad];
+        SCOPED_TRACE(testing::Message() << shape.count << " values of " << shape.channels << " channels, inner "
+                                        << shape.inner << ": " << value << " at " << at);
+        ASSERT_TRUE(equal_statistics(after.mean, before.mean));
+        ASSERT_TRUE(equal_statistics(after.m2, before.m2));
+      }
+    }
+  }
+}
+
+TYPED_TEST(BatchMoments, OfAChannelWithNaNOrInfinityAreNotFinite) {
+  Random random(6);
+  for (const Shape& shape : shapes) {
+    for (const TypeParam value :
+         {std::numeric_limits<TypeParam>::quiet_NaN(), std::numeric_limits<TypeParam>::infinity()}) {
+      for (const Index at : {Index(0), shape.count / 2, shape.count - 1}) {
+        Values x = testing_support::random_values(shape.count, shape.channels, random);
+        x(at, shape.channels - 1) = value;
+        const auto moments = Laid<TypeParam>(x, shape.inner).moments();
+        EXPECT_FALSE(std::isfinite(moments.mean[shape.channels - 1]));
+        EXPECT_TRUE(std::isnan(moments.m2[shape.channels - 1]) || std::isinf(moments.m2[shape.channels - 1]));
+      }
+    }
+  }
+}
+
+TYPED_TEST(BatchMoments, DoNotDependOnTheAddressOfTheData) {
+  Random random(7);
+  for (const Shape& shape : shapes) {
+    const Laid<TypeParam> laid(testing_support::random_values(shape.count, shape.channels, random), shape.inner);
+    const auto expected = laid.moments();
+    for (const std::size_t offset : {1u, 3u, 5u}) {
+      std::vector<TypeParam> moved(offset + laid.memory.size());
+      std::copy(laid.memory.begin(), laid.memory.end(), moved.begin() + std::ptrdiff_t(offset));
+      auto view = laid.view;
+      view.data = moved.data() + offset;
+      bn::Moments<TypeParam> moments;
+      bn::detail::batch_moments(bn::detail::Executor(), view, moments);
+      ASSERT_TRUE(equal_statistics(moments.mean, expected.mean));
+      ASSERT_TRUE(equal_statistics(moments.m2, expected.m2));
+    }
+  }
+}

@@ -1,0 +1,398 @@
+// The layer beyond the table of semantics: Saved, copies, parameters, text, and the same bits as the functions.
+#include <gtest/gtest.h>
+
+#include <batchnorm/batchnorm.hpp>
+#include <sstream>
+#include <string>
+#include <unsupported/Eigen/CXX11/Tensor>
+#include <utility>
+#include <vector>
+
+#include "support/compare.hpp"
+#include "support/throws.hpp"
+
+namespace bn = batchnorm;
+using Eigen::Index;
+using testing_support::equal_bits;
+using testing_support::equal_statistics;
+using testing_support::has_parts;
+using testing_support::message_of;
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Layer = bn::BatchNorm<float>;
+using ReluLayer = bn::BatchNorm<float, bn::samples_in_rows, bn::relu>;
+
+namespace {
+
+Matrix some_values(Index rows, Index columns, std::uint64_t seed) {
+  testing_support::Random random(seed);
+  return testing_support::random_values(rows, columns, random).cast<float>();
+}
+
+template <class AnyLayer>
+AnyLayer make(bn::Options options = {.channels = 5}) {
+  AnyLayer layer(options);
+  layer.affine().gamma << 0.5f, 1.0f, 2.0f, -1.0f, 0.75f;
+  layer.affine().beta << 0.25f, -1.0f, 3.0f, 0.0f, 0.5f;
+  return layer;
+}
+
+const Matrix x1 = some_values(7, 5, 1), x2 = some_values(7, 5, 2), dy1 = some_values(7, 5, 3),
+             dy2 = some_values(7, 5, 4);
+
+}  // namespace
+
+template <class AnyLayer>
+class SavedPass : public testing::Test {};
+using Layers = testing::Types<Layer, ReluLayer>;
+TYPED_TEST_SUITE(SavedPass, Layers);
+
+TYPED_TEST(SavedPass, TwoForwardsThenTwoBackwardsGiveWhatEachGivesAlone) {
+  auto first = make<TypeParam>(), second = make<TypeParam>(), both = make<TypeParam>();
+  Matrix y, dx1, dx2, expected1, expected2;
+  first.forward(x1, y);
+  first.backward(x1, dy1, expected1);
+  second.forward(x2, y);
+  second.backward(x2, dy2, expected2);
+
+  bn::Saved<float> saved1, saved2;
+  both.forward(x1, y, saved1);
+  both.forward(x2, y, saved2);
+  both.backward(saved1, x1, dy1, dx1);
+  both.backward(saved2, x2, dy2, dx2);
+  EXPECT_TRUE(equal_bits(dx1, expected1));
+  EXPECT_TRUE(equal_bits(dx2, expected2));
+  EXPECT_TRUE(equal_statistics(both.gradients().beta, (first.gradients().beta + second.gradients().beta).eval()));
+}
+
+TYPED_TEST(SavedPass, ASecondForwardThenBackwardOfTheFirstXThrows) {
+  auto layer = make<TypeParam>();
+  Matrix y, dx;
+  layer.forward(x1, y);
+  layer.forward(x2, y);
+  EXPECT_TRUE(has_parts(message_of([&] { layer.backward(x1, dy1, dx); }), "backward(x)",
+                        "the x of the last forward pass", "other values", "Saved", "[7, 5] row-major"));
+  EXPECT_NO_THROW(layer.backward(x2, dy2, dx));
+}
+
+TYPED_TEST(SavedPass, AForwardIntoACallersSavedLeavesTheLayersOwn) {
+  auto layer = make<TypeParam>();
+  bn::Saved<float> saved;
+  Matrix y, dx;
+  layer.forward(x1, y);
+  layer.forward(x2, y, saved);
+  EXPECT_NO_THROW(layer.backward(x1, dy1, dx));
+  EXPECT_THROW(layer.backward(x2, dy1, dx), std::invalid_argument);
+  EXPECT_THROW(layer.backward(saved, x1, dy1, dx), std::invalid_argument);
+}
+
+TYPED_TEST(SavedPass, AnXOverwrittenInPlaceThrows) {
+  auto layer = make<TypeParam>();
+  Matrix x = x1, dx;
+  layer.forward(x, x);
+  EXPECT_TRUE(
+      has_parts(message_of([&] { layer.backward(x, dy1, dx); }), "backward(x)", "other values", "copy", "in place"));
+  x = x1;
+  EXPECT_NO_THROW(layer.backward(x, dy1, dx));
+}
+
+TYPED_TEST(SavedPass, ACopyOfXElsewhereIsTheSameX) {
+  auto layer = make<TypeParam>();
+  Matrix y, dx, expected;
+  layer.forward(x1, y);
+  layer.backward(x1, dy1, expected);
+  Matrix larger = Matrix::Zero(9, 8);
+  larger.block(1, 2, 7, 5) = x1;
+  layer.backward(larger.block(1, 2, 7, 5), dy1, dx);
+  EXPECT_TRUE(equal_bits(dx, expected));
+}
+
+TYPED_TEST(SavedPass, AModeChangedBetweenTheTwoHasNoEffect) {
+  for (const bn::Mode mode : {bn::Mode::training, bn::Mode::inference, bn::Mode::frozen, bn::Mode::probe}) {
+    auto expected = make<TypeParam>({.channels = 5, .mode = mode});
+    Matrix y, dx, expected_dx;
+    expected.forward(x1, y);
+    expected.backward(x1, dy1, expected_dx);
+    for (const bn::Mode other : {bn::Mode::training, bn::Mode::inference, bn::Mode::frozen, bn::Mode::probe}) {
+      auto layer = make<TypeParam>({.channels = 5, .mode = mode});
+      layer.forward(x1, y);
+      layer.set_mode(other);
+      layer.running().mean.setConstant(17);
+      layer.backward(x1, dy1, dx);
+      EXPECT_TRUE(equal_bits(dx, expected_dx));
+      EXPECT_TRUE(equal_statistics(layer.gradients().gamma, expected.gradients().gamma));
+      EXPECT_TRUE(equal_statistics(layer.gradients().beta, expected.gradients().beta));
+    }
+  }
+}
+
+TYPED_TEST(SavedPass, OneForwardServesTwoBackwards) {
+  auto layer = make<TypeParam>();
+  Matrix y, once, twice;
+  layer.forward(x1, y);
+  layer.backward(x1, dy1, once);
+  layer.backward(x1, dy1, twice);
+  EXPECT_TRUE(equal_bits(once, twice));
+}
+
+TYPED_TEST(SavedPass, BackwardWithoutForwardThrows) {
+  auto layer = make<TypeParam>();
+  const bn::Saved<float> nothing;
+  Matrix dx;
+  EXPECT_EQ(message_of([&] { layer.backward(x1, dy1, dx); }),
+            "batchnorm: backward(x): expected a forward pass before, got none; call forward(x, y) first");
+  EXPECT_THROW(layer.backward(nothing, x1, dy1, dx), std::invalid_argument);
+}
+
+TYPED_TEST(SavedPass, OtherExtentsThrow) {
+  auto layer = make<TypeParam>();
+  Matrix y, dx;
+  layer.forward(x1, y);
+  EXPECT_TRUE(has_parts(message_of([&] { layer.backward(x1.topRows(6), dy1.topRows(6), dx); }), "backward(x)",
+                        "other extents", "[6, 5]"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { layer.backward(x1, dy1.topRows(6), dx); }), "backward(dy)", "[7, 5]", "[6, 5]"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { layer.backward(x1, dy1.leftCols(4), dx); }), "backward(dy)", "[7, 5]", "[7, 4]"));
+  dx.resize(7, 6);
+  EXPECT_TRUE(has_parts(message_of([&] { layer.backward(x1, dy1, dx); }), "backward(dx)", "[7, 5]", "[7, 6]",
+                        "dx.resizeLike(x)"));
+}
+
+TYPED_TEST(SavedPass, KeepsItsStorageFromCallToCall) {
+  auto layer = make<TypeParam>();
+  bn::Saved<float> saved;
+  Matrix y;
+  layer.forward(x1, y, saved);
+  const double* mean = saved.mean.data();
+  const double* inv_std = saved.inv_std.data();
+  layer.forward(x2, y, saved);
+  EXPECT_EQ(saved.mean.data(), mean);
+  EXPECT_EQ(saved.inv_std.data(), inv_std);
+}
+
+TEST(SavedPassOfATensor, IsRefusedWhenItsAxesAreExchanged) {
+  bn::BatchNorm<float, bn::channel_last> layer({.channels = 2});
+  Eigen::Tensor<float, 3, Eigen::RowMajor> x(3, 4, 2), y, turned(4, 3, 2);
+  x.setConstant(1);
+  turned.setConstant(1);
+  layer.forward(x, y);
+  EXPECT_TRUE(has_parts(message_of([&] { layer.backward(turned, turned, turned); }), "backward(x)", "other extents",
+                        "[4, 3, 2] row-major"));
+}
+
+TEST(BatchNorm, CopiedIsTheSameLayer) {
+  auto layer = make<Layer>();
+  Matrix y, dx;
+  for (const Matrix& x : {x1, x2}) {
+    layer.forward(x, y);
+    layer.backward(x, dy1, dx);
+  }
+  Layer copy = layer;
+  Matrix of_layer, of_copy;
+  layer.infer(x1, of_layer);
+  copy.infer(x1, of_copy);
+  EXPECT_TRUE(equal_bits(of_copy, of_layer));
+  layer.backward(x2, dy2, of_layer);
+  copy.backward(x2, dy2, of_copy);
+  EXPECT_TRUE(equal_bits(of_copy, of_layer));
+  EXPECT_TRUE(equal_statistics(copy.gradients().gamma, layer.gradients().gamma));
+  layer.forward(x1, of_layer);
+  copy.forward(x1, of_copy);
+  EXPECT_TRUE(equal_bits(of_copy, of_layer));
+  EXPECT_TRUE(equal_statistics(copy.running().variance, layer.running().variance));
+}
+
+TEST(BatchNorm, CopiedIsALayerOfItsOwn) {
+  auto layer = make<Layer>();
+  const Layer copy = layer;
+  layer.affine().gamma.setConstant(9);
+  Matrix y;
+  layer.forward(x1, y);
+  EXPECT_EQ(copy.affine().gamma[0], 0.5f);
+  EXPECT_EQ(copy.running().batches, 0);
+}
+
+TEST(BatchNorm, AssignedAndMovedIsTheSameLayer) {
+  auto layer = make<Layer>();
+  Matrix y, expected;
+  layer.forward(x1, y);
+  layer.infer(x2, expected);
+  Layer assigned({.channels = 2});
+  assigned = layer;
+  EXPECT_TRUE(equal_bits(assigned.infer(x2), expected));
+  const Layer moved = std::move(layer);
+  EXPECT_TRUE(equal_bits(moved.infer(x2), expected));
+}
+
+TEST(BatchNorm, LivesInAVector) {
+  std::vector<Layer> layers;
+  layers.emplace_back(bn::Options{.channels = 5});
+  layers.emplace_back(bn::Options{.channels = 3});
+  layers.reserve(100);
+  Matrix y;
+  layers[0].forward(x1, y);
+  EXPECT_EQ(layers[0].running().batches, 1);
+  EXPECT_EQ(layers[1].options().channels, 3);
+}
+
+TEST(BatchNorm, OffersItsParametersToAnOptimiser) {
+  auto layer = make<Layer>();
+  layer.gradients().gamma.setConstant(2);
+  layer.gradients().beta.setConstant(4);
+  std::vector<std::string> names;
+  layer.for_each_parameter([&](bn::Parameter<float> parameter) {
+    names.emplace_back(parameter.name);
+    EXPECT_FALSE(parameter.weight_decay);
+    EXPECT_EQ(parameter.value.size(), 5);
+    parameter.value -= 0.5f * parameter.gradient;
+    parameter.gradient.setZero();
+  });
+  EXPECT_EQ(names, (std::vector<std::string>{"gamma", "beta"}));
+  EXPECT_EQ(layer.affine().gamma[0], -0.5f);
+  EXPECT_EQ(layer.affine().beta[0], -1.75f);
+  EXPECT_TRUE((layer.gradients().gamma == 0).all());
+}
+
+TEST(BatchNorm, OffersOnlyTheParametersItHas) {
+  const auto names = [](bn::Options options) {
+    Layer layer(options);
+    std::string all;
+    layer.for_each_parameter([&](const auto& parameter) { all += std::string(parameter.name) + ";"; });
+    return all;
+  };
+  EXPECT_EQ(names({.channels = 5, .scale = false}), "beta;");
+  EXPECT_EQ(names({.channels = 5, .shift = false}), "gamma;");
+  EXPECT_EQ(names({.channels = 5, .scale = false, .shift = false}), "");
+}
+
+TEST(BatchNorm, DescribesItself) {
+  bn::BatchNorm<double, bn::channel_last, bn::relu> layer({.channels = 64,
+                                                           .epsilon = 0.001,
+                                                           .averaging = bn::exponential(0.25),
+                                                           .running_variance = bn::RunningVariance::biased,
+                                                           .shift = false});
+  EXPECT_TRUE(has_parts("batchnorm: " + layer.describe(), "BatchNorm<double, channel_last, relu>", "channels 64",
+                        "epsilon 0.001", "exponential(0.25)", "biased", "no shift", "training", "0 batches"));
+  std::ostringstream out;
+  layer.set_mode(bn::Mode::inference);
+  out << layer;
+  EXPECT_EQ(out.str(), layer.describe());
+  EXPECT_NE(out.str().find("inference"), std::string::npos);
+}
+
+TEST(BatchNorm, GivesTheBitsOfTheFunctions) {
+  auto layer = make<Layer>();
+  const bn::Affine<float> affine = layer.affine();
+  Matrix y, dx, expected_y, expected_dx;
+  bn::Moments<float> moments;
+  bn::RunningStatistics<float> running(5);
+  bn::Gradients<float> gradients(5);
+
+  layer.forward(x1, y);
+  bn::train_forward(x1, affine, 1e-5, expected_y, moments);
+  running.update(moments, bn::exponential(0.1));
+  EXPECT_TRUE(equal_bits(y, expected_y));
+  EXPECT_TRUE(equal_statistics(layer.moments().mean, moments.mean));
+  EXPECT_TRUE(equal_statistics(layer.moments().m2, moments.m2));
+  EXPECT_TRUE(equal_statistics(layer.running().mean, running.mean));
+  EXPECT_TRUE(equal_statistics(layer.running().variance, running.variance));
+
+  layer.backward(x1, dy1, dx);
+  bn::train_backward(x1, dy1, affine, moments, 1e-5, expected_dx, gradients);
+  EXPECT_TRUE(equal_bits(dx, expected_dx));
+  EXPECT_TRUE(equal_statistics(layer.gradients().gamma, gradients.gamma));
+  EXPECT_TRUE(equal_statistics(layer.gradients().beta, gradients.beta));
+
+  layer.infer(x2, y);
+  bn::normalise(x2, affine, running, 1e-5, expected_y);
+  EXPECT_TRUE(equal_bits(y, expected_y));
+
+  layer.set_mode(bn::Mode::frozen);
+  layer.zero_gradients();
+  gradients.zero();
+  layer.forward(x2, y);
+  layer.backward(x2, dy2, dx);
+  bn::frozen_backward(x2, dy2, affine, running, 1e-5, expected_dx, gradients);
+  EXPECT_TRUE(equal_bits(dx, expected_dx));
+  EXPECT_TRUE(equal_statistics(layer.gradients().gamma, gradients.gamma));
+}
+
+namespace {
+
+/// An activation that a user could have written: a value, with a slope of its own.
+struct Leaky {
+  float slope = 0;
+
+  template <class S>
+  bn::Packet<S> forward(const bn::Packet<S>& z) const {
+    const auto zero = bn::Packet<S>::broadcast(0);
+    return select_less_equal(z, zero, z * bn::Packet<S>::broadcast(S(slope)), z);
+  }
+  template <class S>
+  bn::Packet<S> backward(const bn::Packet<S>& z, const bn::Packet<S>& dy) const {
+    return select_less_equal(z, bn::Packet<S>::broadcast(0), dy * bn::Packet<S>::broadcast(S(slope)), dy);
+  }
+  static const char* name() { return "leaky"; }
+};
+
+}  // namespace
+
+TEST(BatchNorm, TakesAnActivationOfTheUsersAsAValue) {
+  bn::BatchNorm<float, bn::samples_in_rows, Leaky> layer({.channels = 1, .epsilon = 7, .mode = bn::Mode::frozen},
+                                                         Leaky{0.25f});
+  layer.running().variance[0] = 9;
+  const Matrix x{{-4}, {4}, {8}}, dy{{1}, {1}, {2}};
+  Matrix y, dx;
+  layer.forward(x, y);
+  EXPECT_EQ(y, (Matrix{{-0.25f}, {1}, {2}}));
+  layer.backward(x, dy, dx);
+  EXPECT_EQ(dx, (Matrix{{0.0625f}, {0.25f}, {0.5f}}));
+  EXPECT_EQ(layer.gradients().beta[0], 3.25f);
+  EXPECT_NE(layer.describe().find("leaky"), std::string::npos);
+}
+
+TEST(BatchNorm, GivesAnEmptyOutputTheExtentsOfX) {
+  auto layer = make<Layer>();
+  Matrix y, dx;
+  layer.forward(x1, y);
+  EXPECT_EQ(y.rows(), 7);
+  EXPECT_EQ(y.cols(), 5);
+  layer.backward(x1, dy1, dx);
+  EXPECT_EQ(dx.rows(), 7);
+  bn::BatchNorm<float, bn::channel_first> images({.channels = 3});
+  Eigen::Tensor<float, 4, Eigen::RowMajor> image(2, 3, 4, 5), result;
+  image.setRandom();
+  images.forward(image, result);
+  EXPECT_EQ(result.dimension(3), 5);
+  EXPECT_EQ(images.infer(image).dimension(2), 4);
+}
+
+TEST(BatchNorm, SaysWhichAxisHasTheWrongNumberOfChannels) {
+  const bn::BatchNorm<float, bn::channel_last> layer({.channels = 64});
+  Eigen::Tensor<float, 4, Eigen::RowMajor> x(8, 14, 14, 32), y;
+  x.setZero();
+  EXPECT_EQ(
+      message_of([&] { layer.infer(x, y); }),
+      "batchnorm: infer(x): expected 64 channels on axis 3 (channel_last), got 32; x is [8, 14, 14, 32] row-major");
+  bn::BatchNorm<float, bn::samples_in_columns> columns({.channels = 4});
+  Eigen::MatrixXf m = Eigen::MatrixXf::Zero(5, 9), out;
+  EXPECT_EQ(
+      message_of([&] { columns.forward(m, out); }),
+      "batchnorm: forward(x): expected 4 channels on axis 0 (samples_in_columns), got 5; x is [5, 9] column-major");
+}
+
+TEST(BatchNorm, SaysHowToGiveAnOutputTheRightExtents) {
+  auto layer = make<Layer>();
+  Matrix y(3, 5);
+  EXPECT_EQ(
+      message_of([&] { layer.forward(x1, y); }),
+      "batchnorm: forward(y): expected the extents of x, [7, 5] row-major, got [3, 5] row-major; say y.resizeLike(x)");
+}
+
+TEST(BatchNorm, SaysThatAnOutputOverlapsAPartOfAnInput) {
+  auto layer = make<Layer>();
+  Matrix memory = some_values(8, 5, 7);
+  EXPECT_TRUE(has_parts(message_of([&] { layer.forward(memory.topRows(7), memory.bottomRows(7)); }), "forward(y)",
+                        "exactly that of x", "overlaps", "[7, 5]"));
+}

@@ -1,0 +1,118 @@
+#include <gtest/gtest.h>
+
+#include <batchnorm/batchnorm.hpp>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "support/compare.hpp"
+#include "support/throws.hpp"
+
+namespace bn = batchnorm;
+using testing_support::equal_statistics;
+using testing_support::has_parts;
+using testing_support::message_of;
+
+using Matrix = Eigen::MatrixXd;
+using Layer = bn::BatchNorm<double>;
+
+namespace {
+
+// Unbiased variances 12 and 8/3, means 0 and 10.
+const Matrix first{{-3}, {3}, {-3}, {3}}, second{{8}, {10}, {10}, {12}};
+
+Layer used_layer() {
+  Layer layer({.channels = 1});
+  Matrix y;
+  layer.forward(first, y);
+  return layer;
+}
+
+testing::AssertionResult unchanged(const Layer& layer, const Layer& before) {
+  if (layer.running().batches != before.running().batches) return testing::AssertionFailure() << "batches changed";
+  if (layer.saved().fingerprint != before.saved().fingerprint) return testing::AssertionFailure() << "saved changed";
+  if (const auto mean = equal_statistics(layer.running().mean, before.running().mean); !mean) return mean;
+  return equal_statistics(layer.running().variance, before.running().variance);
+}
+
+/// A range whose second batch cannot be read.
+struct BrokenRange {
+  struct Iterator {
+    int position;
+    const Matrix& operator*() const {
+      if (position == 1) throw std::runtime_error("the file ends here");
+      return first;
+    }
+    Iterator& operator++() {
+      ++position;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return position != other.position; }
+  };
+  Iterator begin() const { return {0}; }
+  Iterator end() const { return {3}; }
+};
+
+}  // namespace
+
+TEST(Recalibrate, SetsRunningStatisticsByAlgorithm2) {
+  Layer layer = used_layer();
+  bn::recalibrate(layer, std::vector<Matrix>{first, second});
+  EXPECT_EQ(layer.running().mean[0], 5.0);
+  EXPECT_DOUBLE_EQ(layer.running().variance[0], (12.0 + 8.0 / 3.0) / 2.0);
+  EXPECT_EQ(layer.running().batches, 2);
+}
+
+TEST(Recalibrate, WeighsUnequalBatchesByCount) {
+  Layer layer = used_layer();
+  const Matrix two{{19}, {21}};  // mean 20, unbiased variance 2
+  bn::recalibrate(layer, std::vector<Matrix>{first, two});
+  EXPECT_DOUBLE_EQ(layer.running().mean[0], (4 * 0.0 + 2 * 20.0) / 6);
+  EXPECT_DOUBLE_EQ(layer.running().variance[0], (4 * 12.0 + 2 * 2.0) / 6);
+}
+
+TEST(Recalibrate, ForgetsWhatTheRunningStatisticsWereBefore) {
+  Layer fresh({.channels = 1}), layer = used_layer();
+  layer.running().mean[0] = 1e9;
+  bn::recalibrate(fresh, std::vector<Matrix>{first, second});
+  bn::recalibrate(layer, std::vector<Matrix>{first, second});
+  EXPECT_TRUE(equal_statistics(layer.running().mean, fresh.running().mean));
+  EXPECT_TRUE(equal_statistics(layer.running().variance, fresh.running().variance));
+}
+
+TEST(Recalibrate, LeavesModeGradientsAndSavedPassAlone) {
+  Layer layer = used_layer();
+  layer.gradients().gamma[0] = 3;
+  layer.set_mode(bn::Mode::frozen);
+  bn::recalibrate(layer, std::vector<Matrix>{second});
+  EXPECT_EQ(layer.mode(), bn::Mode::frozen);
+  EXPECT_EQ(layer.gradients().gamma[0], 3);
+  Matrix dx;
+  EXPECT_NO_THROW(layer.backward(first, second, dx));
+}
+
+TEST(Recalibrate, LeavesTheLayerUnchangedIfABatchDoesNotFit) {
+  Layer layer = used_layer();
+  const Layer before = layer;
+  const Matrix wide = Matrix::Zero(4, 2), single{{1}}, none(0, 1);
+  Matrix broken = second;
+  broken(2, 0) = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(has_parts(message_of([&] {
+                          bn::recalibrate(layer, std::vector<Matrix>{first, wide});
+                        }),
+                        "recalibrate(batch)", "expected 1 channel", "axis 1", "got 2"));
+  EXPECT_TRUE(unchanged(layer, before));
+  for (const Matrix& bad : {single, none, broken}) {
+    EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{first, bad}), std::invalid_argument);
+    EXPECT_TRUE(unchanged(layer, before));
+  }
+  EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{}), std::invalid_argument);
+  EXPECT_TRUE(unchanged(layer, before));
+}
+
+TEST(Recalibrate, LeavesTheLayerUnchangedIfReadingABatchThrows) {
+  Layer layer = used_layer();
+  const Layer before = layer;
+  EXPECT_THROW(bn::recalibrate(layer, BrokenRange{}), std::runtime_error);
+  EXPECT_TRUE(unchanged(layer, before));
+}

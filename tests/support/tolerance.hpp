@@ -1,0 +1,51 @@
+/// \file
+/// How far a result may lie from the reference: computed here, once. The few bounds that differ are stated, with their
+/// reason, where they are used: as multiples of this one, or of half an epsilon for each addition.
+///
+/// Forward. y = (x - K) * scale + shift, with K = float(mean), scale = gamma * inv_std and shift = beta - (mean - K) *
+/// scale rounded once each. With u = epsilon / 2, the unit roundoff of the data's type, the terms are
+///
+///   x - K, scale, the product, shift, the sum        5 u
+///   inv_std: half the relative error of M2, whose short chains of additions err like a random walk: about    4 u
+///
+/// 9 u in all, for |gamma x_hat| up to a few; the allowance is 16 u = 8 epsilon, in float 1e-6. It is relative to
+/// max(1, |ref|): y has spread 1, so a y near 0 is the difference of terms near 1 and is owed no more digits than they
+/// have.
+///
+/// Input gradient. dx = a dy + b (x - K) + c: three terms of the size of a dy, each rounded three times, from two sums
+/// that err as M2 does. The allowance is the same 8 epsilon, relative to the largest of the terms. For counts of 2 or 3
+/// the terms cancel almost wholly, so `close_gradient` measures against the terms; with a larger count that is max
+/// |dx|, which is what `gradient_error` divides by.
+///
+/// Parameter gradients. Sums of `count` terms: 8 epsilon of the sum of their magnitudes, for which no cancellation
+/// matters.
+///
+/// All of it holds in double with double's epsilon, except that the mean is then one double and not a pair: its own
+/// rounding, u |mean|, is worth u |mean| inv_std of y. General test data keep |mean| inv_std <= 3 (random_values); the
+/// hard data are in float.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "values.hpp"
+
+namespace testing_support {
+
+/// 8 epsilon, in float 9.5e-7.
+template <class Scalar>
+constexpr Real tolerance() {
+  return 8 * Real(std::numeric_limits<Scalar>::epsilon());
+}
+
+/// max |y - ref| / max(1, |ref|).
+inline Real forward_error(const Values& y, const Values& reference) {
+  return ((y - reference).abs() / reference.abs().max(Real(1))).maxCoeff();
+}
+
+/// max |dx - ref| / max |ref| over the tensor.
+inline Real gradient_error(const Values& dx, const Values& reference) {
+  return (dx - reference).abs().maxCoeff() / reference.abs().maxCoeff();
+}
+
+}  // namespace testing_support
