@@ -1,0 +1,65 @@
+#include "data/batches.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace data {
+
+Batches::Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed)
+    : batch_(static_cast<std::size_t>(batch)), random_(seed) {
+  if (batch < 1 || batch > count) {
+    throw std::invalid_argument("data: Batches(count, batch, seed): expected a batch from 1 to count = " +
+                                std::to_string(count) + ", got " + std::to_string(batch));
+  }
+  order_.resize(static_cast<std::size_t>(count));
+  std::iota(order_.begin(), order_.end(), Eigen::Index{0});
+  next_ = order_.size();
+}
+
+std::span<const Eigen::Index> Batches::next() {
+  if (next_ == order_.size()) {  // a new epoch: Fisher and Yates's shuffle
+    for (std::size_t i = order_.size() - 1; i > 0; --i) {
+      std::swap(order_[i], order_[static_cast<std::size_t>(random_.below(static_cast<Eigen::Index>(i + 1)))]);
+    }
+    next_ = 0;
+  }
+  const std::size_t first = next_;
+  next_ = std::min(first + batch_, order_.size());
+  return std::span(order_).subspan(first, next_ - first);
+}
+
+void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input,
+              Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out) {
+  const auto rows = static_cast<Eigen::Index>(indices.size());
+  if (out.rows() != rows || out.cols() != image_pixels) {
+    throw std::invalid_argument("data: to_float(digits, indices, input, out): expected out [" + std::to_string(rows) +
+                                ", " + std::to_string(image_pixels) + "], got [" + std::to_string(out.rows()) + ", " +
+                                std::to_string(out.cols()) + ']');
+  }
+  for (const Eigen::Index index : indices) {
+    if (index >= 0 && index < digits.count()) continue;
+    throw std::invalid_argument("data: to_float(digits, indices, input, out): expected indices from 0 to " +
+                                std::to_string(digits.count() - 1) + ", got " + std::to_string(index));
+  }
+  const auto image = [&](Eigen::Index row) {
+    return &digits.pixels[static_cast<std::size_t>(indices[static_cast<std::size_t>(row)] * image_pixels)];
+  };
+  constexpr Eigen::Index ahead = 4;  // images come from all over main memory: ask for them before they are needed
+  for (Eigen::Index row = 0; row < rows; ++row) {
+    if (row + ahead < rows) {
+      for (Eigen::Index i = 0; i < image_pixels; i += 64) __builtin_prefetch(image(row + ahead) + i);
+    }
+    const std::uint8_t* pixels = image(row);
+    float* values = &out(row, 0);
+    if (input == Input::grey) {
+      for (Eigen::Index i = 0; i < image_pixels; ++i) values[i] = static_cast<float>(pixels[i]) * (1 / 255.0f);
+    } else {
+      for (Eigen::Index i = 0; i < image_pixels; ++i) values[i] = static_cast<float>(pixels[i] >> 7);
+    }
+  }
+}
+
+}  // namespace data

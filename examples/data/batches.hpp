@@ -1,0 +1,44 @@
+#pragma once
+
+#include <Eigen/Core>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/digits.hpp"
+#include "data/random.hpp"
+
+namespace data {
+
+/// Minibatches: every sample once an epoch, in an order that is drawn anew for each epoch.
+class Batches {
+ public:
+  /// Batches of `batch` of the samples 0 to count - 1; an epoch's last batch has what is left. The order depends on the
+  /// seed alone, not on the compiler. Throws std::invalid_argument unless 1 <= batch <= count.
+  Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed);
+
+  /// The next batch's samples; valid until the next call.
+  std::span<const Eigen::Index> next();
+
+ private:
+  std::size_t batch_;
+  std::size_t next_;
+  std::vector<Eigen::Index> order_;
+  Random random_;
+};
+
+/// How a pixel becomes a network's input.
+enum class Input {
+  grey,    ///< pixel / 255
+  binary,  ///< 1 if pixel / 255 > 0.5, else 0
+};
+
+/// A batch of images as floats: row i of `out` is image indices[i]. A column-major matrix with one image per column is
+/// passed as `out.transpose()`.
+///
+/// Shapes: out [indices.size(), 784].
+/// Throws std::invalid_argument if `out` has other extents or an index is not one of an image.
+void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input,
+              Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out);
+
+}  // namespace data
