@@ -1,0 +1,36 @@
+#pragma once
+
+#include "nn/layer.hpp"
+
+namespace nn {
+
+/// The library's batch normalization as a layer of a network.
+template <class Scalar>
+class BatchNorm final : public Layer<Scalar> {
+ public:
+  explicit BatchNorm(const bn::Options& options) : norm_(options) {}
+
+  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override {
+    y.resizeLike(x);
+    norm_.forward(x, y);
+  }
+
+  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>&, const Matrix<Scalar>& dy, Matrix<Scalar>* dx) override {
+    if (!dx) dx = &unused_;
+    dx->resizeLike(x);
+    norm_.backward(x, dy, *dx);
+  }
+
+  void for_each_parameter(const ParameterVisitor<Scalar>& visit) override { norm_.for_each_parameter(visit); }
+
+  void set_mode(bn::Mode mode) override { norm_.set_mode(mode); }
+
+  /// The library's layer, for its statistics.
+  bn::BatchNorm<Scalar>& norm() { return norm_; }
+
+ private:
+  bn::BatchNorm<Scalar> norm_;
+  Matrix<Scalar> unused_;
+};
+
+}  // namespace nn

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "nn/layer.hpp"
+
+namespace nn {
+
+/// Whether a dense layer has a bias. In front of batch normalization it is useless: the mean takes it away again.
+enum class Bias { yes, no };
+
+/// y = x W + b.
+template <class Scalar>
+class Dense final : public Layer<Scalar> {
+ public:
+  /// Weights and biases start at 0: see initialise_weights().
+  Dense(Eigen::Index inputs, Eigen::Index outputs, Bias bias = Bias::yes)
+      : weight_(Weight::Zero(inputs, outputs)),
+        weight_gradient_(Weight::Zero(inputs, outputs)),
+        bias_(Row::Zero(bias == Bias::yes ? outputs : 0)),
+        bias_gradient_(Row::Zero(bias_.size())) {}
+
+  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override {
+    y.noalias() = x * weight_;
+    if (has_bias()) y.rowwise() += bias_;
+  }
+
+  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>&, const Matrix<Scalar>& dy, Matrix<Scalar>* dx) override {
+    weight_gradient_.noalias() += x.transpose() * dy;
+    if (has_bias()) bias_gradient_ += dy.colwise().sum();
+    if (dx) dx->noalias() = dy * weight_.transpose();
+  }
+
+  void for_each_parameter(const ParameterVisitor<Scalar>& visit) override {
+    visit({"weight", {weight_.data(), weight_.size()}, {weight_gradient_.data(), weight_gradient_.size()}, true});
+    if (has_bias())
+      visit({"bias", {bias_.data(), bias_.size()}, {bias_gradient_.data(), bias_gradient_.size()}, false});
+  }
+
+  /// Column-major: see matrix.hpp for why.
+  using Weight = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
+
+  /// W, [inputs, outputs].
+  const Weight& weight() const { return weight_; }
+
+ private:
+  using Row = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>;
+
+  bool has_bias() const { return bias_.size() > 0; }
+
+  Weight weight_, weight_gradient_;
+  Row bias_, bias_gradient_;
+};
+
+}  // namespace nn

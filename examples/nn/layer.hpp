@@ -1,0 +1,38 @@
+#pragma once
+
+#include <batchnorm/batchnorm.hpp>
+
+#include <functional>
+
+#include "nn/matrix.hpp"
+
+namespace nn {
+
+namespace bn = batchnorm;
+
+/// Called with each parameter: its name, value, gradient, and whether weight decay applies to it.
+template <class Scalar>
+using ParameterVisitor = std::function<void(bn::Parameter<Scalar>)>;
+
+/// One step of a network: it owns its parameters and their gradients, and no activations; the model keeps those.
+template <class Scalar>
+class Layer {
+ public:
+  virtual ~Layer() = default;
+
+  /// y = f(x), with x [samples, inputs] and y [samples, outputs]; y is resized.
+  virtual void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) = 0;
+
+  /// From dy, the loss's gradient with respect to y: adds to the parameters' gradients, and writes dx unless it is
+  /// null, as it is for the first layer of a network. x and y are those of the last forward.
+  virtual void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& y, const Matrix<Scalar>& dy,
+                        Matrix<Scalar>* dx) = 0;
+
+  /// Visits the parameters, always in the same order.
+  virtual void for_each_parameter(const ParameterVisitor<Scalar>&) {}
+
+  /// Tells layers that behave differently in training and inference which it is.
+  virtual void set_mode(bn::Mode) {}
+};
+
+}  // namespace nn

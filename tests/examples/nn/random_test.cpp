@@ -1,0 +1,64 @@
+#include "nn/random.hpp"
+
+#include <gtest/gtest.h>
+
+#include "nn/batch_norm.hpp"
+#include "nn/dense.hpp"
+
+namespace {
+
+namespace bn = batchnorm;
+
+TEST(Normal, HasTheMomentsOfANormalDistribution) {
+  nn::Normal normal(1);
+  constexpr int count = 200'000;
+  double sum = 0, squares = 0, fourth = 0;
+  for (int i = 0; i < count; ++i) {
+    const double z = normal();
+    sum += z;
+    squares += z * z;
+    fourth += z * z * z * z;
+  }
+  // Four standard errors: sqrt(1 / n), sqrt(2 / n), sqrt(96 / n).
+  EXPECT_NEAR(sum / count, 0, 0.009);
+  EXPECT_NEAR(squares / count, 1, 0.013);
+  EXPECT_NEAR(fourth / count, 3, 0.09);
+}
+
+TEST(Normal, IsTheSameFromEveryCompiler) {
+  nn::Normal normal(42);
+  const double first = normal(), second = normal();
+  EXPECT_DOUBLE_EQ(first, -1.0771745442782885);
+  EXPECT_DOUBLE_EQ(second, 1.0945198485006107);
+}
+
+TEST(InitialiseWeights, DrawsWeightsOnlyWithAndWithoutBatchNormTheSame) {
+  nn::Sequential<float> plain, normalised;
+  plain.add(nn::Dense<float>(3, 4));
+  plain.add(nn::Dense<float>(4, 2));
+  normalised.add(nn::Dense<float>(3, 4, nn::Bias::no));
+  normalised.add(nn::BatchNorm<float>({.channels = 4}));
+  normalised.add(nn::Dense<float>(4, 2));
+  std::vector<float> weights;
+  nn::initialise_weights(plain, 0.01, 5);
+  plain.for_each_parameter([&](bn::Parameter<float> parameter) {
+    if (parameter.name == "weight")
+      weights.insert(weights.end(), parameter.value.begin(), parameter.value.end());
+    else
+      EXPECT_TRUE((parameter.value == 0).all()) << parameter.name;
+  });
+  ASSERT_EQ(weights.size(), 20u);
+  EXPECT_NE(weights.front(), 0);
+  nn::initialise_weights(normalised, 0.01, 5);
+  std::size_t i = 0;
+  normalised.for_each_parameter([&](bn::Parameter<float> parameter) {
+    if (parameter.name == "weight")
+      for (const float value : parameter.value) EXPECT_EQ(value, weights[i++]);
+    else if (parameter.name == "gamma")
+      EXPECT_TRUE((parameter.value == 1).all());
+    else
+      EXPECT_TRUE((parameter.value == 0).all()) << parameter.name;
+  });
+}
+
+}  // namespace

@@ -1,0 +1,126 @@
+// Eigen then refuses to allocate wherever it is told to.
+#define EIGEN_RUNTIME_NO_MALLOC
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "nn/nn.hpp"
+
+namespace {
+int allocations = 0;
+}
+
+// What does not go through Eigen is counted here. (Inlined, g++ takes the pair for a mismatch.)
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace {
+
+namespace bn = batchnorm;
+using Matrix = nn::Matrix<float>;
+
+/// A network that learns XOR.
+struct Exercise {
+  nn::Sequential<float> model;
+  nn::BatchNorm<float>* norm = nullptr;
+  Matrix x = Matrix::Zero(8, 2), output_gradient;
+  std::vector<std::uint8_t> labels;
+
+  Exercise() {
+    model.add(nn::Dense<float>(2, 16, nn::Bias::no));
+    norm = &model.add(nn::BatchNorm<float>({.channels = 16}));
+    model.add(nn::Sigmoid<float>());
+    model.add(nn::Dense<float>(16, 2));
+    nn::initialise_weights(model, 1.0, 7);
+    nn::Normal normal(8);
+    for (Eigen::Index i = 0; i < x.rows(); ++i) {  // XOR, with a little noise
+      x(i, 0) = float(i & 1) + 0.1f * float(normal());
+      x(i, 1) = float(i >> 1 & 1) + 0.1f * float(normal());
+      labels.push_back(std::uint8_t((i ^ (i >> 1)) & 1));
+    }
+  }
+
+  float step() {
+    const float loss = nn::softmax_cross_entropy<float>(model.forward(x), labels, output_gradient);
+    model.backward(x, output_gradient);
+    nn::Sgd<float>(0.5f).step(model);
+    return loss;
+  }
+};
+
+TEST(Sequential, LearnsExclusiveOr) {
+  Exercise exercise;
+  for (int i = 0; i < 300; ++i) exercise.step();
+  EXPECT_LT(exercise.step(), 0.05f);
+  const nn::ModeScope scope(exercise.model, bn::Mode::inference);
+  EXPECT_EQ(nn::count_correct<float>(exercise.model.forward(exercise.x), exercise.labels), 8);
+}
+
+TEST(Sequential, AllocatesNothingAfterTheFirstStep) {
+  Exercise exercise;
+  exercise.step();
+  const int before = allocations;
+  Eigen::internal::set_is_malloc_allowed(false);
+  for (int i = 0; i < 3; ++i) exercise.step();
+  Eigen::internal::set_is_malloc_allowed(true);
+  EXPECT_EQ(allocations, before);
+}
+
+TEST(Sequential, TheSameSeedGivesTheSameBits) {
+  Exercise exercise, other;
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(exercise.step(), other.step());
+}
+
+TEST(Sequential, ModeScopeRestoresTheMode) {
+  Exercise exercise;
+  EXPECT_EQ(exercise.model.mode(), bn::Mode::training);
+  {
+    const nn::ModeScope scope(exercise.model, bn::Mode::inference);
+    EXPECT_EQ(exercise.norm->norm().mode(), bn::Mode::inference);
+    {
+      const nn::ModeScope inner(exercise.model, bn::Mode::probe);
+      EXPECT_EQ(exercise.norm->norm().mode(), bn::Mode::probe);
+    }
+    EXPECT_EQ(exercise.norm->norm().mode(), bn::Mode::inference);
+  }
+  EXPECT_EQ(exercise.model.mode(), bn::Mode::training);
+  EXPECT_EQ(exercise.norm->norm().mode(), bn::Mode::training);
+}
+
+TEST(Sequential, AnAddedLayerTakesTheModelsMode) {
+  Exercise exercise;
+  exercise.model.set_mode(bn::Mode::inference);
+  EXPECT_EQ(exercise.model.add(nn::BatchNorm<float>({.channels = 2})).norm().mode(), bn::Mode::inference);
+}
+
+TEST(Sequential, EvaluationBetweenStepsChangesNothing) {
+  Exercise exercise, other;
+  nn::Activations<float> activations;
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(exercise.step(), other.step());
+    const nn::ModeScope scope(exercise.model, bn::Mode::inference);
+    exercise.model.forward(Matrix::Ones(30, 2), activations);
+  }
+  const auto& mean = exercise.norm->norm().running().mean;
+  EXPECT_TRUE((mean == other.norm->norm().running().mean).all());
+}
+
+TEST(Sequential, KeepsEveryLayersOutput) {
+  Exercise exercise;
+  const Matrix y = exercise.model.forward(exercise.x);
+  ASSERT_EQ(exercise.model.size(), 4u);
+  EXPECT_EQ(exercise.model.output(0).cols(), 16);
+  EXPECT_EQ(exercise.model.output(3), y);
+  // The mean of a normalised unit is beta.
+  EXPECT_LT(exercise.model.output(1).colwise().mean().cwiseAbs().maxCoeff(), 1e-6f);
+}
+
+}  // namespace
