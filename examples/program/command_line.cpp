@@ -1,0 +1,69 @@
+#include "program/command_line.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+
+namespace program {
+namespace {
+
+int fail(const CLI::App& app, std::string message, int code) {
+  for (char& c : message) {
+    if (c == '\n') c = ' ';
+  }
+  std::cout << std::flush;
+  std::cerr << app.get_name() << ": " << message << std::endl;
+  return code;
+}
+
+}  // namespace
+
+void add_common_options(CLI::App& app, CommonOptions& options) {
+  app.add_option("--data", options.data, "a folder with MNIST's four files, plain or .gz")->type_name("DIR");
+  app.add_option("--output", options.output, "where results go")->type_name("DIR")->capture_default_str();
+  app.add_option("--seeds,--seed", options.seeds, "one run for each: weights and order of the data")
+      ->delimiter(',')
+      ->check(at_least(0))
+      ->type_name("N,...")
+      ->default_str("0");
+}
+
+CLI::Validator at_least(std::int64_t minimum) {
+  const auto check = [minimum](const std::string& text) -> std::string {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && value >= minimum) return {};
+    return "expected a whole number of at least " + std::to_string(minimum) + ", got '" + text + "'";
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator positive() {
+  const auto check = [](const std::string& text) -> std::string {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (!text.empty() && *end == '\0' && std::isfinite(value) && value > 0) return {};
+    return "expected a number greater than 0, got '" + text + "'";
+  };
+  return CLI::Validator(check, "");
+}
+
+int run(CLI::App& app, int argc, const char* const* argv, const std::function<int()>& body) {
+  try {
+    app.parse(argc, argv);
+    return body();
+  } catch (const CLI::Success& success) {  // --help
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return fail(app, std::string(error.what()) + " (--help lists the options)", usage_exit_code);
+  } catch (const std::runtime_error& error) {
+    return fail(app, error.what(), usage_exit_code);
+  } catch (const std::exception& error) {
+    return fail(app, std::string("internal error: ") + error.what(), internal_error_exit_code);
+  }
+}
+
+}  // namespace program

@@ -1,0 +1,47 @@
+#include "program/evaluation.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace program {
+
+namespace bn = batchnorm;
+
+Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index count, Eigen::Index piece) {
+  Samples samples;
+  samples.count = std::min(count, digits.count());
+  std::vector<Eigen::Index> indices;
+  for (Eigen::Index first = 0; first < samples.count; first += piece) {
+    indices.resize(static_cast<std::size_t>(std::min(piece, samples.count - first)));
+    std::iota(indices.begin(), indices.end(), first);
+    auto& images = samples.images.emplace_back(static_cast<Eigen::Index>(indices.size()), data::image_pixels);
+    data::to_float(digits, indices, input, images);
+    const auto labels = digits.labels.begin() + first;
+    samples.labels.emplace_back(labels, labels + static_cast<std::ptrdiff_t>(indices.size()));
+  }
+  return samples;
+}
+
+double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activations<float>& activations) {
+  const nn::ModeScope inference(model, bn::Mode::inference);
+  Eigen::Index correct = 0;
+  for (std::size_t i = 0; i < samples.images.size(); ++i)
+    correct += nn::count_correct(model.forward(samples.images[i], activations), samples.labels[i]);
+  return static_cast<double>(correct) / static_cast<double>(samples.count);
+}
+
+void use_population_statistics(nn::Sequential<float>& model, const std::vector<nn::BatchNorm<float>*>& norms, int count,
+                               const std::function<const nn::Matrix<float>&()>& next) {
+  std::vector<bn::PopulationStatistics<float>> populations;
+  for (nn::BatchNorm<float>* norm : norms) populations.emplace_back(norm->norm().options().channels);
+
+  const nn::ModeScope probe(model, bn::Mode::probe);
+  nn::Activations<float> activations;
+  for (int i = 0; i < count; ++i) {
+    model.forward(next(), activations);
+    for (std::size_t j = 0; j < norms.size(); ++j) populations[j].add(norms[j]->norm().moments());
+  }
+  for (std::size_t j = 0; j < norms.size(); ++j) norms[j]->norm().running() = populations[j].statistics();
+}
+
+}  // namespace program

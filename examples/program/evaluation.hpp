@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "data/batches.hpp"
+#include "data/dataset.hpp"
+#include "nn/nn.hpp"
+
+namespace program {
+
+/// Images as a network takes them, in pieces, so that a pass over all of them needs little memory; read by any number
+/// of threads.
+struct Samples {
+  std::vector<nn::Matrix<float>> images;
+  std::vector<std::vector<std::uint8_t>> labels;
+  Eigen::Index count = 0;
+};
+
+/// The first `count` digits, in pieces of at most `piece`.
+Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index count, Eigen::Index piece = 500);
+
+/// The part of the samples that the model gets right in inference mode. The model's mode is as before afterwards.
+double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activations<float>& activations);
+
+/// The paper's Algorithm 2 for all layers of a network at once: sets their running statistics to population statistics,
+/// the average over `count` batches, of which next() returns one after the other. Parameters are left alone, and the
+/// mode is as before afterwards.
+void use_population_statistics(nn::Sequential<float>& model, const std::vector<nn::BatchNorm<float>*>& norms, int count,
+                               const std::function<const nn::Matrix<float>&()>& next);
+
+}  // namespace program

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace program {
+
+/// Whether a person may be watching: the stream is a terminal, and one that can move its cursor.
+bool is_terminal(std::FILE* stream);
+
+/// Lines that show how far each of several networks has come, redrawn in place:
+///
+///     without BN  12,345/50,000  accuracy 0.9712  2,890 steps/s  0:13 left
+///
+/// Threads: update() may be called from any of them.
+class Progress {
+ public:
+  /// One line for each label. With `visible` false nothing is ever written; the usual value is is_terminal(stderr).
+  Progress(const std::vector<std::string>& labels, std::int64_t steps, bool visible, std::FILE* stream = stderr);
+
+  /// Tells how many steps one network has made, and the last accuracy measured (NaN before the first). Draws ten times
+  /// a second at the most, and once at the end.
+  void update(std::size_t network, std::int64_t step, double accuracy);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Line {
+    std::string label;
+    std::int64_t step = 0;
+    double accuracy = std::numeric_limits<double>::quiet_NaN(), seconds = 0;
+  };
+
+  void draw();
+
+  const std::int64_t steps_;
+  const bool visible_;
+  std::FILE* const stream_;
+  const Clock::time_point start_ = Clock::now();
+
+  std::mutex mutex_;
+  std::vector<Line> lines_;
+  Clock::time_point drawn_;
+  bool first_ = true;
+};
+
+/// One line of it, at most 79 characters; `seconds` is the time since the first step.
+std::string progress_line(const std::string& label, std::int64_t step, std::int64_t steps, double accuracy,
+                          double seconds);
+
+}  // namespace program

@@ -1,0 +1,179 @@
+#include "program/training.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <stdexcept>
+
+#include "program/interrupt.hpp"
+#include "program/text.hpp"
+
+namespace program {
+namespace {
+
+/// Adds up the processor time that the calling thread spends between start() and stop().
+class ThreadTimer {
+ public:
+  void start() { start_ = now(); }
+  void stop() { seconds_ += now() - start_; }
+  double seconds() const { return seconds_; }
+
+ private:
+  static double now() {
+    std::timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
+
+  double start_ = 0, seconds_ = 0;
+};
+
+/// Training batches as a network takes them.
+class Feed {
+ public:
+  Feed(const Protocol& protocol, const data::Digits& digits, std::uint64_t seed)
+      : digits_(digits),
+        input_(protocol.input),
+        batches_(digits.count(), protocol.batch, seed),
+        images_(protocol.batch, data::image_pixels),
+        labels_(static_cast<std::size_t>(protocol.batch)) {}
+
+  /// The next batch's images.
+  const nn::Matrix<float>& next() {
+    auto indices = batches_.next();
+    if (indices.size() < labels_.size()) indices = batches_.next();
+    data::to_float(digits_, indices, input_, images_);
+    for (std::size_t i = 0; i < labels_.size(); ++i) labels_[i] = digits_.labels[static_cast<std::size_t>(indices[i])];
+    return images_;
+  }
+
+  /// The labels that go with them.
+  nn::Labels labels() const { return labels_; }
+
+ private:
+  const data::Digits& digits_;
+  data::Input input_;
+  data::Batches batches_;
+  nn::Matrix<float> images_;
+  std::vector<std::uint8_t> labels_;
+};
+
+/// How many batches make population statistics for one of many tests in the course of training; at the end there are
+/// more. Ten times as many change the accuracy by .0003.
+constexpr int population_batches_under_way = 100;
+
+/// One network being trained.
+class Trainer {
+ public:
+  Trainer(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
+          bool batch_norm)
+      : protocol_(protocol),
+        views_(views),
+        network_(make_sigmoid_network(
+            {.batch_norm = batch_norm, .initial_deviation = protocol.initial_deviation, .seed = seed})),
+        feed_(protocol, dataset.train, seed),
+        population_feed_(protocol, dataset.train, ~seed),
+        sgd_(static_cast<float>(protocol.learning_rate)) {
+    run_.batch_norm = batch_norm;
+    run_.seed = seed;
+  }
+
+  Run train(const std::function<void(std::int64_t, double)>& progress) {
+    double accuracy = std::numeric_limits<double>::quiet_NaN();
+    timer_.start();
+    while (run_.steps_made < protocol_.steps && !interrupted()) {
+      step();
+      ++run_.steps_made;
+      if (is_time_to_test()) {
+        timer_.stop();
+        test();
+        if (is_time_to_probe()) probe();
+        accuracy = run_.accuracy.back();
+        timer_.start();
+      }
+      progress(run_.steps_made, accuracy);
+    }
+    timer_.stop();
+    finish();
+    return std::move(run_);
+  }
+
+ private:
+  void step() {
+    const auto& images = feed_.next();
+    nn::softmax_cross_entropy(network_.model.forward(images), feed_.labels(), output_gradient_);
+    network_.model.backward(images, output_gradient_);
+    sgd_.step(network_.model);
+  }
+
+  bool is_time_to_test() const {
+    return run_.steps_made % protocol_.every == 0 || run_.steps_made == protocol_.steps ||
+           std::ranges::count(milestones, run_.steps_made) > 0;
+  }
+
+  /// At equal distances, so that drifts can be compared; a run too short for one such step is looked at when it ends.
+  bool is_time_to_probe() const {
+    return run_.steps_made % protocol_.every == 0 ||
+           (run_.steps_made == protocol_.steps && run_.percentiles.steps.empty());
+  }
+
+  void test() {
+    run_.steps.push_back(run_.steps_made);
+    run_.accuracy.push_back(protocol_.statistics == Statistics::running
+                                ? program::accuracy(network_.model, views_.test, activations_)
+                                : accuracy_with_population_statistics(population_batches_under_way));
+  }
+
+  void probe() {
+    const nn::ModeScope probe(network_.model, bn::Mode::probe);
+    network_.model.forward(views_.probe, probe_activations_);
+    run_.percentiles.steps.push_back(run_.steps_made);
+    run_.percentiles.values.push_back(percentiles_of(probe_activations_[network_.last_sigmoid_input]));
+  }
+
+  /// The running averages are put back afterwards.
+  double accuracy_with_population_statistics(int batches) {
+    std::vector<bn::RunningStatistics<float>> before;
+    for (auto* norm : network_.norms) before.push_back(norm->norm().running());
+    use_population_statistics(network_.model, network_.norms, batches,
+                              [&]() -> const nn::Matrix<float>& { return population_feed_.next(); });
+    const double result = program::accuracy(network_.model, views_.test, activations_);
+    for (std::size_t i = 0; i < before.size(); ++i) network_.norms[i]->norm().running() = before[i];
+    return result;
+  }
+
+  void finish() {
+    if (run_.steps_made == 0) return;
+    run_.seconds_per_step = timer_.seconds() / static_cast<double>(run_.steps_made);
+    run_.running_accuracy = program::accuracy(network_.model, views_.test, activations_);
+    if (run_.batch_norm) run_.population_accuracy = accuracy_with_population_statistics(protocol_.population_batches);
+  }
+
+  const Protocol& protocol_;
+  const Views& views_;
+  SigmoidNetwork network_;
+  Feed feed_, population_feed_;
+  nn::Sgd<float> sgd_;
+  nn::Matrix<float> output_gradient_;
+  nn::Activations<float> activations_, probe_activations_;
+  ThreadTimer timer_;
+  Run run_;
+};
+
+}  // namespace
+
+Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
+  if (protocol.batch > dataset.train.count()) {
+    throw std::runtime_error("--batch " + std::to_string(protocol.batch) + ": there are only " +
+                             grouped(dataset.train.count()) + " training images");
+  }
+  if (dataset.test.count() == 0) throw std::runtime_error("there are no test images");
+  auto probe = make_samples(dataset.train, protocol.input, protocol.probe, protocol.probe);
+  return {make_samples(dataset.test, protocol.input, dataset.test.count()), std::move(probe.images.front())};
+}
+
+Run train(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
+          bool batch_norm, const std::function<void(std::int64_t, double)>& progress) {
+  return Trainer(protocol, dataset, views, seed, batch_norm).train(progress);
+}
+
+}  // namespace program

@@ -1,0 +1,96 @@
+#include "program/command_line.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+enum class Colour { grey, binary };
+
+/// A program with one option of each kind.
+struct Program {
+  program::CommonOptions common;
+  std::int64_t steps = 50;
+  double rate = 1;
+  Colour colour = Colour::grey;
+  std::function<int()> body = [] { return 0; };
+  std::string out, err;
+
+  int run(std::vector<std::string> arguments) {
+    CLI::App app("A test.", "test");
+    program::add_common_options(app, common);
+    app.add_option("--steps", steps, "steps")->check(program::at_least(1));
+    app.add_option("--lr", rate, "rate")->check(program::positive());
+    program::add_choice(app, "--input", colour, "pixels", {{"grey", Colour::grey}, {"binary", Colour::binary}});
+    std::vector<const char*> argv = {"test"};
+    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int code = program::run(app, static_cast<int>(argv.size()), argv.data(), body);
+    out = testing::internal::GetCapturedStdout();
+    err = testing::internal::GetCapturedStderr();
+    return code;
+  }
+};
+
+TEST(CommandLine, Values) {
+  Program test;
+  EXPECT_EQ(test.run({"--steps", "7", "--lr", "1e-3", "--seeds", "0,1,2", "--input", "binary", "--output", "x"}), 0);
+  EXPECT_EQ(test.steps, 7);
+  EXPECT_EQ(test.rate, 1e-3);
+  EXPECT_EQ(test.common.seeds, (std::vector<std::uint64_t>{0, 1, 2}));
+  EXPECT_EQ(test.colour, Colour::binary);
+  EXPECT_EQ(test.common.output, "x");
+  EXPECT_EQ(test.err, "");
+}
+
+TEST(CommandLine, Defaults) {
+  Program test;
+  EXPECT_EQ(test.run({}), 0);
+  EXPECT_EQ(test.common.seeds, std::vector<std::uint64_t>{0});
+  EXPECT_EQ(test.common.output, "results");
+}
+
+TEST(CommandLine, NonsenseIsOneLineAndExitCodeTwo) {
+  const std::vector<std::vector<std::string>> nonsense = {
+      {"--steps", "0"},     {"--steps", "-5"},     {"--steps", "1.5"}, {"--steps", "many"},
+      {"--steps"},          {"--lr", "nan"},       {"--lr", "inf"},    {"--lr", "0"},
+      {"--lr", "-1"},       {"--lr", "fast"},      {"--seed", "-1"},   {"--seeds", "1,x"},
+      {"--input", "green"}, {"--no-such", "flag"}, {"word"},           {"--steps", "99999999999999999999"}};
+  for (const auto& arguments : nonsense) {
+    Program test;
+    test.body = []() -> int { throw std::logic_error("it ran"); };
+    EXPECT_EQ(test.run(arguments), program::usage_exit_code) << arguments.front();
+    EXPECT_EQ(test.err.substr(0, 6), "test: ") << test.err;
+    EXPECT_EQ(std::ranges::count(test.err, '\n'), 1) << test.err;
+    EXPECT_NE(test.err.find(arguments.front()), std::string::npos) << test.err;
+    EXPECT_EQ(test.out, "");
+  }
+}
+
+TEST(CommandLine, HelpFitsTheTerminal) {
+  Program test;
+  EXPECT_EQ(test.run({"--help"}), 0);
+  EXPECT_NE(test.out.find("--seeds"), std::string::npos);
+  std::istringstream lines(test.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+}
+
+TEST(CommandLine, ErrorsOfTheBody) {
+  Program test;
+  test.body = []() -> int { throw std::runtime_error("a file\nis broken"); };
+  EXPECT_EQ(test.run({}), program::usage_exit_code);
+  EXPECT_EQ(test.err, "test: a file is broken\n");
+  test.body = []() -> int { throw std::logic_error("oops"); };
+  EXPECT_EQ(test.run({}), program::internal_error_exit_code);
+  EXPECT_EQ(test.err, "test: internal error: oops\n");
+  test.body = [] { return 130; };
+  EXPECT_EQ(test.run({}), 130);
+}
+
+}  // namespace

@@ -1,0 +1,103 @@
+// The whole loop on few drawn digits.
+#include "program/training.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <future>
+#include <stdexcept>
+
+namespace {
+
+namespace bn = batchnorm;
+using program::Protocol;
+using TrainingRun = program::Run;
+
+const data::Dataset& digits() {
+  static const data::Dataset dataset = data::drawn_dataset(400, 200);
+  return dataset;
+}
+
+/// Few steps, with larger weights, so that they suffice.
+Protocol short_protocol() {
+  Protocol protocol;
+  protocol.steps = 150;
+  protocol.batch = 50;
+  protocol.initial_deviation = 0.1;
+  protocol.every = 50;
+  protocol.probe = 100;
+  protocol.population_batches = 20;
+  return protocol;
+}
+
+TrainingRun train(const Protocol& protocol, std::uint64_t seed, bool batch_norm) {
+  return program::train(protocol, digits(), program::make_views(protocol, digits()), seed, batch_norm,
+                        [](std::int64_t, double) {});
+}
+
+TEST(Training, LearnsAndReports) {
+  const TrainingRun run = train(short_protocol(), 1, true);
+  EXPECT_EQ(run.steps, (std::vector<std::int64_t>{50, 100, 150}));
+  EXPECT_EQ(run.percentiles.steps, run.steps);
+  ASSERT_EQ(run.accuracy.size(), 3u);
+  EXPECT_GT(run.accuracy.back(), 0.5);
+  EXPECT_EQ(run.running_accuracy, run.accuracy.back());
+  EXPECT_NEAR(run.population_accuracy, run.running_accuracy, 0.1);
+  EXPECT_GT(run.seconds_per_step, 0);
+  EXPECT_EQ(run.percentiles.values.front().rows(), 100);
+  // In probe mode a sigmoid's input is beta + gamma * (mean 0, variance 1): centred soon after the start.
+  EXPECT_LT(std::abs(run.percentiles.values.front().col(1).mean()), 1);
+}
+
+TEST(Training, WithoutBatchNormThereAreNoPopulationStatistics) {
+  EXPECT_TRUE(std::isnan(train(short_protocol(), 1, false).population_accuracy));
+}
+
+TEST(Training, TheSameSeedGivesTheSameBitsWhateverOtherThreadsDo) {
+  auto other = std::async(std::launch::async, [] { return train(short_protocol(), 1, true); });
+  const TrainingRun one = train(short_protocol(), 1, true), two = other.get(), three = train(short_protocol(), 2, true);
+  EXPECT_EQ(one.accuracy, two.accuracy);
+  for (std::size_t i = 0; i < one.percentiles.values.size(); ++i)
+    EXPECT_TRUE((one.percentiles.values[i] == two.percentiles.values[i]).all());
+  EXPECT_NE(one.accuracy, three.accuracy);
+}
+
+TEST(Training, LookingMoreOftenChangesNothing) {
+  Protocol often = short_protocol();
+  often.every = 10;
+  often.statistics = program::Statistics::population;
+  const TrainingRun seldom = train(short_protocol(), 1, true), watched = train(often, 1, true);
+  EXPECT_EQ(seldom.running_accuracy, watched.running_accuracy);
+  EXPECT_TRUE((seldom.percentiles.values.back() == watched.percentiles.values.back()).all());
+}
+
+TEST(Training, ABatchLargerThanTheDataIsRefused) {
+  Protocol protocol = short_protocol();
+  protocol.batch = 401;
+  try {
+    program::make_views(protocol, digits());
+    FAIL() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "--batch 401: there are only 400 training images");
+  }
+}
+
+TEST(SigmoidNetwork, BothNetworksOfASeedStartFromTheSameWeights) {
+  auto with = program::make_sigmoid_network({.batch_norm = true, .seed = 3});
+  auto without = program::make_sigmoid_network({.batch_norm = false, .seed = 3});
+  EXPECT_EQ(with.norms.size(), 3u);
+  EXPECT_EQ(without.norms.size(), 0u);
+  std::vector<Eigen::ArrayXf> weights;
+  with.model.for_each_parameter([&](bn::Parameter<float> parameter) {
+    if (parameter.name == "weight") weights.push_back(parameter.value);
+  });
+  std::size_t i = 0;
+  without.model.for_each_parameter([&](bn::Parameter<float> parameter) {
+    if (parameter.name == "weight") {
+      EXPECT_TRUE((parameter.value == weights.at(i++)).all());
+    }
+  });
+  EXPECT_EQ(i, 4u);
+}
+
+}  // namespace
