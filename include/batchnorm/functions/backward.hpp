@@ -94,14 +94,10 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
-  const detail::Executor executor = detail::executor(device);
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
   GradientSums sums;
-  detail::gradient_sums<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, sums);
-  detail::parameter_gradients(sums, statistics, gradients);
-  detail::input_gradient<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, sums,
-                                 moments.count, out.view);
+  detail::backward<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+                           detail::BatchStatistics<Scalar>{moments, epsilon}, StatisticsSource::batch, moments.count,
+                           activation, sums, &gradients, out.view);
 }
 
 /// Gradients of a batch that was normalised with running statistics, which are constants.
@@ -129,13 +125,10 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
-  const detail::Executor executor = detail::executor(device);
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
-  const detail::RunningView<Scalar> statistics{running, epsilon};
   GradientSums sums;
-  detail::gradient_sums<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, sums);
-  detail::parameter_gradients(sums, statistics, gradients);
-  detail::frozen_input_gradient<Scalar>(executor, in.view, gradient.view, parameters, statistics, activation, out.view);
+  detail::backward<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+                           detail::RunningView<Scalar>{running, epsilon}, StatisticsSource::running, in.view.count(),
+                           activation, sums, &gradients, out.view);
 }
 
 /// gradient_sums on the calling thread.

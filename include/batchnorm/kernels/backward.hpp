@@ -4,6 +4,7 @@
 
 #include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
+#include <batchnorm/core/options.hpp>
 #include <batchnorm/kernels/map.hpp>
 #include <batchnorm/kernels/sums.hpp>
 
@@ -174,6 +175,26 @@ void parameter_gradients(const GradientSums& sums, const Statistics& statistics,
   }
   for (Index c = 0; c < gradients.beta.size(); ++c)
     gradients.beta[c] = static_cast<Scalar>(gradients.beta[c] + sums.dy[c]);
+}
+
+/// A whole backward pass: the sums, dgamma and dbeta if `gradients` is not null, then dx. On running statistics, which are
+/// constants, nothing but the parameters needs the sums.
+///
+/// Shapes   x, dy, dx: the same outer x channels x inner; affine, statistics, sums, gradients: [channels]; count: values
+///          per channel behind batch statistics
+template <class Scalar, class Statistics, class Activation>
+void backward(const Executor& executor, const ChannelView<const Scalar>& x, const ChannelView<const Scalar>& dy,
+              const AffineView<Scalar>& affine, const Statistics& statistics, StatisticsSource source, Index count,
+              const Activation& activation, GradientSums& sums, Gradients<Scalar>* gradients,
+              const ChannelView<Scalar>& dx) {
+  const bool through_batch = source == StatisticsSource::batch;
+  if (through_batch || gradients) gradient_sums(executor, x, dy, affine, statistics, activation, sums);
+  if (gradients) parameter_gradients(sums, statistics, *gradients);
+  if (through_batch) {
+    input_gradient(executor, x, dy, affine, statistics, activation, sums, count, dx);
+  } else {
+    frozen_input_gradient(executor, x, dy, affine, statistics, activation, dx);
+  }
 }
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail

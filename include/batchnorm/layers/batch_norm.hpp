@@ -220,19 +220,9 @@ class BatchNorm {
 
     const detail::AffineView<Scalar> affine{has_activation ? saved.gamma : affine_.gamma,
                                             has_activation ? saved.beta : affine_.beta};
-    const detail::SavedStatistics<Scalar> statistics{saved};
-    const bool through_batch = saved.statistics == StatisticsSource::batch;
-    if (through_batch || saved.parameter_gradients) {
-      detail::gradient_sums<Scalar>(executor, in.view, gradient.view, affine, statistics, activation_, sums_);
-    }
-    if (saved.parameter_gradients) detail::parameter_gradients(sums_, statistics, gradients_);
-    if (through_batch) {
-      detail::input_gradient<Scalar>(executor, in.view, gradient.view, affine, statistics, activation_, sums_,
-                                     saved.count, out.view);
-    } else {
-      detail::frozen_input_gradient<Scalar>(executor, in.view, gradient.view, affine, statistics, activation_,
-                                            out.view);
-    }
+    detail::backward<Scalar>(executor, in.view, gradient.view, affine, detail::SavedStatistics<Scalar>{saved},
+                             saved.statistics, saved.count, activation_, sums_,
+                             saved.parameter_gradients ? &gradients_ : nullptr, out.view);
   }
 
   template <class X, class Y>
