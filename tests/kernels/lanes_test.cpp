@@ -22,7 +22,7 @@ TYPED_TEST(ForEachPacket, ReadsAndWritesARowOfAnyLengthAndNothingBehindIt) {
     // Only `length` elements are handed over as a vector of their own, so that a sanitizer sees a read behind the end.
     const std::vector<S> exact(in.begin(), in.end() - 1);
     Index next = 0;
-    bn::detail::for_each_packet<S>(length, [&](Index i, auto lanes) {
+    bn::detail::for_each_packet<S>(0, length, [&](Index i, auto lanes) {
       EXPECT_EQ(i, next);
       next += Packet::size;
       const auto packet = lanes.load(exact.data() + i, Packet::broadcast(S(100)));
@@ -40,6 +40,6 @@ TYPED_TEST(ForEachPacket, FillsTheLanesBehindTheEnd) {
   const std::vector<S> one{S(3)};
   S total = 0;
   bn::detail::for_each_packet<S>(
-      1, [&](Index i, auto lanes) { total += sum(lanes.load(one.data() + i, Packet::broadcast(S(10)))); });
+      0, 1, [&](Index i, auto lanes) { total += sum(lanes.load(one.data() + i, Packet::broadcast(S(10)))); });
   EXPECT_EQ(total, S(3 + 10 * (Packet::size - 1)));
 }

@@ -34,7 +34,7 @@ struct Laid {
 
   bn::Moments<Scalar> moments() const {
     bn::Moments<Scalar> result;
-    bn::detail::batch_moments(bn::detail::Executor(), view, result);
+    bn::detail::batch_moments<Scalar>(bn::detail::Executor(), view, result);
     return result;
   }
 };

@@ -4,7 +4,77 @@
 
 #include <batchnorm/core/tensor.hpp>
 
+#include <concepts>
+#include <cstring>
+
+#if defined(EIGEN_VECTORIZE_SSE)
+#include <immintrin.h>
+#endif
+
 namespace batchnorm::inline BATCHNORM_ABI {
+
+namespace detail {
+
+/// Elements of 16 bits are stored, never computed with.
+template <class Element>
+concept SixteenBit = std::same_as<Element, Eigen::half> || std::same_as<Element, Eigen::bfloat16>;
+
+template <class Element>
+struct statistics {
+  using type = Element;
+};
+template <SixteenBit Element>
+struct statistics<Element> {
+  using type = float;
+};
+
+/// Whether Eigen converts a packet of From to a packet of as many To.
+template <class From, class To>
+inline constexpr bool casts_by_packet =
+    bool(Eigen::internal::type_casting_traits<From, To>::VectorizedCast) &&
+    int(Eigen::internal::packet_traits<From>::size) == int(Eigen::internal::packet_traits<To>::size);
+
+/// Writes a register to memory past the caches; the address is a multiple of the register's size. The one intrinsic of
+/// the library: Eigen has no such store. An ordinary store where there is none.
+template <class Raw>
+EIGEN_STRONG_INLINE void stream(void* to, const Raw& raw) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  if constexpr (sizeof(Raw) == sizeof(__m512i)) {
+    __m512i bits;
+    std::memcpy(&bits, &raw, sizeof(bits));
+    return _mm512_stream_si512(static_cast<__m512i*>(to), bits);
+  }
+#endif
+#if defined(EIGEN_VECTORIZE_AVX)
+  if constexpr (sizeof(Raw) == sizeof(__m256i)) {
+    __m256i bits;
+    std::memcpy(&bits, &raw, sizeof(bits));
+    return _mm256_stream_si256(static_cast<__m256i*>(to), bits);
+  }
+#endif
+#if defined(EIGEN_VECTORIZE_SSE)
+  if constexpr (sizeof(Raw) == sizeof(__m128i)) {
+    __m128i bits;
+    std::memcpy(&bits, &raw, sizeof(bits));
+    return _mm_stream_si128(static_cast<__m128i*>(to), bits);
+  }
+#endif
+  std::memcpy(to, &raw, sizeof(Raw));
+}
+
+/// Makes what this thread streamed visible to the others, as ordinary stores are.
+inline void finish_streaming() {
+#if defined(EIGEN_VECTORIZE_SSE)
+  _mm_sfence();
+#endif
+}
+
+}  // namespace detail
+
+/// The type of the arithmetic, the parameters and the statistics for data of this element type: float for half and
+/// bfloat16, otherwise the element type itself.
+template <class Element>
+using statistics_t = typename detail::statistics<std::remove_const_t<Element>>::type;
 
 /// As many Scalars as a register of the instruction set holds, with arithmetic lane by lane.
 template <class Scalar>
@@ -16,9 +86,52 @@ struct Packet {
 
   /// The value in every lane.
   static EIGEN_STRONG_INLINE Packet broadcast(Scalar value) { return {Eigen::internal::pset1<Raw>(value)}; }
-  /// The `size` elements at an address of any alignment.
-  static EIGEN_STRONG_INLINE Packet load(const Scalar* from) { return {Eigen::internal::ploadu<Raw>(from)}; }
-  EIGEN_STRONG_INLINE void store(Scalar* to) const { Eigen::internal::pstoreu(to, raw); }
+
+  /// 0, 1, 2, ...
+  static EIGEN_STRONG_INLINE Packet count_up() { return {Eigen::internal::plset<Raw>(Scalar(0))}; }
+
+  /// The `size` elements at an address of any alignment, converted to Scalar.
+  template <class Element>
+  static EIGEN_STRONG_INLINE Packet load(const Element* from) {
+    if constexpr (std::same_as<Element, Scalar>) {
+      return {Eigen::internal::ploadu<Raw>(from)};
+    } else if constexpr (detail::casts_by_packet<Element, Scalar>) {
+      using Stored = typename Eigen::internal::packet_traits<Element>::type;
+      return {Eigen::internal::pcast<Stored, Raw>(Eigen::internal::ploadu<Stored>(from))};
+    } else {
+      Scalar lanes[size];
+      for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
+      return load(lanes);
+    }
+  }
+
+  /// Writes `size` elements to an address of any alignment, rounded to Element.
+  template <class Element>
+  EIGEN_STRONG_INLINE void store(Element* to) const {
+    if constexpr (std::same_as<Element, Scalar>) {
+      Eigen::internal::pstoreu(to, raw);
+    } else if constexpr (detail::casts_by_packet<Scalar, Element>) {
+      using Stored = typename Eigen::internal::packet_traits<Element>::type;
+      Eigen::internal::pstoreu(to, Eigen::internal::pcast<Raw, Stored>(raw));
+    } else {
+      Scalar lanes[size];
+      store(lanes);
+      for (Index k = 0; k < size; ++k) to[k] = static_cast<Element>(lanes[k]);
+    }
+  }
+
+  /// The same past the caches, to an address that is a multiple of the bytes written.
+  template <class Element>
+  EIGEN_STRONG_INLINE void stream(Element* to) const {
+    if constexpr (std::same_as<Element, Scalar>) {
+      detail::stream(to, raw);
+    } else if constexpr (detail::casts_by_packet<Scalar, Element>) {
+      using Stored = typename Eigen::internal::packet_traits<Element>::type;
+      detail::stream(to, Eigen::internal::pcast<Raw, Stored>(raw));
+    } else {
+      store(to);
+    }
+  }
 
   friend EIGEN_STRONG_INLINE Packet operator+(const Packet& a, const Packet& b) {
     return {Eigen::internal::padd(a.raw, b.raw)};
@@ -29,6 +142,11 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Packet operator*(const Packet& a, const Packet& b) {
     return {Eigen::internal::pmul(a.raw, b.raw)};
   }
+
+  friend EIGEN_STRONG_INLINE Packet operator/(const Packet& a, const Packet& b) {
+    return {Eigen::internal::pdiv(a.raw, b.raw)};
+  }
+  friend EIGEN_STRONG_INLINE Packet sqrt(const Packet& a) { return {Eigen::internal::psqrt(a.raw)}; }
 
   /// a * b + c, rounded once where the instruction set can.
   friend EIGEN_STRONG_INLINE Packet multiply_add(const Packet& a, const Packet& b, const Packet& c) {

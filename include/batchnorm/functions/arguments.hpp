@@ -7,6 +7,7 @@
 #include <batchnorm/core/layout.hpp>
 #include <batchnorm/core/moments.hpp>
 #include <batchnorm/core/options.hpp>
+#include <batchnorm/core/packet.hpp>
 #include <batchnorm/core/running_statistics.hpp>
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
@@ -29,9 +30,9 @@ struct Call {
   auto input(const char* argument, const X& x) const {
     const auto view = channel_view<Layout>(x, argument);
     static_assert(
-        std::same_as<scalar_t<X>, Scalar>,
-        "batchnorm: the element type differs from that of the parameters: BatchNorm<float> takes float tensors, "
-        "BatchNorm<double> double ones");
+        std::same_as<statistics_t<scalar_t<X>>, Scalar>,
+        "batchnorm: the element type does not go with that of the parameters: BatchNorm<float> takes float, half and "
+        "bfloat16 tensors, BatchNorm<double> double ones");
     return Argument<const X>{argument, {extents_of(x), is_row_major<X>()}, view};
   }
 
@@ -142,7 +143,7 @@ struct Call {
 
   template <class Y, class X>
   void check_apart(const Argument<Y>& y, const Argument<X>& x) const {
-    const ChannelView<const Scalar> written = y.view, read = x.view;
+    const ChannelView<const scalar_t<Y>> written = y.view, read = x.view;
     if (same_memory(written, read) || !views_meet(written, read)) return;
     fail(name, "(", y.name, "): expected memory of its own or exactly that of ", x.name,
          ", got memory that overlaps part of ", x.name, "; ", y.name, " is ", y.shape);

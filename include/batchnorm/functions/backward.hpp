@@ -28,7 +28,7 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scala
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
-  detail::gradient_sums<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+  detail::gradient_sums<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
                                 detail::BatchStatistics<Scalar>{moments, epsilon}, activation, sums);
 }
 
@@ -62,7 +62,7 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
   call.check_sums(sums, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
-  detail::input_gradient<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+  detail::input_gradient<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
                                  detail::BatchStatistics<Scalar>{moments, epsilon}, activation, sums, moments.count,
                                  out.view);
 }
@@ -95,7 +95,7 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
   call.prepare_gradients(affine, gradients);
 
   GradientSums sums;
-  detail::backward<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+  detail::backward<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
                            detail::BatchStatistics<Scalar>{moments, epsilon}, StatisticsSource::batch, moments.count,
                            activation, sums, &gradients, out.view);
 }
@@ -126,7 +126,7 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
   call.prepare_gradients(affine, gradients);
 
   GradientSums sums;
-  detail::backward<Scalar>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
+  detail::backward<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
                            detail::RunningView<Scalar>{running, epsilon}, StatisticsSource::running, in.view.count(),
                            activation, sums, &gradients, out.view);
 }

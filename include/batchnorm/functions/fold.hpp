@@ -36,11 +36,11 @@ ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics<Sc
   const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   const detail::RunningView<Scalar> statistics{running, epsilon};
   ScaleShift<Scalar> folded{ChannelArray<Scalar>(channels), ChannelArray<Scalar>(channels)};
-  for (Index c = 0; c < channels; ++c) {
-    const double scale = parameters.gamma(c) * statistics.inv_std(c);
-    folded.scale[c] = static_cast<Scalar>(scale);
-    folded.shift[c] = static_cast<Scalar>(parameters.beta(c) - statistics.mean(c) * scale);
-  }
+  detail::for_each_packet<double>(0, channels, [&](Index c, auto lanes) {
+    const auto scale = parameters.gamma(c, lanes) * statistics.inv_std(c, lanes);
+    lanes.store(folded.scale.data() + c, scale);
+    lanes.store(folded.shift.data() + c, parameters.beta(c, lanes) - statistics.mean(c, lanes) * scale);
+  });
   return folded;
 }
 
@@ -59,7 +59,7 @@ void scale_shift(const D& device, const X& x, const ScaleShift<Scalar>& folded, 
   const auto in = call.input("x", x, folded.scale.size());
   call.check_size("folded.shift", folded.shift.size(), in.view.channels);
   const auto out = call.output("y", y, in);
-  detail::scale_shift<Scalar>(detail::executor(device), in.view, folded.scale, folded.shift, out.view);
+  detail::scale_shift<detail::scalar_t<X>>(detail::executor(device), in.view, folded.scale, folded.shift, out.view);
 }
 
 /// scale_shift on the calling thread.

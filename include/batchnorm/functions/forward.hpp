@@ -32,7 +32,7 @@ void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, do
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::train_forward<Scalar>(detail::executor(device), in.view, {affine.gamma, affine.beta}, epsilon, activation,
+  detail::train_forward<detail::scalar_t<X>>(detail::executor(device), in.view, {affine.gamma, affine.beta}, epsilon, activation,
                                 out.view, moments);
 }
 
@@ -50,7 +50,7 @@ void batch_moments(const D& device, const X& x, Moments<Scalar>& moments) {
     moments = Moments<Scalar>(in.view.channels);
     return;
   }
-  detail::batch_moments<Scalar>(detail::executor(device), in.view, moments);
+  detail::batch_moments<detail::scalar_t<X>>(detail::executor(device), in.view, moments);
 }
 
 /// The second half of train_forward: normalises with the moments of a batch.
@@ -71,7 +71,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::normalise<Scalar>(detail::executor(device), in.view, {affine.gamma, affine.beta},
+  detail::normalise<detail::scalar_t<X>>(detail::executor(device), in.view, {affine.gamma, affine.beta},
                             detail::BatchStatistics<Scalar>{moments, epsilon}, activation, out.view);
 }
 
@@ -94,7 +94,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::normalise<Scalar>(detail::executor(device), in.view, {affine.gamma, affine.beta},
+  detail::normalise<detail::scalar_t<X>>(detail::executor(device), in.view, {affine.gamma, affine.beta},
                             detail::RunningView<Scalar>{running, epsilon}, activation, out.view);
 }
 

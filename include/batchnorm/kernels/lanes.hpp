@@ -11,10 +11,14 @@ namespace batchnorm::inline BATCHNORM_ABI::detail {
 /// Access to packets that lie wholly in a row.
 template <class Scalar>
 struct WholePacket {
-  EIGEN_STRONG_INLINE Packet<Scalar> load(const Scalar* from, const Packet<Scalar>&) const {
+  template <class Element>
+  EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>&) const {
     return Packet<Scalar>::load(from);
   }
-  EIGEN_STRONG_INLINE void store(Scalar* to, const Packet<Scalar>& packet) const { packet.store(to); }
+  template <class Element>
+  EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
+    packet.store(to);
+  }
 };
 
 /// Access to the first `size` elements of a packet, at the end of a row. The tail goes through the same packet
@@ -24,33 +28,48 @@ struct PartialPacket {
   Index size;
 
   /// The lanes behind the end of the row hold `fill`.
-  EIGEN_STRONG_INLINE Packet<Scalar> load(const Scalar* from, const Packet<Scalar>& fill) const {
+  template <class Element>
+  EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>& fill) const {
     Scalar lanes[Packet<Scalar>::size];
     fill.store(lanes);
-    std::copy_n(from, size, lanes);
+    for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
     return Packet<Scalar>::load(lanes);
   }
-  EIGEN_STRONG_INLINE void store(Scalar* to, const Packet<Scalar>& packet) const {
-    Scalar lanes[Packet<Scalar>::size];
+  template <class Element>
+  EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
+    Element lanes[Packet<Scalar>::size];
     packet.store(lanes);
     std::copy_n(lanes, size, to);
   }
 };
 
-/// Calls body(i, lanes) for every packet of a row of `length` elements: whole packets first, then what is left over.
+/// Access to a packet that overlaps the one before it, at the end of a row: its first `seen` lanes have been dealt with.
+template <class Scalar>
+struct OverlappingPacket {
+  Index seen;
+
+  /// The lanes that have been dealt with hold `fill`.
+  template <class Element>
+  EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>& fill) const {
+    return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)), fill,
+                             Packet<Scalar>::load(from));
+  }
+};
+
+/// Calls body(i, lanes) for every packet of the elements [begin, end): whole packets first, then what is left over.
 template <class Scalar, class Body>
-EIGEN_STRONG_INLINE void for_each_packet(Index length, const Body& body) {
+EIGEN_STRONG_INLINE void for_each_packet(Index begin, Index end, const Body& body) {
   constexpr Index W = Packet<Scalar>::size;
-  Index i = 0;
-  for (; i + W <= length; i += W) body(i, WholePacket<Scalar>{});
-  if (i < length) body(i, PartialPacket<Scalar>{length - i});
+  Index i = begin;
+  for (; i + W <= end; i += W) body(i, WholePacket<Scalar>{});
+  if (i < end) body(i, PartialPacket<Scalar>{end - i});
 }
 
-/// A row of one value for each channel, on the stack, padded so that its last packet can be read whole.
+/// A row of one value for each column, on the stack, with room behind it so that a packet can be read and written from
+/// any column on.
 template <class Scalar, Index Size>
-struct alignas(64) ChannelBuffer {
-  static_assert(Size % Packet<Scalar>::size == 0);
-  Scalar values[Size];
+struct alignas(64) ColumnBuffer {
+  Scalar values[Size + 64 / Index(sizeof(Scalar))];
 
   EIGEN_STRONG_INLINE Packet<Scalar> packet(Index c) const { return Packet<Scalar>::load(values + c); }
   EIGEN_STRONG_INLINE void store(Index c, const Packet<Scalar>& packet) { packet.store(values + c); }

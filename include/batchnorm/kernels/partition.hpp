@@ -9,12 +9,17 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
-/// About this much of x makes a block: it stays in a core's L2 cache.
+/// A block reads about this much: it stays in a core's cache between the pass that reduces and the pass that writes.
 inline constexpr Index block_bytes = Index(2) << 20;
-/// Channels that the row kernels handle together: their sums and shifts stay in L1.
-inline constexpr Index group_channels = 1024;
-/// The most row ranges a tensor is cut into, and so the most partial moments that a channel has.
+/// The most ranges that the values of a channel are cut into, and so the most partial sums that it has.
 inline constexpr Index max_ranges = 64;
+/// Sums in Scalar lanes go over at most this many values of a plane, or rows, before they are flushed to double.
+inline constexpr Index chunk_values = 8192;
+inline constexpr Index chunk_rows = 512;
+/// The columns of a block, each with constants and sums of its own, which stay in L1.
+inline constexpr Index max_columns = 1024;
+/// Cache lines hold a whole number of these many elements, or these a whole number of lines.
+inline constexpr Index line_elements = 16;
 
 /// Consecutive parts of [0, extent), equal but for the last.
 struct Cut {
@@ -23,36 +28,12 @@ struct Cut {
   constexpr Index parts() const { return (extent + part - 1) / part; }
   constexpr Index begin(Index k) const { return k * part; }
   constexpr Index end(Index k) const { return std::min(extent, (k + 1) * part); }
+  constexpr Index size(Index k) const { return end(k) - begin(k); }
 };
 
-/// Planes: a block is a group of whole channels.
-inline Cut cut_channels(Index channels, Index count, Index element_bytes) {
-  return {channels, std::max<Index>(1, block_bytes / std::max<Index>(1, count * element_bytes))};
-}
-
-/// Rows: a block is a range of rows of a group of channels.
-struct RowBlocks {
-  Cut groups, ranges;
-
-  RowBlocks(Index rows, Index channels, Index element_bytes)
-      : groups{channels, std::clamp<Index>(channels, 1, group_channels)}, ranges{rows, 1} {
-    const Index least = std::max<Index>(8, (rows + max_ranges - 1) / max_ranges);
-    ranges.part = std::max(least, block_bytes / (groups.part * element_bytes));
-  }
-
-  Index blocks() const { return groups.parts() * ranges.parts(); }
-  Index range(Index block) const { return block / groups.parts(); }
-  Index first_row(Index block) const { return ranges.begin(range(block)); }
-  Index last_row(Index block) const { return ranges.end(range(block)); }
-  Index rows(Index block) const { return last_row(block) - first_row(block); }
-  Index first_channel(Index block) const { return groups.begin(block % groups.parts()); }
-  Index channels(Index block) const { return groups.end(block % groups.parts()) - first_channel(block); }
-
-  /// The rows and channels of a block.
-  template <class Element>
-  ChannelView<Element> view(const ChannelView<Element>& v, Index block) const {
-    return {v.plane(first_row(block), first_channel(block)), rows(block), channels(block), 1, v.outer_stride, 1};
-  }
+/// What a thread works on at a time: some channels, in one of the ranges that their values are cut into.
+struct Block {
+  Index first_channel, channels, range;
 };
 
 /// The bytes of a view's elements.

@@ -182,15 +182,15 @@ class BatchNorm {
     check_state(call);
     const Mode mode = mode_for(call, in);
     const auto out = call.output("y", y, in);
-    const auto fingerprint = detail::Fingerprint::of<Scalar>(in.view);
+    const auto fingerprint = detail::Fingerprint::of<detail::scalar_t<X>>(in.view);
 
     const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
     const detail::RunningView<Scalar> running{running_, options_.epsilon};
     if (mode.statistics == StatisticsSource::batch) {
-      detail::train_forward<Scalar>(executor, in.view, affine, options_.epsilon, activation_, out.view, incoming_);
+      detail::train_forward<detail::scalar_t<X>>(executor, in.view, affine, options_.epsilon, activation_, out.view, incoming_);
     } else {
-      if (mode.update_running) detail::batch_moments<Scalar>(executor, in.view, incoming_);
-      detail::normalise<Scalar>(executor, in.view, affine, running, activation_, out.view);
+      if (mode.update_running) detail::batch_moments<detail::scalar_t<X>>(executor, in.view, incoming_);
+      detail::normalise<detail::scalar_t<X>>(executor, in.view, affine, running, activation_, out.view);
     }
     if (mode.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
 
@@ -220,7 +220,7 @@ class BatchNorm {
 
     const detail::AffineView<Scalar> affine{has_activation ? saved.gamma : affine_.gamma,
                                             has_activation ? saved.beta : affine_.beta};
-    detail::backward<Scalar>(executor, in.view, gradient.view, affine, detail::SavedStatistics<Scalar>{saved},
+    detail::backward<detail::scalar_t<X>>(executor, in.view, gradient.view, affine, detail::SavedStatistics<Scalar>{saved},
                              saved.statistics, saved.count, activation_, sums_,
                              saved.parameter_gradients ? &gradients_ : nullptr, out.view);
   }
@@ -231,7 +231,7 @@ class BatchNorm {
     const auto in = call.input("x", x, options_.channels);
     check_state(call);
     const auto out = call.output("y", y, in);
-    detail::normalise<Scalar>(executor, in.view, {affine_.gamma, affine_.beta},
+    detail::normalise<detail::scalar_t<X>>(executor, in.view, {affine_.gamma, affine_.beta},
                               detail::RunningView<Scalar>{running_, options_.epsilon}, activation_, out.view);
   }
 
@@ -274,7 +274,7 @@ class BatchNorm {
     if (!std::equal(extents.begin(), extents.end(), saved.extents.begin(), saved.extents.end())) {
       detail::fail(call.name, "(x): expected the x of the last forward pass, got other extents; x is ", x.shape);
     }
-    if (detail::Fingerprint::of<Scalar>(x.view) != saved.fingerprint) {
+    if (detail::Fingerprint::of<detail::scalar_t<X>>(x.view) != saved.fingerprint) {
       detail::fail(
           call.name,
           "(x): expected the x of the last forward pass, got other values: keep a copy of an x that is overwritten in "
@@ -294,10 +294,10 @@ class BatchNorm {
   void keep(const Statistics& statistics, Saved<Scalar>& saved) const {
     saved.mean.resize(options_.channels);
     saved.inv_std.resize(options_.channels);
-    for (Index c = 0; c < options_.channels; ++c) {
-      saved.mean[c] = statistics.mean(c);
-      saved.inv_std[c] = statistics.inv_std(c);
-    }
+    detail::for_each_packet<double>(0, options_.channels, [&](Index c, auto lanes) {
+      lanes.store(saved.mean.data() + c, statistics.mean(c, lanes));
+      lanes.store(saved.inv_std.data() + c, statistics.inv_std(c, lanes));
+    });
     if (has_activation) {
       saved.gamma = affine_.gamma;
       saved.beta = affine_.beta;

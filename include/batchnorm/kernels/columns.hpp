@@ -1,0 +1,100 @@
+/// \file
+/// What the columns of a block have of their own: constants that are read a packet at a time, and sums.
+#pragma once
+
+#include <batchnorm/core/parameters.hpp>
+#include <batchnorm/kernels/lanes.hpp>
+#include <batchnorm/kernels/partition.hpp>
+
+#include <array>
+#include <bit>
+#include <utility>
+
+namespace batchnorm::inline BATCHNORM_ABI::detail {
+
+template <class V>
+struct TwoSums {
+  V s1, s2;
+};
+
+/// Two sums for each channel of a block.
+struct ChannelSums {
+  ColumnBuffer<double, max_columns> s1, s2;
+};
+
+/// What is computed once per channel is computed in double, for a packet of channels at a time.
+using Channels = Packet<double>;
+
+inline Channels all_channels(double value) { return Channels::broadcast(value); }
+
+/// The values of the channels c, c + 1, ... in an array with one for each channel.
+template <class Values>
+EIGEN_STRONG_INLINE Channels channels_of(const Values& values, Index c, auto lanes) {
+  return lanes.load(values.data() + c, all_channels(0));
+}
+
+/// The constants of the columns of a block: a row of memory for each member of Coefficients<V>.
+template <class Scalar_, template <class> class Coefficients>
+class ColumnTable {
+ public:
+  using Scalar = Scalar_;
+
+  ColumnTable() = default;
+  /// Computes the constants in double and rounds them once: make(c, lanes) gives those of channels c, c + 1, ...
+  template <class B, class Make>
+  ColumnTable(const B& block, const Make& make) {
+    for_each_packet<double>(0, block.channels, [&](Index c, auto lanes) {
+      const auto values = members_of<Packet<double>>(make(block.first_channel + c, lanes));
+      for (std::size_t k = 0; k < members; ++k) values[k].store(rows_[k].values + c);
+    });
+    spread(block);
+  }
+
+  /// The same where they are known: channel c of the block has constants(c).
+  template <class B, class Constants>
+  void fill(const B& block, const Constants& constants) {
+    for (Index c = 0; c < block.channels; ++c) {
+      const auto values = members_of<Scalar>(constants(c));
+      for (std::size_t k = 0; k < members; ++k) rows_[k][c] = values[k];
+    }
+    spread(block);
+  }
+
+  /// Those of the columns j, j + 1, ...
+  EIGEN_STRONG_INLINE Coefficients<Packet<Scalar>> packet(Index j) const {
+    return gathered([&](std::size_t k) { return rows_[k].packet(j); });
+  }
+  /// Those of column j in every lane.
+  EIGEN_STRONG_INLINE Coefficients<Packet<Scalar>> broadcast(Index j) const {
+    return gathered([&](std::size_t k) { return Packet<Scalar>::broadcast(rows_[k][j]); });
+  }
+
+ private:
+  static constexpr std::size_t members = sizeof(Coefficients<Scalar>) / sizeof(Scalar);
+
+  template <class V>
+  static auto members_of(const Coefficients<V>& values) {
+    return std::bit_cast<std::array<V, members>>(values);
+  }
+
+  template <class Member>
+  static EIGEN_STRONG_INLINE Coefficients<Packet<Scalar>> gathered(const Member& member) {
+    return [&]<std::size_t... K>(std::index_sequence<K...>) {
+      return Coefficients<Packet<Scalar>>{member(K)...};
+    }
+    (std::make_index_sequence<members>{});
+  }
+
+  /// From one column per channel to all, and zeros in what a packet may read behind them.
+  template <class B>
+  void spread(const B& block) {
+    for (auto& row : rows_) {
+      block.spread(row.values);
+      std::fill_n(row.values + block.columns(), Packet<Scalar>::size, Scalar(0));
+    }
+  }
+
+  std::array<ColumnBuffer<Scalar, max_columns>, members> rows_;
+};
+
+}  // namespace batchnorm::inline BATCHNORM_ABI::detail

@@ -1,0 +1,189 @@
+/// \file
+/// Planes: long runs of values of one channel. Packets run along a plane.
+#pragma once
+
+#include <batchnorm/kernels/columns.hpp>
+#include <batchnorm/kernels/partition.hpp>
+#include <batchnorm/kernels/runs.hpp>
+
+namespace batchnorm::inline BATCHNORM_ABI::detail {
+
+/// The elements [begin, end) of the planes of a channel in slices [first, first + slices).
+struct PlaneChunk {
+  Index first, slices, begin, end;
+
+  constexpr Index values() const { return slices * (end - begin); }
+};
+
+/// The chunks that a channel consists of, in memory order: several whole planes each, or parts of one.
+struct PlaneChunks {
+  Cut slices, elements;
+
+  constexpr PlaneChunks(Index outer, Index inner)
+      : slices{outer, std::max<Index>(1, chunk_values / std::max<Index>(1, inner))}, elements{inner, chunk_values} {}
+
+  constexpr Index count() const { return slices.parts() * elements.parts(); }
+  constexpr PlaneChunk operator[](Index k) const {
+    const Index o = k / elements.parts(), i = k % elements.parts();
+    return {slices.begin(o), slices.size(o), elements.begin(i), elements.end(i)};
+  }
+};
+
+/// A range of the chunks of some channels.
+class PlaneBlock : public Block {
+ public:
+  PlaneBlock(const Block& block, const PlaneChunks& chunks, Index first_chunk, Index last_chunk)
+      : Block(block), all_(chunks), first_chunk_(first_chunk), last_chunk_(last_chunk) {}
+
+  Index chunks() const { return last_chunk_ - first_chunk_; }
+  PlaneChunk chunk(Index k) const { return all_[first_chunk_ + k]; }
+
+  /// A few values of each channel.
+  PlaneChunk sample() const {
+    const PlaneChunk chunk = all_[first_chunk_];
+    return {chunk.first, 1, chunk.begin, std::min(chunk.end, chunk.begin + 64)};
+  }
+  template <class Element>
+  Element first_value(const ChannelView<const Element>& x, Index c) const {
+    const PlaneChunk chunk = all_[first_chunk_];
+    return x.plane(chunk.first, first_channel + c)[chunk.begin];
+  }
+
+  /// A column of constants stands for a channel.
+  Index columns() const { return channels; }
+  template <class Scalar>
+  void spread(Scalar*) const {}
+
+  /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
+  /// contributes. Four independent accumulators hide the latency of the additions.
+  template <class Table, class MakeTerm, class... Views>
+  void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term, ChannelSums& sums,
+           const Views&... inputs) const {
+    for (Index c = 0; c < channels; ++c) {
+      const auto [s1, s2] = sum_channel<typename Table::Scalar>(chunk, first_channel + c, term(table.broadcast(c)),
+                                                                inputs...);
+      sums.s1[c] = static_cast<double>(s1);
+      sums.s2[c] = static_cast<double>(s2);
+    }
+  }
+
+  /// Writes a chunk: outputs = function(constants, packets of the inputs...).
+  template <bool Streaming, class Table, class Function, class Element, std::size_t M, class... Views>
+  void map(const PlaneChunk& chunk, Index ahead, const Table& table, const Function& function,
+           const std::array<ChannelView<Element>, M>& outputs, const Views&... inputs) const {
+    for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
+      for (Index c = 0; c < channels; ++c) {
+        const auto constants = table.broadcast(c);
+        std::array<Element*, M> to;
+        for (std::size_t m = 0; m < M; ++m) to[m] = outputs[m].plane(o, first_channel + c) + chunk.begin;
+        write_run<Streaming>(
+            chunk.end - chunk.begin, ahead, [&](Index, const auto&... in) { return function(constants, in...); }, to,
+            inputs.plane(o, first_channel + c) + chunk.begin...);
+      }
+    }
+  }
+
+ private:
+  /// Four accumulators: the packets of a long plane take turns, or short planes do.
+  template <class Scalar, class Term, class... Views>
+  static TwoSums<Scalar> sum_channel(const PlaneChunk& chunk, Index c, const Term& term, const Views&... inputs) {
+    constexpr Index W = Packet<Scalar>::size;
+    const Index length = chunk.end - chunk.begin, slices = chunk.first + chunk.slices;
+    const auto zero = Packet<Scalar>::broadcast(0);
+    std::array<Packet<Scalar>, 4> s1{zero, zero, zero, zero}, s2 = s1;
+    const auto add = [&](Index o, Index i, auto lanes, auto k) {
+      term.add(lanes, s1[k], s2[k], inputs.plane(o, c) + chunk.begin + i...);
+    };
+    const auto add_tail = [&](Index o, Index i, auto k) {
+      if (i == length) return;
+      if (length >= W) {
+        add(o, length - W, OverlappingPacket<Scalar>{W - (length - i)}, k);
+      } else {
+        add(o, i, PartialPacket<Scalar>{length}, k);
+      }
+    };
+    if (length >= 4 * W) {
+      for (Index o = chunk.first; o < slices; ++o) {
+        Index i = 0;
+        for (; i + 4 * W <= length; i += 4 * W) {
+          four_times([&](auto k) { add(o, i + Index(k) * W, WholePacket<Scalar>{}, k); });
+        }
+        four_times([&](auto k) {
+          if (i + W > length) return;
+          add(o, i, WholePacket<Scalar>{}, k);
+          i += W;
+        });
+        add_tail(o, i, std::integral_constant<std::size_t, 3>{});
+      }
+    } else {
+      for (Index o = chunk.first; o < slices; o += 4) {
+        four_times([&](auto k) {
+          if (o + Index(k) >= slices) return;
+          Index i = 0;
+          for (; i + W <= length; i += W) add(o + Index(k), i, WholePacket<Scalar>{}, k);
+          add_tail(o + Index(k), i, k);
+        });
+      }
+    }
+    return {sum((s1[0] + s1[1]) + (s1[2] + s1[3])), sum((s2[0] + s2[1]) + (s2[2] + s2[3]))};
+  }
+
+  /// body(k) for the constants k = 0, 1, 2, 3: an accumulator with a constant index is a register.
+  template <class Body>
+  static EIGEN_STRONG_INLINE void four_times(const Body& body) {
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      (body(std::integral_constant<std::size_t, K>{}), ...);
+    }
+    (std::make_index_sequence<4>{});
+  }
+
+  PlaneChunks all_;
+  Index first_chunk_, last_chunk_;
+};
+
+/// Planes, cut into blocks of whole channels. Long channels are cut too where there are too few to keep threads busy.
+class PlaneBlocks {
+ public:
+  /// `bytes`: those of all inputs, per element.
+  PlaneBlocks(Index outer, Index channels, Index inner, Index bytes)
+      : chunks_(outer, inner), channels_{channels, 1}, ranges_{chunks_.count(), std::max<Index>(1, chunks_.count())} {
+    const Index channel_bytes = std::max<Index>(1, outer * inner * bytes);
+    channels_.part = std::clamp<Index>(small_block_bytes / channel_bytes, 1, max_columns);
+    if (channels < few_channels && channel_bytes > block_bytes) {
+      ranges_.part = std::max((chunks_.count() + max_ranges - 1) / max_ranges, block_bytes / (chunk_values * bytes));
+    }
+  }
+
+  Index count() const { return channels_.parts() * ranges_.parts(); }
+  Index ranges() const { return ranges_.parts(); }
+  PlaneBlock operator[](Index k) const {
+    const Index channel = k / ranges(), range = k % ranges();
+    return {{channels_.begin(channel), channels_.size(channel), range},
+            chunks_,
+            ranges_.begin(range),
+            ranges_.end(range)};
+  }
+
+  /// The values of a channel in a range.
+  Index values(Index range) const {
+    Index sum = 0;
+    for (Index k = ranges_.begin(range); k < ranges_.end(range); ++k) sum += chunks_[k].values();
+    return sum;
+  }
+
+  /// How far behind the elements of a block those of the next block lie.
+  template <class Element>
+  Index stride(const ChannelView<Element>& v) const {
+    return channels_.part * v.channel_stride;
+  }
+
+ private:
+  /// Short channels make a block together: small enough for L2 whatever its size, large enough to be worth claiming.
+  static constexpr Index small_block_bytes = Index(256) << 10;
+  static constexpr Index few_channels = 16;
+
+  PlaneChunks chunks_;
+  Cut channels_, ranges_;
+};
+
+}  // namespace batchnorm::inline BATCHNORM_ABI::detail
