@@ -143,9 +143,6 @@ struct Packet {
     return {Eigen::internal::pmul(a.raw, b.raw)};
   }
 
-  friend EIGEN_STRONG_INLINE Packet operator/(const Packet& a, const Packet& b) {
-    return {Eigen::internal::pdiv(a.raw, b.raw)};
-  }
   friend EIGEN_STRONG_INLINE Packet sqrt(const Packet& a) { return {Eigen::internal::psqrt(a.raw)}; }
 
   /// a * b + c, rounded once where the instruction set can.
@@ -163,6 +160,30 @@ struct Packet {
   }
   /// The sum over the lanes.
   friend EIGEN_STRONG_INLINE Scalar sum(const Packet& a) { return Eigen::internal::predux(a.raw); }
+
+  // What activations are written with.
+  friend EIGEN_STRONG_INLINE Packet operator/(const Packet& a, const Packet& b) {
+    return {Eigen::internal::pdiv(a.raw, b.raw)};
+  }
+  friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a) { return {Eigen::internal::pnegate(a.raw)}; }
+  /// The smaller of two, NaN if either is.
+  friend EIGEN_STRONG_INLINE Packet min(const Packet& a, const Packet& b) {
+    return {Eigen::internal::pmin<Eigen::PropagateNaN>(a.raw, b.raw)};
+  }
+  friend EIGEN_STRONG_INLINE Packet abs(const Packet& a) { return {Eigen::internal::pabs(a.raw)}; }
+  /// |magnitude| with the sign bit of `sign`.
+  friend EIGEN_STRONG_INLINE Packet copysign(const Packet& magnitude, const Packet& sign) {
+    const Raw sign_bit = Eigen::internal::pset1<Raw>(Scalar(-0.0));
+    return {Eigen::internal::por(Eigen::internal::pabs(magnitude.raw), Eigen::internal::pand(sign.raw, sign_bit))};
+  }
+  /// e^a within 1.5 epsilon of its value; in float with AVX-512, where Eigen has an exp of its own, 1.5 + |a| / 43.
+  /// NaN stays NaN. 0 where e^a is below the least normal number; infinity where it is above the largest, with that exp
+  /// from 2^127.5 on.
+  friend EIGEN_STRONG_INLINE Packet exp(const Packet& a) {
+    // Left to itself Eigen's exp stops at a denormal, even of -infinity.
+    constexpr Scalar least = std::same_as<Scalar, float> ? Scalar(-87.3365447505531) : Scalar(-708.396418532264106);
+    return select_less_equal(a, broadcast(least), broadcast(0), {Eigen::internal::pexp(a.raw)});
+  }
 };
 
 }  // namespace batchnorm::inline BATCHNORM_ABI

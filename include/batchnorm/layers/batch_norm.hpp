@@ -27,6 +27,8 @@ class BatchNorm {
   static_assert(
       std::same_as<Scalar, float> || std::same_as<Scalar, double>,
       "batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>");
+  static_assert(batchnorm::Activation<Activation, Scalar>,
+                "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
 
  public:
   /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
@@ -163,7 +165,7 @@ class BatchNorm {
   std::string describe() const {
     std::ostringstream text;
     text << "BatchNorm<" << (std::same_as<Scalar, float> ? "float" : "double") << ", " << Layout::name() << ", "
-         << Activation::name() << ">(channels " << options_.channels << ", epsilon " << options_.epsilon << ", "
+         << activation_.name() << ">(channels " << options_.channels << ", epsilon " << options_.epsilon << ", "
          << options_.averaging << ", running variance "
          << (options_.running_variance == RunningVariance::unbiased ? "unbiased" : "biased")
          << (options_.scale ? "" : ", no scale") << (options_.shift ? "" : ", no shift") << ", mode " << mode_ << ", "

@@ -1,0 +1,9 @@
+// expect: batchnorm: an activation has forward(z), backward(z, dy) and name()
+#include <batchnorm/batchnorm.hpp>
+
+struct forward_only {
+  batchnorm::Packet<float> forward(const batchnorm::Packet<float>& z) const { return z; }
+  static const char* name() { return "forward_only"; }
+};
+
+batchnorm::BatchNorm<float, batchnorm::samples_in_rows, forward_only> norm({.channels = 3});
