@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <batchnorm/core/activation.hpp>
 #include <cmath>
 #include <limits>

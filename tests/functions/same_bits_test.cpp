@@ -98,7 +98,9 @@ using Cases = testing::Types<
     Case<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>, batchnorm::relu>,
     Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, batchnorm::samples_in_rows, 1>, batchnorm::identity>,
     Case<Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, batchnorm::channel_first, 1>, batchnorm::relu>,
-    Case<Arrangement<BlockOfMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>, batchnorm::identity>>;
+    Case<Arrangement<BlockOfMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>, batchnorm::identity>,
+    Case<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>, batchnorm::sigmoid>,
+    Case<Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, batchnorm::channel_first, 1>, batchnorm::leaky_relu>>;
 TYPED_TEST_SUITE(SameBits, Cases);
 
 TYPED_TEST(SameBits, FusedAndInHalves) {

@@ -68,7 +68,8 @@ class BatchNormGradient : public testing::Test {
 
   /// A kink of the activation within reach of the difference step would make the differences meaningless.
   static void expect_no_kink_near(const Layer& layer, const Tensor& x) {
-    if constexpr (std::same_as<typename C::Activation, bn::relu>) {
+    if constexpr (std::same_as<typename C::Activation, bn::relu> ||
+                  std::same_as<typename C::Activation, bn::leaky_relu>) {
       bn::BatchNorm<double, typename A::Layout> linear({.channels = 4, .epsilon = 0.01, .mode = layer.mode()});
       linear.affine() = layer.affine();
       linear.running() = layer.running();
@@ -115,6 +116,9 @@ using Cases =
                    Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_columns, 0>, bn::relu>,
                    Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_first, 1>, bn::identity>,
                    Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_last, 3>, bn::relu>,
+                   Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::leaky_relu>,
+                   Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::sigmoid>,
+                   Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_first, 1>, bn::tanh>,
                    Case<Arrangement<OwnedTensor<double, 4, Eigen::ColMajor>, bn::channel_axis<2>, 2>, bn::identity>>;
 TYPED_TEST_SUITE(BatchNormGradient, Cases);
 

@@ -352,6 +352,12 @@ TEST(BatchNorm, TakesAnActivationOfTheUsersAsAValue) {
   EXPECT_NE(layer.describe().find("leaky"), std::string::npos);
 }
 
+TEST(BatchNorm, DescribesAnActivationWithItsSlope) {
+  const bn::BatchNorm<float, bn::samples_in_rows, bn::leaky_relu> layer({.channels = 1}, bn::leaky_relu(0.2));
+  EXPECT_TRUE(layer.describe().starts_with("BatchNorm<float, samples_in_rows, leaky_relu(0.2)>(")) << layer;
+  EXPECT_EQ(layer.activation().slope(), 0.2);
+}
+
 TEST(BatchNorm, GivesAnEmptyOutputTheExtentsOfX) {
   auto layer = make<Layer>();
   Matrix y, dx;

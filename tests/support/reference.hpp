@@ -109,20 +109,4 @@ inline Backward frozen_backward(const Values& x, const Values& dy, const PerChan
   return out;
 }
 
-/// max(y, 0), and NaN where y is NaN.
-inline Values relu(const Values& y) {
-  return y.unaryExpr([](Real v) { return v < 0 ? Real(0) : v; });
-}
-
-/// The gradient that reaches the normalization through a ReLU behind it: 0 where y <= 0.
-inline Values through_relu(const Values& dy, const Values& y) {
-  Values out = dy;
-  for (Index c = 0; c < y.cols(); ++c) {
-    for (Index i = 0; i < y.rows(); ++i) {
-      if (y(i, c) <= 0) out(i, c) = 0;
-    }
-  }
-  return out;
-}
-
 }  // namespace testing_support::reference

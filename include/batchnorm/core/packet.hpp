@@ -165,7 +165,10 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Packet operator/(const Packet& a, const Packet& b) {
     return {Eigen::internal::pdiv(a.raw, b.raw)};
   }
-  friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a) { return {Eigen::internal::pnegate(a.raw)}; }
+  /// By the sign bit: Eigen's own is 0 - a on some instruction sets, which has another sign for 0.
+  friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a) {
+    return {Eigen::internal::pxor(a.raw, Eigen::internal::pset1<Raw>(Scalar(-0.0)))};
+  }
   /// The smaller of two, NaN if either is.
   friend EIGEN_STRONG_INLINE Packet min(const Packet& a, const Packet& b) {
     return {Eigen::internal::pmin<Eigen::PropagateNaN>(a.raw, b.raw)};
