@@ -94,8 +94,8 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
     const Values dz = backward_through(activation, dy_values, forward.y, y_values);
     const auto backward = reference::backward(x_values, dz, gamma, epsilon);
     batchnorm::train_backward<L>(x.view(), dy.view(), affine, moments, epsilon, dx.view(), gradients, activation);
-    // The terms that dx is made of are those of dy itself at most: no derivative is above 1. What z errs by, 4.5 epsilon
-    // of max(1, |z|), a curved activation's derivative passes on by |f''| <= 0.77 of dy: that too is relative to dy.
+    // The terms that dx is made of are those of dy itself at most: no derivative is above 1. What z errs by, 4.5
+    // epsilon of max(1, |z|), a curved activation passes on by |f''| <= 0.77 of dy: that too is relative to dy.
     const Values largest_terms = dy_values.rowwise() * gamma.transpose();
     reference::Backward scale = backward;
     scale.dx_hat = largest_terms;

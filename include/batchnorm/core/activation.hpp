@@ -97,16 +97,16 @@ class leaky_relu {
 
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z) const {
-    return select_less_equal(z, Packet<Scalar>::broadcast(0), z * packet<Scalar>(), z);
+    return select_less_equal(z, Packet<Scalar>::broadcast(0), z * slope_packet<Scalar>(), z);
   }
   template <class Scalar>
   Packet<Scalar> backward(const Packet<Scalar>& z, const Packet<Scalar>& dy) const {
-    return select_less_equal(z, Packet<Scalar>::broadcast(0), dy * packet<Scalar>(), dy);
+    return select_less_equal(z, Packet<Scalar>::broadcast(0), dy * slope_packet<Scalar>(), dy);
   }
   /// z of y, within 1 epsilon where slope * z is a normal number.
   template <class Scalar>
   Packet<Scalar> inverse(const Packet<Scalar>& y) const {
-    return select_less_equal(y, Packet<Scalar>::broadcast(0), y / packet<Scalar>(), y);
+    return select_less_equal(y, Packet<Scalar>::broadcast(0), y / slope_packet<Scalar>(), y);
   }
   std::string name() const {
     std::ostringstream text;
@@ -116,7 +116,7 @@ class leaky_relu {
 
  private:
   template <class Scalar>
-  Packet<Scalar> packet() const {
+  Packet<Scalar> slope_packet() const {
     return Packet<Scalar>::broadcast(static_cast<Scalar>(slope_));
   }
 
@@ -154,8 +154,8 @@ struct sigmoid {
 
 /// y = tanh(z), y' = 1 - y^2. NaN stays NaN, and 0 keeps its sign.
 ///
-/// Measured over all normal y and y', y errs by at most 1.2 epsilon of its value, however small z is, and y' by 2.6; below
-/// 4 times the least normal number y' fades into 0.
+/// Measured over all normal y and y', y errs by at most 1.2 epsilon of its value, however small z is, and y' by 2.6;
+/// below 4 times the least normal number y' fades into 0.
 ///
 /// Source   S. L. Moshier, Cephes Mathematical Library, tanh.c: the rational function and its coefficients.
 struct tanh {
