@@ -1,4 +1,4 @@
-// expect: batchnorm: an activation has forward(z), backward(z, dy) and name()
+// expect: batchnorm: an activation has .* see the concept Activation
 #include <batchnorm/batchnorm.hpp>
 
 struct forward_only {
