@@ -20,6 +20,13 @@ struct Argument {
   ChannelView<element_t<T>> view;
 };
 
+/// What the kernels read: the views of arguments of the same extents.
+template <class X, class... Others>
+auto views(const Argument<X>& x, const Argument<Others>&... others) {
+  using View = ChannelView<const scalar_t<X>>;
+  return std::array<View, 1 + sizeof...(Others)>{View(x.view), View(others.view)...};
+}
+
 /// A public call on tensors of this layout and type, under the name that its error messages begin with.
 template <class Layout, class Scalar>
 struct Call {

@@ -28,8 +28,10 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scala
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
-  detail::gradient_sums<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
-                                detail::BatchStatistics<Scalar>{moments, epsilon}, activation, sums);
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
+                        detail::normalisation(statistics, parameters, activation), sums);
 }
 
 /// The same where no activation is fused: the parameters do not enter.
@@ -62,9 +64,11 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
   call.check_sums(sums, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
-  detail::input_gradient<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
-                                 detail::BatchStatistics<Scalar>{moments, epsilon}, activation, sums, moments.count,
-                                 out.view);
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  detail::input_gradient(detail::executor(device), detail::views(in, gradient),
+                         detail::normalisation(statistics, parameters, activation), sums, moments.count,
+                         std::array{out.view});
 }
 
 /// Gradients of a batch that was normalised with its own statistics.
@@ -94,10 +98,12 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   GradientSums sums;
-  detail::backward<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
-                           detail::BatchStatistics<Scalar>{moments, epsilon}, StatisticsSource::batch, moments.count,
-                           activation, sums, &gradients, out.view);
+  detail::backward(detail::executor(device), detail::views(in, gradient),
+                   detail::normalisation(statistics, parameters, activation), StatisticsSource::batch, moments.count,
+                   sums, &gradients, std::array{out.view});
 }
 
 /// Gradients of a batch that was normalised with running statistics, which are constants.
@@ -125,10 +131,12 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
+  const detail::RunningView<Scalar> statistics{running, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   GradientSums sums;
-  detail::backward<detail::scalar_t<X>>(detail::executor(device), in.view, gradient.view, {affine.gamma, affine.beta},
-                           detail::RunningView<Scalar>{running, epsilon}, StatisticsSource::running, in.view.count(),
-                           activation, sums, &gradients, out.view);
+  detail::backward(detail::executor(device), detail::views(in, gradient),
+                   detail::normalisation(statistics, parameters, activation), StatisticsSource::running,
+                   in.view.count(), sums, &gradients, std::array{out.view});
 }
 
 /// gradient_sums on the calling thread.

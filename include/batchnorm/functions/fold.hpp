@@ -59,7 +59,7 @@ void scale_shift(const D& device, const X& x, const ScaleShift<Scalar>& folded, 
   const auto in = call.input("x", x, folded.scale.size());
   call.check_size("folded.shift", folded.shift.size(), in.view.channels);
   const auto out = call.output("y", y, in);
-  detail::scale_shift<detail::scalar_t<X>>(detail::executor(device), in.view, folded.scale, folded.shift, out.view);
+  detail::scale_shift(detail::executor(device), detail::views(in)[0], folded.scale, folded.shift, out.view);
 }
 
 /// scale_shift on the calling thread.

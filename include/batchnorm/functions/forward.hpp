@@ -32,8 +32,8 @@ void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, do
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::train_forward<detail::scalar_t<X>>(detail::executor(device), in.view, {affine.gamma, affine.beta}, epsilon, activation,
-                                out.view, moments);
+  detail::train_forward(detail::executor(device), detail::views(in), detail::AffineView<Scalar>{affine.gamma, affine.beta}, epsilon,
+                        activation, out.view, moments);
 }
 
 /// The first half of train_forward: the moments of a batch, or of a part of one. An empty x has moments of count 0.
@@ -50,7 +50,7 @@ void batch_moments(const D& device, const X& x, Moments<Scalar>& moments) {
     moments = Moments<Scalar>(in.view.channels);
     return;
   }
-  detail::batch_moments<detail::scalar_t<X>>(detail::executor(device), in.view, moments);
+  detail::batch_moments(detail::executor(device), detail::views(in)[0], moments);
 }
 
 /// The second half of train_forward: normalises with the moments of a batch.
@@ -71,8 +71,10 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::normalise<detail::scalar_t<X>>(detail::executor(device), in.view, {affine.gamma, affine.beta},
-                            detail::BatchStatistics<Scalar>{moments, epsilon}, activation, out.view);
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  detail::normalise(detail::executor(device), detail::views(in),
+                    detail::normalisation(statistics, parameters, activation), out.view);
 }
 
 /// Normalises with running statistics, as inference does. An empty x is a no-op.
@@ -94,8 +96,10 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::normalise<detail::scalar_t<X>>(detail::executor(device), in.view, {affine.gamma, affine.beta},
-                            detail::RunningView<Scalar>{running, epsilon}, activation, out.view);
+  const detail::RunningView<Scalar> statistics{running, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  detail::normalise(detail::executor(device), detail::views(in),
+                    detail::normalisation(statistics, parameters, activation), out.view);
 }
 
 /// train_forward on the calling thread.

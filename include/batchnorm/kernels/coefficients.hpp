@@ -4,6 +4,7 @@
 /// of channels c, c + 1, ..., the mean and 1 / sqrt(variance + epsilon).
 #pragma once
 
+#include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
 #include <batchnorm/core/moments.hpp>
 #include <batchnorm/core/running_statistics.hpp>
@@ -80,17 +81,10 @@ struct Normaliser {
   EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(x - centre, scale, offset); }
 };
 
-template <class Scalar, class Statistics>
-Normaliser<Channels> normaliser(Index c, auto lanes, const Statistics& statistics, const AffineView<Scalar>& affine) {
-  const Channels mean = statistics.mean(c, lanes);
-  const Channels scale = affine.gamma(c, lanes) * statistics.inv_std(c, lanes);
-  return {mean, scale, affine.beta(c, lanes) - residual<Scalar>(mean) * scale};
-}
-
 /// dx = dz * scale + ((x - centre) * slope + offset): the gradient through batch statistics, where with S1 = sum dz and
 /// S2 = sum dz (x - mean) over the `count` values of the channel
 ///
-///   slope = -scale * inv_std^2 * S2 / count        offset = -scale * S1 / count - slope * (mean - centre)
+///   slope = -scale * inv_spread^2 * S2 / count        offset = -scale * S1 / count - slope * (mean - centre)
 ///
 /// centre, scale and forward_offset are the Normaliser's.
 template <class V>
@@ -103,13 +97,82 @@ struct InputGradient {
   }
 };
 
-template <class Scalar, class Statistics>
-InputGradient<Channels> input_gradient(Index c, auto lanes, const Statistics& statistics,
-                                       const AffineView<Scalar>& affine, const GradientSums& sums, Index count) {
-  const Normaliser<Channels> forward = normaliser(c, lanes, statistics, affine);
-  const Channels inv_std = statistics.inv_std(c, lanes);
+/// What a forward pass computed, and a backward pass computes again from x:
+///
+///   z = (x - mean) * gamma * inv_std + beta        y = activation(z)
+template <class Scalar, class Statistics_, class Activation_>
+struct Normalisation {
+  using Activation = Activation_;
+
+  Statistics_ statistics;
+  AffineView<Scalar> affine;
+  Activation activation;
+
+  Normaliser<Channels> normaliser(Index c, auto lanes) const {
+    const Channels mean = statistics.mean(c, lanes), scale = affine.gamma(c, lanes) * statistics.inv_std(c, lanes);
+    return {mean, scale, affine.beta(c, lanes) - residual<Scalar>(mean) * scale};
+  }
+  /// 1 / std of what is normalised.
+  Channels inv_spread(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
+
+  /// What is normalised, from what is at hand.
+  template <class V>
+  EIGEN_STRONG_INLINE const V& position(const V& x) const {
+    return x;
+  }
+  /// dz = dy * activation'(z), the gradient at a position.
+  template <class V>
+  EIGEN_STRONG_INLINE V dz(const Normaliser<V>& normaliser, const V& x, const V& dy, const auto&... residual) const {
+    if constexpr (std::same_as<Activation, identity>) {
+      return dy;
+    } else {
+      return activation.backward(normaliser(x), residual..., dy);
+    }
+  }
+};
+
+template <class Scalar, class Statistics, class Activation>
+Normalisation<Scalar, Statistics, Activation> normalisation(const Statistics& statistics,
+                                                            const AffineView<Scalar>& affine,
+                                                            const Activation& activation) {
+  return {statistics, affine, activation};
+}
+
+/// The same where y is at hand and not x: z = activation^-1(y) is normalised by beta and gamma,
+///
+///   x_hat = (z - beta) / gamma
+///
+/// and dz / dx is still gamma * inv_std.
+template <class Scalar, class Statistics_, class Activation_>
+struct Recovery {
+  using Activation = Activation_;
+
+  Statistics_ statistics;
+  AffineView<Scalar> affine;
+  Activation activation;
+
+  Normaliser<Channels> normaliser(Index c, auto lanes) const {
+    return {affine.beta(c, lanes), affine.gamma(c, lanes) * statistics.inv_std(c, lanes), all_channels(0)};
+  }
+  Channels inv_spread(Index c, auto lanes) const { return all_channels(1) / affine.gamma(c, lanes); }
+
+  template <class V>
+  EIGEN_STRONG_INLINE V position(const V& y) const {
+    return activation.inverse(y);
+  }
+  template <class V>
+  EIGEN_STRONG_INLINE V dz(const Normaliser<V>&, const V& z, const V& dy) const {
+    return activation.backward(z, dy);
+  }
+};
+
+template <class Scalar, class Source>
+InputGradient<Channels> input_gradient(Index c, auto lanes, const Source& source, const GradientSums& sums,
+                                       Index count) {
+  const Normaliser<Channels> forward = source.normaliser(c, lanes);
+  const Channels inv_spread = source.inv_spread(c, lanes);
   const Channels share = forward.scale / all_channels(-static_cast<double>(count));
-  const Channels slope = share * inv_std * inv_std * channels_of(sums.dy_x, c, lanes);
+  const Channels slope = share * inv_spread * inv_spread * channels_of(sums.dy_x, c, lanes);
   const Channels offset = share * channels_of(sums.dy, c, lanes) - slope * residual<Scalar>(forward.centre);
   return {forward.centre, forward.scale, forward.offset, slope, offset};
 }

@@ -12,11 +12,6 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
-template <class V>
-struct TwoSums {
-  V s1, s2;
-};
-
 /// Two sums for each channel of a block.
 struct ChannelSums {
   ColumnBuffer<double, max_columns> s1, s2;

@@ -14,8 +14,6 @@
 #include <batchnorm/core/moments.hpp>
 #include <batchnorm/kernels/walk.hpp>
 
-#include <vector>
-
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
 /// S1 += x - centre, S2 += (x - centre)^2.
@@ -31,17 +29,19 @@ struct ShiftedSums {
   }
 };
 
-/// The moments of a block, into mean[c] and m2[c] of its channels.
+/// The moments of a block, into those of its channels.
 template <class B, class Element>
-void block_moments(const B& block, const ChannelView<const Element>& x, double* mean, double* m2) {
+void block_moments(const B& block, const ChannelView<const Element>& x, Moments<statistics_t<Element>>& moments) {
   using Scalar = statistics_t<Element>;
+  double* const mean = moments.mean.data() + block.first_channel;
+  double* const m2 = moments.m2.data() + block.first_channel;
   const Index channels = block.channels;
   ColumnBuffer<Scalar, max_columns> shift;
   ColumnTable<Scalar, ShiftedSums> table;
   ChannelSums sums;
   const auto sum_about_shift = [&](const auto& chunk) {
     table.fill(block, [&](Index c) { return ShiftedSums<Scalar>{shift[c]}; });
-    block.reduce(chunk, table, [](const auto& constants) { return constants; }, sums, x);
+    block.reduce(chunk, table, [](const auto& constants) { return constants; }, Views<const Element, 1>{x}, sums);
   };
 
   // The first shift is the mean of a few values, taken about one of them: a constant channel finds its value exactly.
@@ -99,25 +99,17 @@ template <class Element>
 void batch_moments(const Executor& executor, const ChannelView<const Element>& view,
                    Moments<statistics_t<Element>>& moments) {
   const ChannelView<const Element> x = is_one_plane(view) ? as_one_plane(view) : view;
+  using Part = Moments<statistics_t<Element>>;
   resize(moments, x);
-  std::visit(
-      [&](const auto& blocks) {
-        const Index ranges = blocks.ranges();
-        std::vector<Moments<statistics_t<Element>>> parts;
-        if (ranges > 1) parts.assign(std::size_t(ranges), Moments<statistics_t<Element>>(x.channels));
-        executor.for_each_block(blocks.count(), bytes_of(x), [&](Index k) {
-          const auto block = blocks[k];
-          auto& part = ranges > 1 ? parts[std::size_t(block.range)] : moments;
-          block_moments(block, x, part.mean.data() + block.first_channel, part.m2.data() + block.first_channel);
-        });
-        if (ranges == 1) return;
-        moments.count = 0;
-        for (Index range = 0; range < ranges; ++range) {
-          parts[std::size_t(range)].count = blocks.values(range);
-          moments.merge(parts[std::size_t(range)]);
-        }
-      },
-      blocks_for(1, x));
+  Part merged;
+  reduce_all(
+      executor, Views<const Element, 1>{x}, moments, [&] { return Part(x.channels); },
+      [&](const auto& block, Part& part) { block_moments(block, x, part); },
+      [&](Part& part, Index values) {
+        part.count = values;
+        merged.merge(part);
+      });
+  if (merged.count > 0) std::swap(moments, merged);
 }
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail

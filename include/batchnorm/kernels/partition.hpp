@@ -11,6 +11,8 @@ namespace batchnorm::inline BATCHNORM_ABI::detail {
 
 /// A block reads about this much: it stays in a core's cache between the pass that reduces and the pass that writes.
 inline constexpr Index block_bytes = Index(2) << 20;
+/// How far ahead of its use memory is asked for.
+inline constexpr Index prefetch_bytes = Index(16) << 10;
 /// The most ranges that the values of a channel are cut into, and so the most partial sums that it has.
 inline constexpr Index max_ranges = 64;
 /// Sums in Scalar lanes go over at most this many values of a plane, or rows, before they are flushed to double.
@@ -34,12 +36,18 @@ struct Cut {
 /// What a thread works on at a time: some channels, in one of the ranges that their values are cut into.
 struct Block {
   Index first_channel, channels, range;
+  /// Whether the inputs are too large for the caches to hold: it pays to ask for what is read next.
+  bool from_memory;
 };
 
-/// The bytes of a view's elements.
-template <class Element>
-Index bytes_of(const ChannelView<Element>& v) {
-  return v.size() * static_cast<Index>(sizeof(Element));
+/// The inputs of a pass, of the same extents; or its outputs.
+template <class Element, std::size_t N>
+using Views = std::array<ChannelView<Element>, N>;
+
+/// The bytes of all elements.
+template <class Element, std::size_t N>
+Index bytes_of(const Views<Element, N>& views) {
+  return Index(N * sizeof(Element)) * views[0].size();
 }
 
 /// A view whose one channel has no gaps is one long plane.

@@ -56,43 +56,42 @@ class PlaneBlock : public Block {
 
   /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
   /// contributes. Four independent accumulators hide the latency of the additions.
-  template <class Table, class MakeTerm, class... Views>
-  void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term, ChannelSums& sums,
-           const Views&... inputs) const {
+  template <class Table, class MakeTerm, class Element, std::size_t N>
+  void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term,
+              const Views<const Element, N>& inputs, ChannelSums& sums) const {
     for (Index c = 0; c < channels; ++c) {
-      const auto [s1, s2] = sum_channel<typename Table::Scalar>(chunk, first_channel + c, term(table.broadcast(c)),
-                                                                inputs...);
+      const auto [s1, s2] = sum_channel(chunk, first_channel + c, term(table.broadcast(c)), inputs);
       sums.s1[c] = static_cast<double>(s1);
       sums.s2[c] = static_cast<double>(s2);
     }
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...).
-  template <bool Streaming, class Table, class Function, class Element, std::size_t M, class... Views>
-  void map(const PlaneChunk& chunk, Index ahead, const Table& table, const Function& function,
-           const std::array<ChannelView<Element>, M>& outputs, const Views&... inputs) const {
+  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write(const PlaneChunk& chunk, Index ahead, const Table& table, const Function& function,
+             const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
       for (Index c = 0; c < channels; ++c) {
         const auto constants = table.broadcast(c);
-        std::array<Element*, M> to;
-        for (std::size_t m = 0; m < M; ++m) to[m] = outputs[m].plane(o, first_channel + c) + chunk.begin;
+        const auto here = [&](const auto& view) { return view.plane(o, first_channel + c) + chunk.begin; };
         write_run<Streaming>(
-            chunk.end - chunk.begin, ahead, [&](Index, const auto&... in) { return function(constants, in...); }, to,
-            inputs.plane(o, first_channel + c) + chunk.begin...);
+            chunk.end - chunk.begin, ahead, [&](Index, const auto&... in) { return function(constants, in...); },
+            each(outputs, here), each(inputs, here));
       }
     }
   }
 
  private:
   /// Four accumulators: the packets of a long plane take turns, or short planes do.
-  template <class Scalar, class Term, class... Views>
-  static TwoSums<Scalar> sum_channel(const PlaneChunk& chunk, Index c, const Term& term, const Views&... inputs) {
-    constexpr Index W = Packet<Scalar>::size;
+  template <class Term, class Element, std::size_t N>
+  auto sum_channel(const PlaneChunk& chunk, Index c, const Term& term, const Views<const Element, N>& inputs) const {
+    using Scalar = statistics_t<Element>;
+    constexpr Index W = Packet<Scalar>::size, line = line_bytes / Index(sizeof(Element));
     const Index length = chunk.end - chunk.begin, slices = chunk.first + chunk.slices;
     const auto zero = Packet<Scalar>::broadcast(0);
     std::array<Packet<Scalar>, 4> s1{zero, zero, zero, zero}, s2 = s1;
     const auto add = [&](Index o, Index i, auto lanes, auto k) {
-      term.add(lanes, s1[k], s2[k], inputs.plane(o, c) + chunk.begin + i...);
+      std::apply([&](const auto&... x) { term.add(lanes, s1[k], s2[k], x.plane(o, c) + chunk.begin + i...); }, inputs);
     };
     const auto add_tail = [&](Index o, Index i, auto k) {
       if (i == length) return;
@@ -106,6 +105,7 @@ class PlaneBlock : public Block {
       for (Index o = chunk.first; o < slices; ++o) {
         Index i = 0;
         for (; i + 4 * W <= length; i += 4 * W) {
+          for (Index k = i; from_memory && k < i + 4 * W; k += line) prefetch_next(o, c, chunk.begin + k, inputs);
           four_times([&](auto k) { add(o, i + Index(k) * W, WholePacket<Scalar>{}, k); });
         }
         four_times([&](auto k) {
@@ -125,7 +125,15 @@ class PlaneBlock : public Block {
         });
       }
     }
-    return {sum((s1[0] + s1[1]) + (s1[2] + s1[3])), sum((s2[0] + s2[1]) + (s2[2] + s2[3]))};
+    return std::array{sum((s1[0] + s1[1]) + (s1[2] + s1[3])), sum((s2[0] + s2[1]) + (s2[2] + s2[3]))};
+  }
+
+  /// Asks for what is read some time after an element: further on in its plane or, which the hardware does not see
+  /// coming, in the channel's next one.
+  template <class Element, std::size_t N>
+  static EIGEN_ALWAYS_INLINE void prefetch_next(Index o, Index c, Index i, const Views<const Element, N>& inputs) {
+    const Index inner = inputs[0].inner, next = i + std::min(inner, prefetch_bytes / Index(sizeof(Element)));
+    for (const auto& x : inputs) prefetch(next < inner ? x.plane(o, c) + next : x.plane(o + 1, c) + next - inner, 0);
   }
 
   /// body(k) for the constants k = 0, 1, 2, 3: an accumulator with a constant index is a register.
@@ -146,7 +154,10 @@ class PlaneBlocks {
  public:
   /// `bytes`: those of all inputs, per element.
   PlaneBlocks(Index outer, Index channels, Index inner, Index bytes)
-      : chunks_(outer, inner), channels_{channels, 1}, ranges_{chunks_.count(), std::max<Index>(1, chunks_.count())} {
+      : chunks_(outer, inner),
+        channels_{channels, 1},
+        ranges_{chunks_.count(), std::max<Index>(1, chunks_.count())},
+        from_memory_(outer * channels * inner * bytes > block_bytes) {
     const Index channel_bytes = std::max<Index>(1, outer * inner * bytes);
     channels_.part = std::clamp<Index>(small_block_bytes / channel_bytes, 1, max_columns);
     if (channels < few_channels && channel_bytes > block_bytes) {
@@ -158,7 +169,7 @@ class PlaneBlocks {
   Index ranges() const { return ranges_.parts(); }
   PlaneBlock operator[](Index k) const {
     const Index channel = k / ranges(), range = k % ranges();
-    return {{channels_.begin(channel), channels_.size(channel), range},
+    return {{channels_.begin(channel), channels_.size(channel), range, from_memory_},
             chunks_,
             ranges_.begin(range),
             ranges_.end(range)};
@@ -184,6 +195,7 @@ class PlaneBlocks {
 
   PlaneChunks chunks_;
   Cut channels_, ranges_;
+  bool from_memory_;
 };
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail

@@ -31,13 +31,8 @@ struct RowShape {
 /// Some rows of a group of columns.
 class RowBlock : public Block {
  public:
-  RowBlock(const Block& block, const RowShape& shape, Index first_row, Index rows, Index tail_columns, bool from_memory)
-      : Block(block),
-        shape_(shape),
-        first_row_(first_row),
-        rows_{rows, chunk_rows},
-        tail_columns_(tail_columns),
-        from_memory_(from_memory) {}
+  RowBlock(const Block& block, const RowShape& shape, Index first_row, Index rows, Index tail_columns)
+      : Block(block), shape_(shape), first_row_(first_row), rows_{rows, chunk_rows}, tail_columns_(tail_columns) {}
 
   Index chunks() const { return rows_.parts() + (tail_columns_ > 0); }
   RowChunk chunk(Index k) const {
@@ -70,28 +65,26 @@ class RowBlock : public Block {
 
   /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
   /// contributes. Eight rows at a time: so the sums of a column are read and written once for eight values.
-  template <class Table, class MakeTerm, class... Views>
-  void reduce(const RowChunk& chunk, const Table& table, const MakeTerm& term, ChannelSums& sums,
-           const Views&... inputs) const {
+  template <class Table, class MakeTerm, class Element, std::size_t N>
+  void reduce(const RowChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
+              ChannelSums& sums) const {
     using Scalar = typename Table::Scalar;
     ColumnBuffer<Scalar, max_columns> s1, s2;
-    sum_columns(chunk, table, term, s1, s2, inputs...);
+    sum_columns(chunk, table, term, inputs, s1, s2);
     gather(s1.values, chunk.columns, sums.s1.values);
     gather(s2.values, chunk.columns, sums.s2.values);
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...). One row at a time, in memory order.
-  template <bool Streaming, class Table, class Function, class Element, std::size_t M, class... Views>
-  void map(const RowChunk& chunk, Index ahead, const Table& table, const Function& function,
-           const std::array<ChannelView<Element>, M>& outputs, const Views&... inputs) const {
+  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write(const RowChunk& chunk, Index ahead, const Table& table, const Function& function,
+             const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index r = chunk.first; r < chunk.first + chunk.rows; ++r) {
       for_each_run(chunk, [&](Index run, Index first, Index length) {
-        std::array<Element*, M> to;
-        for (std::size_t m = 0; m < M; ++m) to[m] = at(outputs[m], r, run, 0);
+        const auto here = [&](const auto& view) { return at(view, r, run, 0); };
         write_run<Streaming>(
-            length, ahead,
-            [&](Index j, const auto&... in) { return function(table.packet(first + j), in...); }, to,
-            at(inputs, r, run, 0)...);
+            length, ahead, [&](Index j, const auto&... in) { return function(table.packet(first + j), in...); },
+            each(outputs, here), each(inputs, here));
       });
     }
   }
@@ -114,11 +107,11 @@ class RowBlock : public Block {
     return {first, rows, columns, rows * (columns / channels)};
   }
 
-  template <class Scalar, class Table, class MakeTerm, class... Views>
+  template <class Scalar, class Table, class MakeTerm, class Element, std::size_t N>
   void sum_columns(const RowChunk& chunk, const Table& table, const MakeTerm& term,
-                   ColumnBuffer<Scalar, max_columns>& s1, ColumnBuffer<Scalar, max_columns>& s2,
-                   const Views&... inputs) const {
-    constexpr Index W = Packet<Scalar>::size, together = 8, in_a_line = line_bytes / Index(sizeof(Scalar));
+                   const Views<const Element, N>& inputs, ColumnBuffer<Scalar, max_columns>& s1,
+                   ColumnBuffer<Scalar, max_columns>& s2) const {
+    constexpr Index W = Packet<Scalar>::size, together = 8, in_a_line = line_bytes / Index(sizeof(Element));
     const auto zero = Packet<Scalar>::broadcast(0);
     for (Index j = 0; j < chunk.columns; j += W) {
       s1.store(j, zero);
@@ -132,8 +125,10 @@ class RowBlock : public Block {
           Packet<Scalar> t1 = zero, t2 = zero;
           for (Index r = first_row; r < first_row + rows; ++r) {
             // The next eight rows: the hardware does not see where this walk goes.
-            if (from_memory_ && j % in_a_line == 0) (prefetch(at(inputs, r + together, run, j), 0), ...);
-            here.add(lanes, t1, t2, at(inputs, r, run, j)...);
+            if (from_memory && j % in_a_line == 0) {
+              for (const auto& x : inputs) prefetch(at(x, r + together, run, j), 0);
+            }
+            std::apply([&](const auto&... x) { here.add(lanes, t1, t2, at(x, r, run, j)...); }, inputs);
           }
           lanes.store(s1.values + first + j, s1.packet(first + j) + t1);
           lanes.store(s2.values + first + j, s2.packet(first + j) + t2);
@@ -148,7 +143,7 @@ class RowBlock : public Block {
     using Row = Eigen::Map<const ChannelArray<Scalar>>;
     if (shape_.repeat > 1) {
       for (Index c = 0; c < channels; ++c) {
-        channel_sums[c] = Row(column_sums + c * shape_.repeat, shape_.repeat).template cast<double>().sum();
+        channel_sums[c] = static_cast<double>(Row(column_sums + c * shape_.repeat, shape_.repeat).sum());
       }
       return;
     }
@@ -161,7 +156,6 @@ class RowBlock : public Block {
   Index first_row_;
   Cut rows_;
   Index tail_columns_;
-  bool from_memory_;
 };
 
 /// Rows, cut into ranges of rows and groups of columns.
@@ -172,7 +166,8 @@ class RowBlocks {
       : shape_{inner, inner == 1 ? folds_for(channels) : 1, 1},
         channels_{channels, group_for(channels, inner)},
         ranges_{outer / shape_.folds, 1},
-        tail_rows_(outer % shape_.folds) {
+        tail_rows_(outer % shape_.folds),
+        from_memory_(outer * channels * inner * bytes > block_bytes) {
     if (!dense) shape_.runs = shape_.folds;
     const Index row_bytes = channels_.part * inner * shape_.folds * bytes;
     const Index least = std::max<Index>(8, (ranges_.extent + max_ranges - 1) / max_ranges);
@@ -185,12 +180,11 @@ class RowBlocks {
   RowBlock operator[](Index k) const {
     const Index group = k % channels_.parts(), range = k / channels_.parts();
     const bool last = range + 1 == ranges();
-    return {{channels_.begin(group), channels_.size(group), range},
+    return {{channels_.begin(group), channels_.size(group), range, from_memory_},
             shape_,
             ranges_.begin(range),
             ranges_.size(range),
-            last ? tail_rows_ * channels_.extent : 0,
-            ranges() > 1};
+            last ? tail_rows_ * channels_.extent : 0};
   }
 
   /// The values of a channel in a range.
@@ -229,6 +223,7 @@ class RowBlocks {
   RowShape shape_;
   Cut channels_, ranges_;
   Index tail_rows_;
+  bool from_memory_;
 };
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail

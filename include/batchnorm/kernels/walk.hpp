@@ -8,32 +8,43 @@
 #include <batchnorm/kernels/rows.hpp>
 
 #include <variant>
+#include <vector>
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
 /// Inputs and outputs of more than this go past the caches. Twice an L2 of 2 MiB: from there on a pass and the reading
 /// of its output by the next one, together, are faster so.
 inline constexpr Index streaming_bytes = Index(4) << 20;
-/// How far ahead of its use memory is asked for.
-inline constexpr Index prefetch_bytes = Index(16) << 10;
 /// What a block and the next one may take of L2 together for the next one to be brought in while this one is written.
 inline constexpr Index overlap_bytes = Index(1600) << 10;
 
 using Blocks = std::variant<PlaneBlocks, RowBlocks>;
 
-/// The blocks for views of the same extents, of which the first `inputs` are read.
-template <class First, class... Others>
-Blocks blocks_for(Index inputs, const First& x, const Others&... others) {
-  const Index bytes = inputs * static_cast<Index>(sizeof(*x.data));
-  const auto all = [&](const auto& property) { return property(x) && (property(others) && ...); };
+/// The blocks for the views of a pass.
+template <class Element, std::size_t N, std::size_t M = 0>
+Blocks blocks_for(const Views<const Element, N>& inputs, const Views<Element, M>& outputs = {}) {
+  const auto all = [&](const auto& property) {
+    return std::all_of(inputs.begin(), inputs.end(), property) && std::all_of(outputs.begin(), outputs.end(), property);
+  };
   const bool dense = all([](const auto& v) { return v.outer == 1 || v.outer_stride == v.channels * v.inner; });
   const bool side_by_side = all([](const auto& v) { return v.channel_stride == v.inner; });
-  constexpr Index short_plane = 512, enough_rows = 16;
+  constexpr Index short_plane = 512, enough_rows = 16, bytes = N * sizeof(Element);
+  const auto& x = inputs[0];
   const bool short_planes = x.inner < short_plane && x.outer >= enough_rows;
-  if (side_by_side && (x.inner == 1 || short_planes)) {
-    return RowBlocks(x.outer, x.channels, x.inner, dense, bytes);
-  }
+  if (side_by_side && (x.inner == 1 || short_planes)) return RowBlocks(x.outer, x.channels, x.inner, dense, bytes);
   return PlaneBlocks(x.outer, x.channels, x.inner, bytes);
+}
+
+/// Calls body(inputs, outputs); dense views of one channel are handed over as one long plane.
+template <class Body, class Element, std::size_t N, std::size_t M>
+void as_planes_where_one(const Views<const Element, N>& inputs, const Views<Element, M>& outputs, const Body& body) {
+  const auto is_one = [](const auto& v) { return is_one_plane(v); };
+  const auto as_one = [](const auto& v) { return as_one_plane(v); };
+  if (std::all_of(inputs.begin(), inputs.end(), is_one) && std::all_of(outputs.begin(), outputs.end(), is_one)) {
+    body(each(inputs, as_one), each(outputs, as_one));
+  } else {
+    body(inputs, outputs);
+  }
 }
 
 /// How a pass that writes meets memory.
@@ -43,95 +54,105 @@ struct Traffic {
   /// Whether chunks are taken from the last to the first: a pass that follows another then starts in what is cached.
   bool backwards;
   /// The elements that inputs are asked for ahead of their use, in the first chunks of a block.
-  Index ahead = 0, chunks_ahead = 0;
+  Index ahead, chunks_ahead;
 };
 
-template <class Element, std::size_t M, class... Views>
-bool streams(const std::array<ChannelView<Element>, M>& outputs, const Views&... inputs) {
-  Index bytes = (bytes_of(inputs) + ...);
-  bool apart = true;
-  for (const auto& output : outputs) {
-    bytes += bytes_of(output);
-    // An output that is an input has its lines in the caches; outputs are streamed line by line together.
-    apart = apart && ((output.data != inputs.data) && ...);
-    apart = apart && (output.data - outputs[0].data) * Index(sizeof(Element)) % line_bytes == 0 &&
-            output.outer_stride == outputs[0].outer_stride && output.channel_stride == outputs[0].channel_stride;
-  }
-  return bytes > streaming_bytes && apart;
+/// Whether outputs go past the caches. Not where an output is an input, whose lines are in the caches; and outputs are
+/// streamed line by line together, so their lines begin together.
+template <class Element, std::size_t N, std::size_t M>
+bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  const auto is_apart = [&](const auto& output) {
+    return std::none_of(inputs.begin(), inputs.end(), [&](const auto& x) { return x.data == output.data; }) &&
+           (output.data - outputs[0].data) * Index(sizeof(Element)) % line_bytes == 0 &&
+           output.outer_stride == outputs[0].outer_stride && output.channel_stride == outputs[0].channel_stride;
+  };
+  return bytes_of(inputs) + bytes_of(outputs) > streaming_bytes && std::all_of(outputs.begin(), outputs.end(), is_apart);
 }
 
 /// Writes a block: outputs = function(constants, packets of the inputs...).
-template <class B, class Table, class Function, class Element, std::size_t M, class... Views>
+template <class B, class Table, class Function, class Element, std::size_t N, std::size_t M>
 void write_block(const B& block, const Table& table, const Traffic& traffic, const Function& function,
-                 const std::array<ChannelView<Element>, M>& outputs, const Views&... inputs) {
+                 const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
   const Index chunks = block.chunks();
   for (Index k = 0; k < chunks; ++k) {
     const Index chunk = traffic.backwards ? chunks - 1 - k : k;
     const Index ahead = chunk < traffic.chunks_ahead ? traffic.ahead : 0;
     if (traffic.streaming) {
-      block.template map<true>(block.chunk(chunk), ahead, table, function, outputs, inputs...);
+      block.template write<true>(block.chunk(chunk), ahead, table, function, inputs, outputs);
     } else {
-      block.template map<false>(block.chunk(chunk), ahead, table, function, outputs, inputs...);
+      block.template write<false>(block.chunk(chunk), ahead, table, function, inputs, outputs);
     }
   }
   if (traffic.streaming) finish_streaming();
 }
 
-/// Whether a pass that follows another starts in what that one left in the caches.
+/// Whether a pass follows another, and starts in what that one left in the caches.
 enum class Order { forwards, backwards };
 
 /// The pass that writes: outputs = function(constants, packets of the inputs...), where the constants of the channels
 /// c, c + 1, ... are make(c, lanes). An output may be one of the inputs.
-template <template <class> class Coefficients, class Make, class Function, class Element, std::size_t M, class... Views>
+template <template <class> class Coefficients, class Make, class Function, class Element, std::size_t N, std::size_t M>
 void write_all(const Executor& executor, Order order, const Make& make, const Function& function,
-               const std::array<ChannelView<Element>, M>& outputs, const Views&... inputs) {
-  const auto views_of = [&](const auto&... output) { return blocks_for(sizeof...(inputs), inputs..., output...); };
-  const Blocks kind = std::apply(views_of, outputs);
-  const bool streaming = streams(outputs, inputs...);
-  const Index bytes = (bytes_of(inputs) + ...) + Index(M) * bytes_of(outputs[0]);
-  const Index ahead = bytes > streaming_bytes ? prefetch_bytes / Index(sizeof(Element)) : 0;
-  std::visit(
-      [&](const auto& blocks) {
-        executor.for_each_block(blocks.count(), bytes, [&](Index k) {
-          const bool backwards = order == Order::backwards;
-          const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
-          const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
-          write_block(block, table, {streaming, backwards, ahead, block.chunks()}, function, outputs, inputs...);
-        });
-      },
-      kind);
+               const Views<const Element, N>& all_inputs, const Views<Element, M>& all_outputs) {
+  if (all_inputs[0].size() == 0) return;
+  as_planes_where_one(all_inputs, all_outputs, [&](const auto& inputs, const auto& outputs) {
+    const Index bytes = bytes_of(inputs) + bytes_of(outputs);
+    const bool streaming = streams(inputs, outputs), backwards = order == Order::backwards;
+    const Index ahead = bytes > streaming_bytes ? prefetch_bytes / Index(sizeof(Element)) : 0;
+    const auto write = [&](const auto& blocks) {
+      executor.for_each_block(blocks.count(), bytes, [&](Index k) {
+        const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
+        const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
+        write_block(block, table, {streaming, backwards, ahead, block.chunks()}, function, inputs, outputs);
+      });
+    };
+    std::visit(write, blocks_for(inputs, outputs));
+  });
 }
 
 /// The pass that reduces and the pass that writes fused, for blocks that hold all values of their channels:
 /// reduce(block) leaves what make(c, lanes) makes the constants of, and the block is written while it is in cache.
 template <template <class> class Coefficients, class AllBlocks, class Reduce, class Make, class Function, class Element,
-          std::size_t M, class... Views>
+          std::size_t N, std::size_t M>
 void reduce_and_write(const Executor& executor, const AllBlocks& blocks, const Reduce& reduce, const Make& make,
-                      const Function& function, const std::array<ChannelView<Element>, M>& outputs,
-                      const Views&... inputs) {
-  const bool streaming = streams(outputs, inputs...);
-  const Index read = (bytes_of(inputs) + ...), bytes = read + Index(M) * bytes_of(outputs[0]);
-  // The first chunks of the next block, as many as there is room for beside this one.
-  const Index block = read / blocks.count(), room = bytes > streaming_bytes ? overlap_bytes - block : 0;
+                      const Function& function, const Views<const Element, N>& inputs,
+                      const Views<Element, M>& outputs) {
+  const Index bytes = bytes_of(inputs) + bytes_of(outputs);
+  const bool streaming = streams(inputs, outputs);
+  // The first chunks of the next block are asked for, as many as there is room for beside this one.
+  const Index block_bytes = bytes_of(inputs) / blocks.count();
+  const Index room = bytes > streaming_bytes ? std::clamp<Index>(overlap_bytes - block_bytes, 0, block_bytes) : 0;
   executor.for_each_block(blocks.count(), bytes, [&](Index k) {
-    const auto here = blocks[k];
-    reduce(here);
-    const ColumnTable<statistics_t<Element>, Coefficients> table(here, make);
-    const Index chunks = k + 1 < blocks.count() ? std::clamp<Index>(here.chunks() * room / block, 0, here.chunks()) : 0;
-    write_block(here, table, {streaming, true, blocks.stride(outputs[0]), chunks}, function, outputs, inputs...);
+    const auto block = blocks[k];
+    reduce(block);
+    const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
+    const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / block_bytes : 0;
+    write_block(block, table, {streaming, true, blocks.stride(outputs[0]), chunks_ahead}, function, inputs, outputs);
   });
 }
 
 /// Whether blocks hold all values of their channels.
-inline bool hold_whole_channels(const Blocks& kind) {
-  return std::visit([](const auto& blocks) { return blocks.ranges() == 1; }, kind);
+inline bool hold_whole_channels(const Blocks& blocks) {
+  return std::visit([](const auto& kind) { return kind.ranges() == 1; }, blocks);
 }
 
-/// Calls body on the views; dense views of one channel are handed over as one long plane.
-template <class Body, class... Views>
-decltype(auto) as_planes_where_one(const Body& body, const Views&... views) {
-  const bool one_plane = (is_one_plane(views) && ...);
-  return one_plane ? body(as_one_plane(views)...) : body(views...);
+/// The pass that reduces: reduce(block, part) for every block. Where channels are cut into ranges, `part` is one of
+/// `make_part()` for each range, and merge(part, values per channel in it) is called for them in order; else it is
+/// `whole`.
+template <class Part, class MakePart, class Reduce, class Merge, class Element, std::size_t N>
+void reduce_all(const Executor& executor, const Views<const Element, N>& inputs, Part& whole, const MakePart& make_part,
+                const Reduce& reduce, const Merge& merge) {
+  const auto walk = [&](const auto& blocks) {
+    const Index ranges = blocks.ranges();
+    std::vector<Part> parts;
+    for (Index range = 0; ranges > 1 && range < ranges; ++range) parts.push_back(make_part());
+    executor.for_each_block(blocks.count(), bytes_of(inputs), [&](Index k) {
+      const auto block = blocks[k];
+      reduce(block, ranges > 1 ? parts[std::size_t(block.range)] : whole);
+    });
+    for (std::size_t range = 0; range < parts.size(); ++range) merge(parts[range], blocks.values(Index(range)));
+  };
+  std::visit(walk, blocks_for(inputs));
 }
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail

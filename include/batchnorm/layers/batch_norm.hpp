@@ -189,10 +189,10 @@ class BatchNorm {
     const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
     const detail::RunningView<Scalar> running{running_, options_.epsilon};
     if (mode.statistics == StatisticsSource::batch) {
-      detail::train_forward<detail::scalar_t<X>>(executor, in.view, affine, options_.epsilon, activation_, out.view, incoming_);
+      detail::train_forward(executor, detail::views(in), affine, options_.epsilon, activation_, out.view, incoming_);
     } else {
-      if (mode.update_running) detail::batch_moments<detail::scalar_t<X>>(executor, in.view, incoming_);
-      detail::normalise<detail::scalar_t<X>>(executor, in.view, affine, running, activation_, out.view);
+      if (mode.update_running) detail::batch_moments(executor, detail::views(in)[0], incoming_);
+      detail::normalise(executor, detail::views(in), detail::normalisation(running, affine, activation_), out.view);
     }
     if (mode.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
 
@@ -222,9 +222,10 @@ class BatchNorm {
 
     const detail::AffineView<Scalar> affine{has_activation ? saved.gamma : affine_.gamma,
                                             has_activation ? saved.beta : affine_.beta};
-    detail::backward<detail::scalar_t<X>>(executor, in.view, gradient.view, affine, detail::SavedStatistics<Scalar>{saved},
-                             saved.statistics, saved.count, activation_, sums_,
-                             saved.parameter_gradients ? &gradients_ : nullptr, out.view);
+    detail::backward(executor, detail::views(in, gradient),
+                     detail::normalisation(detail::SavedStatistics<Scalar>{saved}, affine, activation_),
+                     saved.statistics, saved.count, sums_, saved.parameter_gradients ? &gradients_ : nullptr,
+                     std::array{out.view});
   }
 
   template <class X, class Y>
@@ -233,8 +234,9 @@ class BatchNorm {
     const auto in = call.input("x", x, options_.channels);
     check_state(call);
     const auto out = call.output("y", y, in);
-    detail::normalise<detail::scalar_t<X>>(executor, in.view, {affine_.gamma, affine_.beta},
-                              detail::RunningView<Scalar>{running_, options_.epsilon}, activation_, out.view);
+    const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
+    const detail::RunningView<Scalar> running{running_, options_.epsilon};
+    detail::normalise(executor, detail::views(in), detail::normalisation(running, affine, activation_), out.view);
   }
 
   static bool reads_batch(const Mode& mode) {
