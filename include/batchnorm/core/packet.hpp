@@ -30,9 +30,9 @@ struct statistics<Element> {
 
 /// Whether Eigen converts a packet of From to a packet of as many To.
 template <class From, class To>
-inline constexpr bool casts_by_packet =
-    bool(Eigen::internal::type_casting_traits<From, To>::VectorizedCast) &&
-    int(Eigen::internal::packet_traits<From>::size) == int(Eigen::internal::packet_traits<To>::size);
+inline constexpr bool casts_by_packet = bool(Eigen::internal::type_casting_traits<From, To>::VectorizedCast) &&
+                                        int(Eigen::internal::packet_traits<From>::size) ==
+                                            int(Eigen::internal::packet_traits<To>::size);
 
 /// Writes a register to memory past the caches; the address is a multiple of the register's size. The one intrinsic of
 /// the library: Eigen has no such store. An ordinary store where there is none.

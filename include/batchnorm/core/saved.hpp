@@ -17,8 +17,8 @@ namespace detail {
 /// overwritten.
 class Fingerprint {
  public:
-  template <class Scalar>
-  static Fingerprint of(const ChannelView<const Scalar>& x) {
+  template <class Element>
+  static Fingerprint of(const ChannelView<const Element>& x) {
     Fingerprint result;
     if (x.size() == 0) return result;
     const Index last = static_cast<Index>(result.bits_.size()) - 1;
@@ -27,7 +27,7 @@ class Fingerprint {
       const Index o = (x.outer - 1) * k / last;
       const Index c = (x.channels - 1) * (last - k) / last;
       const Index i = (x.inner - 1) * (k * 3 % (last + 1)) / last;
-      std::memcpy(&result.bits_[static_cast<std::size_t>(k)], x.plane(o, c) + i, sizeof(Scalar));
+      std::memcpy(&result.bits_[static_cast<std::size_t>(k)], x.plane(o, c) + i, sizeof(Element));
     }
     return result;
   }
@@ -45,7 +45,7 @@ class Fingerprint {
 /// Filled by BatchNorm::forward; its storage is reused from call to call. A Saved outlives changes of the layer's mode
 /// and running statistics.
 ///
-/// Shapes   mean, inv_std: [C]; gamma, beta: [C] when an activation is fused, else empty
+/// Shapes   mean, inv_std: [C]; gamma, beta: [C] or empty, as in the layer
 template <class Scalar>
 struct Saved {
   /// Which statistics y was normalised with: under `running` backward takes them for constants.
@@ -59,11 +59,12 @@ struct Saved {
   Eigen::ArrayXd mean;
   /// 1 / sqrt(variance + epsilon).
   Eigen::ArrayXd inv_std;
-  /// The parameters that a fused activation was applied with.
+  /// The parameters that forward ran with.
   ChannelArray<Scalar> gamma, beta;
   /// The extents of x; empty before the first forward pass.
   std::vector<Index> extents;
-  detail::Fingerprint fingerprint;
+  /// Of x, of the residual if there was one, and of y.
+  detail::Fingerprint fingerprint, residual_fingerprint, output_fingerprint;
 };
 
 }  // namespace batchnorm::inline BATCHNORM_ABI

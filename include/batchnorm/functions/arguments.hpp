@@ -10,6 +10,9 @@
 #include <batchnorm/core/packet.hpp>
 #include <batchnorm/core/running_statistics.hpp>
 
+#include <cmath>
+#include <limits>
+
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
 /// A tensor argument that was looked at; T is its type, for the checks that need it.
@@ -78,6 +81,36 @@ struct Call {
     check_apart(result, first);
     (check_apart(result, others), ...);
     return result;
+  }
+
+  /// A second tensor to write, which must be apart from the first.
+  template <class Y, class Written, class First, class... Others>
+  auto second_output(const char* argument, Y& y, const Argument<Written>& written, const Argument<First>& first,
+                     const Argument<Others>&... others) const {
+    const auto result = output(argument, y, first, others...);
+    const ChannelView<const scalar_t<Y>> a = result.view, b = written.view;
+    if (views_meet(a, b)) {
+      fail(name, "(", argument, "): expected memory apart from that of ", written.name, ", got memory that meets it; ",
+           argument, " is ", result.shape);
+    }
+    return result;
+  }
+
+  /// That x can be recovered from y = gamma * x_hat + beta, stored as Element: dividing by gamma blows up the rounding
+  /// of y by |beta / gamma|, and of a tiny gamma y has lost its digits.
+  template <class Element>
+  void check_recoverable(const ChannelArray<Scalar>& gammas, const ChannelArray<Scalar>& betas, Index channels) const {
+    constexpr double most = 1024;
+    const double least = static_cast<double>(std::numeric_limits<Element>::min()) /
+                         static_cast<double>(std::numeric_limits<Element>::epsilon());
+    for (Index c = 0; c < channels; ++c) {
+      const double gamma = gammas.size() == 0 ? 1 : static_cast<double>(gammas[c]);
+      const double beta = betas.size() == 0 ? 0 : static_cast<double>(betas[c]);
+      if (std::abs(gamma) >= least && std::abs(gamma) * most >= std::abs(beta)) continue;
+      fail(name, "(y): expected |gamma| >= max(", least, ", |beta| / ", most,
+           ") in every channel, to recover the input from y, got gamma ", gamma, " and beta ", beta, " in channel ", c,
+           "; the backward pass that takes x has no such limit");
+    }
   }
 
   void check_size(const char* parameter, Index size, Index channels) const {

@@ -106,6 +106,80 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
                    sums, &gradients, std::array{out.view});
 }
 
+/// Gradients of train_forward with a residual.
+///
+///   dresidual = dz = dy * activation'(z + residual)        dx, dgamma, dbeta as in train_backward
+///
+/// Shapes   x, residual, dy, dx, dresidual: the same extents, rank >= 2; the others as in train_backward
+/// Aliasing dx and dresidual may each be x, residual or dy, not each other
+/// State    as train_backward
+/// Cost     reads x, dy and the residual twice, writes dx and dresidual once
+/// Throws   as train_backward
+/// Threads  as train_backward
+template <class Layout = samples_in_rows, Device D, class X, class R, class DY, class Scalar, class DX, class DR,
+          ResidualActivation<Scalar> Activation>
+void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
+                    const Moments<Scalar>& moments, double epsilon, DX&& dx, DR&& dresidual,
+                    Gradients<Scalar>& gradients, const Activation& activation) {
+  const detail::Call<Layout, Scalar> call{"train_backward"};
+  const auto in = call.input("x", x, moments.channels());
+  const auto added = call.input_like(in, "residual", residual);
+  const auto gradient = call.input_like(in, "dy", dy);
+  call.check_moments(moments, in.view.channels);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("dx", dx, in, added, gradient);
+  const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
+  call.prepare_gradients(affine, gradients);
+
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  GradientSums sums;
+  detail::backward(detail::executor(device), detail::views(in, gradient, added),
+                   detail::normalisation(statistics, parameters, activation), StatisticsSource::batch, moments.count,
+                   sums, &gradients, std::array{out.view, added_out.view});
+}
+
+/// train_backward from y, the output of train_forward, where x has been overwritten or was never kept: so a network
+/// trains in place, with one tensor for each layer less.
+///
+///   x_hat = (activation^-1(y) - beta) / gamma        dx, dgamma, dbeta as in train_backward
+///
+/// The rounding of y enters: x_hat errs by about epsilon (1 + |beta / gamma|) / 2, epsilon that of the element type.
+///
+/// Source   Rota Bulo, Porzi & Kontschieder 2018, "In-Place Activated BatchNorm", arXiv:1712.02616, section 3.
+/// Shapes   y, dy, dx: the same extents, rank >= 2; the others as in train_backward; affine: that of train_forward
+/// Aliasing dx may be y or dy
+/// State    as train_backward
+/// Cost     as train_backward
+/// Throws   as train_backward, and where |gamma| < |beta| / 1024 or tiny in any channel
+/// Threads  as train_backward
+template <class Layout = samples_in_rows, Device D, class Y, class DY, class Scalar, class DX,
+          class Activation = identity>
+void train_backward_from_output(const D& device, const Y& y, const DY& dy, const Affine<Scalar>& affine,
+                                const Moments<Scalar>& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                                const Activation& activation = {}) {
+  static_assert(InvertibleActivation<Activation, Scalar>,
+                "batchnorm: train_backward_from_output needs an activation that has an inverse, as identity and "
+                "leaky_relu have; for others use train_backward, which takes x");
+  const detail::Call<Layout, Scalar> call{"train_backward_from_output"};
+  const auto out_of_forward = call.input("y", y, moments.channels());
+  const auto gradient = call.input_like(out_of_forward, "dy", dy);
+  call.check_moments(moments, out_of_forward.view.channels);
+  call.check_affine(affine, out_of_forward.view.channels);
+  call.template check_recoverable<detail::scalar_t<Y>>(affine.gamma, affine.beta, out_of_forward.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("dx", dx, out_of_forward, gradient);
+  call.prepare_gradients(affine, gradients);
+
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  GradientSums sums;
+  detail::backward(detail::executor(device), detail::views(out_of_forward, gradient),
+                   detail::recovery(statistics, parameters, activation), StatisticsSource::batch, moments.count, sums,
+                   &gradients, std::array{out.view});
+}
+
 /// Gradients of a batch that was normalised with running statistics, which are constants.
 ///
 ///   dx = dz * gamma / sqrt(running.variance + epsilon)
@@ -164,6 +238,25 @@ template <class Layout = samples_in_rows, class X, class DY, class Scalar, class
 void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
                     double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
+}
+
+/// The same with a residual.
+template <class Layout = samples_in_rows, class X, class R, class DY, class Scalar, class DX, class DR,
+          ResidualActivation<Scalar> Activation>
+void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
+                    const Moments<Scalar>& moments, double epsilon, DX&& dx, DR&& dresidual,
+                    Gradients<Scalar>& gradients, const Activation& activation) {
+  train_backward<Layout>(detail::CallingThread{}, x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients,
+                         activation);
+}
+
+/// train_backward_from_output on the calling thread.
+template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class DX, class Activation = identity>
+void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
+                                double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                                const Activation& activation = {}) {
+  train_backward_from_output<Layout>(detail::CallingThread{}, y, dy, affine, moments, epsilon, dx, gradients,
+                                     activation);
 }
 
 /// frozen_backward on the calling thread.

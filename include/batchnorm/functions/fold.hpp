@@ -36,7 +36,7 @@ ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics<Sc
   const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   const detail::RunningView<Scalar> statistics{running, epsilon};
   ScaleShift<Scalar> folded{ChannelArray<Scalar>(channels), ChannelArray<Scalar>(channels)};
-  detail::for_each_packet<double>(0, channels, [&](Index c, auto lanes) {
+  detail::for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
     const auto scale = parameters.gamma(c, lanes) * statistics.inv_std(c, lanes);
     lanes.store(folded.scale.data() + c, scale);
     lanes.store(folded.shift.data() + c, parameters.beta(c, lanes) - statistics.mean(c, lanes) * scale);

@@ -32,8 +32,8 @@ void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, do
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::train_forward(detail::executor(device), detail::views(in), detail::AffineView<Scalar>{affine.gamma, affine.beta}, epsilon,
-                        activation, out.view, moments);
+  detail::train_forward(detail::executor(device), detail::views(in),
+                        detail::AffineView<Scalar>{affine.gamma, affine.beta}, epsilon, activation, out.view, moments);
 }
 
 /// The first half of train_forward: the moments of a batch, or of a part of one. An empty x has moments of count 0.
@@ -102,11 +102,44 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
                     detail::normalisation(statistics, parameters, activation), out.view);
 }
 
+/// train_forward with a residual that is added before the activation, as at the end of a residual block.
+///
+///   y = activation(gamma (x - mean) / sqrt(variance + epsilon) + beta, residual)        add_relu: max(... + residual, 0)
+///
+/// Source   He, Zhang, Ren & Sun 2016, "Deep Residual Learning for Image Recognition", arXiv:1512.03385, figure 2.
+/// Shapes   x, residual, y: the same extents, rank >= 2; gamma, beta: [C] or empty
+/// Aliasing y may be x or residual
+/// Cost     as train_forward, and reads the residual once
+/// Throws   as train_forward, and if the residual has other extents
+/// Threads  as train_forward
+template <class Layout = samples_in_rows, Device D, class X, class R, class Scalar, class Y,
+          ResidualActivation<Scalar> Activation>
+void train_forward(const D& device, const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y,
+                   Moments<Scalar>& moments, const Activation& activation) {
+  const detail::Call<Layout, Scalar> call{"train_forward"};
+  const auto in = call.input("x", x);
+  const auto added = call.input_like(in, "residual", residual);
+  call.check_not_empty(in);
+  call.check_affine(affine, in.view.channels);
+  detail::check_epsilon(call.name, epsilon);
+  const auto out = call.output("y", y, in, added);
+  detail::train_forward(detail::executor(device), detail::views(in, added),
+                        detail::AffineView<Scalar>{affine.gamma, affine.beta}, epsilon, activation, out.view, moments);
+}
+
 /// train_forward on the calling thread.
 template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = identity>
 void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments<Scalar>& moments,
                    const Activation& activation = {}) {
   train_forward<Layout>(detail::CallingThread{}, x, affine, epsilon, y, moments, activation);
+}
+
+/// The same with a residual.
+template <class Layout = samples_in_rows, class X, class R, class Scalar, class Y,
+          ResidualActivation<Scalar> Activation>
+void train_forward(const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y,
+                   Moments<Scalar>& moments, const Activation& activation) {
+  train_forward<Layout>(detail::CallingThread{}, x, residual, affine, epsilon, y, moments, activation);
 }
 
 /// batch_moments on the calling thread.

@@ -37,9 +37,12 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
   using Scalar = statistics_t<Element>;
   const Index first = block.first_channel;
   const ColumnTable<Scalar, Normaliser> table(block, [&](Index c, auto lanes) { return forward.normaliser(c, lanes); });
-  ChannelSums sums;
-  total.dy.segment(first, block.channels).setZero();
-  total.dy_x.segment(first, block.channels).setZero();
+  ColumnBuffer<double, max_columns> left_over;
+  for_each_overlapping_packet<double>(block.channels, [&](Index c, auto lanes) {
+    left_over.store(c, residual<Scalar>(forward.normaliser(first + c, lanes).centre));
+  });
+  ChannelSums sums, so_far;
+  so_far.set_zero(block.channels);
   for (Index k = 0; k < block.chunks(); ++k) {
     block.reduce(
         block.chunk(k), table,
@@ -47,13 +50,14 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
           return GradientTerm<V, Forward>{constants, forward};
         },
         inputs, sums);
-    for_each_packet<double>(0, block.channels, [&](Index c, auto lanes) {
-      const Channels s1 = sums.s1.packet(c), left_over = residual<Scalar>(forward.normaliser(first + c, lanes).centre);
-      const Channels s2 = sums.s2.packet(c) - left_over * s1;
-      lanes.store(total.dy.data() + first + c, channels_of(total.dy, first + c, lanes) + s1);
-      lanes.store(total.dy_x.data() + first + c, channels_of(total.dy_x, first + c, lanes) + s2);
-    });
+    for (Index c = 0; c < block.channels; c += Channels::size) {
+      const Channels s1 = sums.s1.packet(c), s2 = sums.s2.packet(c) - left_over.packet(c) * s1;
+      so_far.s1.store(c, so_far.s1.packet(c) + s1);
+      so_far.s2.store(c, so_far.s2.packet(c) + s2);
+    }
   }
+  std::copy_n(so_far.s1.values, block.channels, total.dy.data() + first);
+  std::copy_n(so_far.s2.values, block.channels, total.dy_x.data() + first);
 }
 
 /// The sums that all gradients are made of: sum dz and sum dz (x - mean) for each channel.
@@ -135,9 +139,8 @@ void parameter_gradients(const GradientSums& sums, const Forward& forward, Gradi
       lanes.store(total.data() + c, channels_of(total, c, lanes) + gradient(c, lanes));
     });
   };
-  add(gradients.gamma, [&](Index c, auto lanes) {
-    return channels_of(sums.dy_x, c, lanes) * forward.inv_spread(c, lanes);
-  });
+  add(gradients.gamma,
+      [&](Index c, auto lanes) { return channels_of(sums.dy_x, c, lanes) * forward.inv_spread(c, lanes); });
   add(gradients.beta, [&](Index c, auto lanes) { return channels_of(sums.dy, c, lanes); });
 }
 

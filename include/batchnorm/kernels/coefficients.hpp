@@ -36,9 +36,7 @@ struct RunningView {
   double epsilon;
 
   Channels mean(Index c, auto lanes) const { return channels_of(running.mean, c, lanes); }
-  Channels inv_std(Index c, auto lanes) const {
-    return inverse_root(channels_of(running.variance, c, lanes), epsilon);
-  }
+  Channels inv_std(Index c, auto lanes) const { return inverse_root(channels_of(running.variance, c, lanes), epsilon); }
 };
 
 /// The same as a forward pass saved them.
@@ -56,8 +54,12 @@ struct AffineView {
   const ChannelArray<Scalar>& gammas;
   const ChannelArray<Scalar>& betas;
 
-  Channels gamma(Index c, auto lanes) const { return gammas.size() == 0 ? all_channels(1) : channels_of(gammas, c, lanes); }
-  Channels beta(Index c, auto lanes) const { return betas.size() == 0 ? all_channels(0) : channels_of(betas, c, lanes); }
+  Channels gamma(Index c, auto lanes) const {
+    return gammas.size() == 0 ? all_channels(1) : channels_of(gammas, c, lanes);
+  }
+  Channels beta(Index c, auto lanes) const {
+    return betas.size() == 0 ? all_channels(0) : channels_of(betas, c, lanes);
+  }
 };
 
 /// mean - round(mean): what the value that the kernels subtract leaves over. Without it backward loses digits where
@@ -165,6 +167,12 @@ struct Recovery {
     return activation.backward(z, dy);
   }
 };
+
+template <class Scalar, class Statistics, class Activation>
+Recovery<Scalar, Statistics, Activation> recovery(const Statistics& statistics, const AffineView<Scalar>& affine,
+                                                  const Activation& activation) {
+  return {statistics, affine, activation};
+}
 
 template <class Scalar, class Source>
 InputGradient<Channels> input_gradient(Index c, auto lanes, const Source& source, const GradientSums& sums,

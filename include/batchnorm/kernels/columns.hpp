@@ -12,9 +12,14 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
-/// Two sums for each channel of a block.
+/// Two sums for each channel of a block, or what is made of them.
 struct ChannelSums {
   ColumnBuffer<double, max_columns> s1, s2;
+
+  void set_zero(Index channels) {
+    std::fill_n(s1.values, channels + Packet<double>::size, 0.0);
+    std::fill_n(s2.values, channels + Packet<double>::size, 0.0);
+  }
 };
 
 /// What is computed once per channel is computed in double, for a packet of channels at a time.
@@ -38,7 +43,7 @@ class ColumnTable {
   /// Computes the constants in double and rounds them once: make(c, lanes) gives those of channels c, c + 1, ...
   template <class B, class Make>
   ColumnTable(const B& block, const Make& make) {
-    for_each_packet<double>(0, block.channels, [&](Index c, auto lanes) {
+    for_each_overlapping_packet<double>(block.channels, [&](Index c, auto lanes) {
       const auto values = members_of<Packet<double>>(make(block.first_channel + c, lanes));
       for (std::size_t k = 0; k < members; ++k) values[k].store(rows_[k].values + c);
     });
@@ -74,9 +79,7 @@ class ColumnTable {
 
   template <class Member>
   static EIGEN_STRONG_INLINE Coefficients<Packet<Scalar>> gathered(const Member& member) {
-    return [&]<std::size_t... K>(std::index_sequence<K...>) {
-      return Coefficients<Packet<Scalar>>{member(K)...};
-    }
+    return [&]<std::size_t... K>(std::index_sequence<K...>) { return Coefficients<Packet<Scalar>>{member(K)...}; }
     (std::make_index_sequence<members>{});
   }
 

@@ -65,6 +65,15 @@ EIGEN_STRONG_INLINE void for_each_packet(Index begin, Index end, const Body& bod
   if (i < end) body(i, PartialPacket<Scalar>{end - i});
 }
 
+/// The same, but the last packet may overlap the one before it: quicker, for bodies that may see an element twice.
+template <class Scalar, class Body>
+EIGEN_STRONG_INLINE void for_each_overlapping_packet(Index size, const Body& body) {
+  constexpr Index W = Packet<Scalar>::size;
+  if (size < W) return for_each_packet<Scalar>(0, size, body);
+  for (Index i = 0; i + W < size; i += W) body(i, WholePacket<Scalar>{});
+  body(size - W, WholePacket<Scalar>{});
+}
+
 /// A row of one value for each column, on the stack, with room behind it so that a packet can be read and written from
 /// any column on.
 template <class Scalar, Index Size>

@@ -33,15 +33,15 @@ struct ShiftedSums {
 template <class B, class Element>
 void block_moments(const B& block, const ChannelView<const Element>& x, Moments<statistics_t<Element>>& moments) {
   using Scalar = statistics_t<Element>;
-  double* const mean = moments.mean.data() + block.first_channel;
-  double* const m2 = moments.m2.data() + block.first_channel;
   const Index channels = block.channels;
   ColumnBuffer<Scalar, max_columns> shift;
+  ColumnBuffer<double, max_columns> mean, m2;
   ColumnTable<Scalar, ShiftedSums> table;
   ChannelSums sums;
   const auto sum_about_shift = [&](const auto& chunk) {
     table.fill(block, [&](Index c) { return ShiftedSums<Scalar>{shift[c]}; });
-    block.reduce(chunk, table, [](const auto& constants) { return constants; }, Views<const Element, 1>{x}, sums);
+    block.reduce(
+        chunk, table, [](const auto& constants) { return constants; }, Views<const Element, 1>{x}, sums);
   };
 
   // The first shift is the mean of a few values, taken about one of them: a constant channel finds its value exactly.
@@ -50,6 +50,7 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments<
   sum_about_shift(sample);
   for (Index c = 0; c < channels; ++c) {
     shift[c] += static_cast<Scalar>(sums.s1[c] / static_cast<double>(sample.values()));
+    m2[c] = 0;
   }
 
   double count = 0;
@@ -60,8 +61,8 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments<
     bool again = false;
     for (Index c = 0; c < channels; ++c) {
       // Whether the shift missed the mean by more than twice the standard deviation known so far.
-      const double about_shift = sums.s1[c] * sums.s1[c] * one_over_n, known = count > 0 ? m2[c] : 0;
-      if (!(about_shift > 4 * (sums.s2[c] - about_shift + known))) continue;
+      const double about_shift = sums.s1[c] * sums.s1[c] * one_over_n;
+      if (!(about_shift > 4 * (sums.s2[c] - about_shift + m2[c]))) continue;
       shift[c] = static_cast<Scalar>(shift[c] + sums.s1[c] / n);
       again = true;
     }
@@ -70,18 +71,19 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments<
 
     const Channels values = all_channels(n), fraction = all_channels(n / (count + n)),
                    weight = all_channels(count * (n / (count + n)));
-    for_each_packet<double>(0, channels, [&](Index c, auto lanes) {
-      const Channels offset = sums.s1.packet(c) / values, chunk_mean = Channels::load(shift.values + c) + offset;
-      const Channels chunk_m2 = max(sums.s2.packet(c) - sums.s1.packet(c) * offset, all_channels(0));
-      const Channels known_mean = count > 0 ? lanes.load(mean + c, chunk_mean) : chunk_mean;
-      const Channels known_m2 = count > 0 ? lanes.load(m2 + c, chunk_m2) : all_channels(0);
-      const Channels distance = chunk_mean - known_mean, merged = known_mean + distance * fraction;
-      lanes.store(mean + c, merged);
-      lanes.store(m2 + c, known_m2 + chunk_m2 + distance * distance * weight);
-      merged.store(shift.values + c);
-    });
+    for (Index c = 0; c < channels; c += Channels::size) {
+      const Channels s1 = sums.s1.packet(c), offset = s1 / values;
+      const Channels chunk_mean = Channels::load(shift.values + c) + offset;
+      const Channels chunk_m2 = max(sums.s2.packet(c) - s1 * offset, all_channels(0));
+      const Channels known_mean = count > 0 ? mean.packet(c) : chunk_mean, distance = chunk_mean - known_mean;
+      mean.store(c, known_mean + distance * fraction);
+      m2.store(c, m2.packet(c) + chunk_m2 + distance * distance * weight);
+      mean.packet(c).store(shift.values + c);
+    }
     count += n;
   }
+  std::copy_n(mean.values, channels, moments.mean.data() + block.first_channel);
+  std::copy_n(m2.values, channels, moments.m2.data() + block.first_channel);
 }
 
 /// Makes room for the moments of x.

@@ -41,7 +41,7 @@ class PlaneBlock : public Block {
   /// A few values of each channel.
   PlaneChunk sample() const {
     const PlaneChunk chunk = all_[first_chunk_];
-    return {chunk.first, 1, chunk.begin, std::min(chunk.end, chunk.begin + 64)};
+    return {chunk.first, 1, chunk.begin, std::min(chunk.end, chunk.begin + 16)};
   }
   template <class Element>
   Element first_value(const ChannelView<const Element>& x, Index c) const {
@@ -57,8 +57,8 @@ class PlaneBlock : public Block {
   /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
   /// contributes. Four independent accumulators hide the latency of the additions.
   template <class Table, class MakeTerm, class Element, std::size_t N>
-  void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term,
-              const Views<const Element, N>& inputs, ChannelSums& sums) const {
+  void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
+              ChannelSums& sums) const {
     for (Index c = 0; c < channels; ++c) {
       const auto [s1, s2] = sum_channel(chunk, first_channel + c, term(table.broadcast(c)), inputs);
       sums.s1[c] = static_cast<double>(s1);
@@ -139,9 +139,7 @@ class PlaneBlock : public Block {
   /// body(k) for the constants k = 0, 1, 2, 3: an accumulator with a constant index is a register.
   template <class Body>
   static EIGEN_STRONG_INLINE void four_times(const Body& body) {
-    [&]<std::size_t... K>(std::index_sequence<K...>) {
-      (body(std::integral_constant<std::size_t, K>{}), ...);
-    }
+    [&]<std::size_t... K>(std::index_sequence<K...>) { (body(std::integral_constant<std::size_t, K>{}), ...); }
     (std::make_index_sequence<4>{});
   }
 

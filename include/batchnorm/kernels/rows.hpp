@@ -60,7 +60,10 @@ class RowBlock : public Block {
     if (shape_.repeat > 1) {
       for (Index c = channels - 1; c >= 0; --c) std::fill_n(values + c * shape_.repeat, shape_.repeat, values[c]);
     }
-    for (Index f = 1; f < shape_.folds; ++f) std::copy_n(values, channels, values + f * channels);
+    const Index all = columns();
+    for (Index done = channels; shape_.folds > 1 && done < all; done *= 2) {
+      std::copy_n(values, std::min(done, all - done), values + done);
+    }
   }
 
   /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
@@ -111,12 +114,8 @@ class RowBlock : public Block {
   void sum_columns(const RowChunk& chunk, const Table& table, const MakeTerm& term,
                    const Views<const Element, N>& inputs, ColumnBuffer<Scalar, max_columns>& s1,
                    ColumnBuffer<Scalar, max_columns>& s2) const {
-    constexpr Index W = Packet<Scalar>::size, together = 8, in_a_line = line_bytes / Index(sizeof(Element));
+    constexpr Index together = 8, in_a_line = line_bytes / Index(sizeof(Element));
     const auto zero = Packet<Scalar>::broadcast(0);
-    for (Index j = 0; j < chunk.columns; j += W) {
-      s1.store(j, zero);
-      s2.store(j, zero);
-    }
     for (Index begin = 0; begin < chunk.rows; begin += together) {
       const Index first_row = chunk.first + begin, rows = std::min(together, chunk.rows - begin);
       for_each_run(chunk, [&](Index run, Index first, Index length) {
@@ -130,8 +129,8 @@ class RowBlock : public Block {
             }
             std::apply([&](const auto&... x) { here.add(lanes, t1, t2, at(x, r, run, j)...); }, inputs);
           }
-          lanes.store(s1.values + first + j, s1.packet(first + j) + t1);
-          lanes.store(s2.values + first + j, s2.packet(first + j) + t2);
+          lanes.store(s1.values + first + j, begin == 0 ? t1 : s1.packet(first + j) + t1);
+          lanes.store(s2.values + first + j, begin == 0 ? t2 : s2.packet(first + j) + t2);
         });
       });
     }
@@ -149,7 +148,8 @@ class RowBlock : public Block {
     }
     Eigen::Map<Eigen::ArrayXd> total(channel_sums, channels);
     total = Row(column_sums, channels).template cast<double>();
-    for (Index j = channels; j < columns; j += channels) total += Row(column_sums + j, channels).template cast<double>();
+    for (Index j = channels; j < columns; j += channels)
+      total += Row(column_sums + j, channels).template cast<double>();
   }
 
   RowShape shape_;
@@ -163,7 +163,7 @@ class RowBlocks {
  public:
   /// `dense`: whether slices follow each other without gaps; `bytes`: those of all inputs, per element.
   RowBlocks(Index outer, Index channels, Index inner, bool dense, Index bytes)
-      : shape_{inner, inner == 1 ? folds_for(channels) : 1, 1},
+      : shape_{inner, inner == 1 ? folds_for(outer, channels) : 1, 1},
         channels_{channels, group_for(channels, inner)},
         ranges_{outer / shape_.folds, 1},
         tail_rows_(outer % shape_.folds),
@@ -200,15 +200,18 @@ class RowBlocks {
   }
 
  private:
-  /// How many rows make one of at least short_row columns and whole cache lines, if that is at most max_columns.
-  static Index folds_for(Index channels) {
-    constexpr Index short_row = 512;
-    if (channels >= short_row) return 1;
+  /// How many rows are folded into one: the least that make whole cache lines, and of many rows as many as make a long
+  /// one.
+  static Index folds_for(Index outer, Index channels) {
+    constexpr Index long_row = 512, many_rows = 64;
+    if (channels >= long_row) return 1;
     const Index most = max_columns / channels;
-    for (Index folds = (short_row + channels - 1) / channels; folds <= most; ++folds) {
-      if (folds * channels % line_elements == 0) return folds;
-    }
-    return most;
+    Index lines = 1;
+    while (lines * channels % line_elements != 0) lines *= 2;
+    if (lines > most) return outer >= many_rows * most ? most : 1;
+    Index folds = lines;
+    while (folds * channels < long_row && outer / folds >= 2 * many_rows) folds += lines;
+    return folds;
   }
 
   /// How many channels go into a group: whole cache lines, where that is possible.

@@ -16,8 +16,8 @@ inline constexpr Index line_bytes = 64;
 EIGEN_ALWAYS_INLINE void prefetch(const void* from, Index bytes) {
 #if defined(__GNUC__)
   constexpr int read = 0, into_l2 = 2;
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(from) + std::uintptr_t(bytes)), read,
-                     into_l2);
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(from) + std::uintptr_t(bytes)),
+                     read, into_l2);
 #endif
 }
 

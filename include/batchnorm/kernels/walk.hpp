@@ -66,7 +66,8 @@ bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& out
            (output.data - outputs[0].data) * Index(sizeof(Element)) % line_bytes == 0 &&
            output.outer_stride == outputs[0].outer_stride && output.channel_stride == outputs[0].channel_stride;
   };
-  return bytes_of(inputs) + bytes_of(outputs) > streaming_bytes && std::all_of(outputs.begin(), outputs.end(), is_apart);
+  return bytes_of(inputs) + bytes_of(outputs) > streaming_bytes &&
+         std::all_of(outputs.begin(), outputs.end(), is_apart);
 }
 
 /// Writes a block: outputs = function(constants, packets of the inputs...).
@@ -120,13 +121,13 @@ void reduce_and_write(const Executor& executor, const AllBlocks& blocks, const R
   const Index bytes = bytes_of(inputs) + bytes_of(outputs);
   const bool streaming = streams(inputs, outputs);
   // The first chunks of the next block are asked for, as many as there is room for beside this one.
-  const Index block_bytes = bytes_of(inputs) / blocks.count();
-  const Index room = bytes > streaming_bytes ? std::clamp<Index>(overlap_bytes - block_bytes, 0, block_bytes) : 0;
+  const Index read = bytes_of(inputs) / blocks.count();
+  const Index room = bytes > streaming_bytes ? std::clamp<Index>(overlap_bytes - read, 0, read) : 0;
   executor.for_each_block(blocks.count(), bytes, [&](Index k) {
     const auto block = blocks[k];
     reduce(block);
     const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
-    const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / block_bytes : 0;
+    const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
     write_block(block, table, {streaming, true, blocks.stride(outputs[0]), chunks_ahead}, function, inputs, outputs);
   });
 }

@@ -7,6 +7,7 @@
 
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace batchnorm::inline BATCHNORM_ABI {
@@ -16,8 +17,10 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///   training:   y = activation(gamma (x - mean(x)) / sqrt(variance(x) + epsilon) + beta), statistics by channel
 ///   inference:  the same with running().mean and running().variance
 ///
-/// `Scalar`, float or double, is the type of x, the parameters and the statistics. `Layout` names the axis of the
-/// channels. `Activation` is fused: forward applies it to what the normalisation gives, backward goes through it.
+/// `Scalar`, float or double, is the type of the parameters, the statistics and the arithmetic, and that of x; with
+/// float x may be half or bfloat16 too. `Layout` names the axis of the channels. `Activation` is fused: forward applies
+/// it to what the normalisation gives, backward goes through it. With add_relu, or an activation of the user's own that
+/// takes a residual, the calls take that after x.
 ///
 /// A copy is a layer of its own with the same parameters, statistics and saved forward pass.
 ///
@@ -27,7 +30,8 @@ class BatchNorm {
   static_assert(
       std::same_as<Scalar, float> || std::same_as<Scalar, double>,
       "batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>");
-  static_assert(batchnorm::Activation<Activation, Scalar>,
+  static constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
+  static_assert(takes_residual || batchnorm::Activation<Activation, Scalar>,
                 "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
 
  public:
@@ -54,12 +58,17 @@ class BatchNorm {
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {
-    run_forward(detail::executor(device), x, y, saved_);
+    run_forward(detail::executor(device), saved_, y, x);
   }
   /// The same, keeping what backward needs in the caller's `saved`: for weights that are shared by several passes.
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y, Saved<Scalar>& saved) {
-    run_forward(detail::executor(device), x, y, saved);
+    run_forward(detail::executor(device), saved, y, x);
+  }
+  /// The same for an activation with a residual, which has the extents of x and is read once. y may be the residual.
+  template <Device D, class X, class R, class Y>
+  requires takes_residual void forward(const D& device, const X& x, const R& residual, Y&& y) {
+    run_forward(detail::executor(device), saved_, y, x, residual);
   }
 
   /// Gradients of the last forward pass that was kept in the layer; x is what that pass was given.
@@ -85,6 +94,39 @@ class BatchNorm {
   void backward(const D& device, const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
     run_backward(detail::executor(device), saved, x, dy, dx);
   }
+  /// The same for an activation with a residual, whose gradient is the one that reaches z: dresidual = dz.
+  ///
+  /// Aliasing dx and dresidual may each be x, residual or dy, not each other
+  /// Cost     reads the residual as often as x, and writes dresidual once
+  template <Device D, class X, class R, class DY, class DX, class DR>
+  requires takes_residual void backward(const D& device, const X& x, const R& residual, const DY& dy, DX&& dx,
+                                        DR&& dresidual) {
+    run_residual_backward(detail::executor(device), x, residual, dy, dx, dresidual);
+  }
+
+  /// backward from y, the output of the last forward pass, where x has been overwritten, by y itself perhaps: so a
+  /// network trains with one tensor for each layer less. For activations with an inverse: identity and leaky_relu.
+  ///
+  ///   x_hat = (activation^-1(y) - beta) / gamma
+  ///
+  /// The rounding of y enters: x_hat errs by about epsilon (1 + |beta / gamma|) / 2, epsilon that of the element type.
+  ///
+  /// Source   Rota Bulo, Porzi & Kontschieder 2018, "In-Place Activated BatchNorm", arXiv:1712.02616, section 3.
+  /// Shapes   y, dy, dx: the extents of forward's x
+  /// Aliasing dx may be y or dy
+  /// State    as backward
+  /// Cost     as backward
+  /// Throws   as backward, if y is another one than forward's, and where |gamma| < |beta| / 1024 or tiny in any channel
+  /// Threads  as forward
+  template <Device D, class Y, class DY, class DX>
+  void backward_from_output(const D& device, const Y& y, const DY& dy, DX&& dx) {
+    run_backward_from_output(detail::executor(device), saved_, y, dy, dx);
+  }
+  /// The same for the forward pass that filled `saved`.
+  template <Device D, class Y, class DY, class DX>
+  void backward_from_output(const D& device, const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
+    run_backward_from_output(detail::executor(device), saved, y, dy, dx);
+  }
 
   /// Normalises with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
   ///
@@ -95,7 +137,12 @@ class BatchNorm {
   /// Threads  safe from many threads at once, as long as no other call changes the layer
   template <Device D, class X, class Y>
   void infer(const D& device, const X& x, Y&& y) const {
-    run_infer(detail::executor(device), x, y);
+    run_infer(detail::executor(device), y, x);
+  }
+  /// The same for an activation with a residual.
+  template <Device D, class X, class R, class Y>
+  requires takes_residual void infer(const D& device, const X& x, const R& residual, Y&& y) const {
+    run_infer(detail::executor(device), y, x, residual);
   }
   /// The same into a new Matrix, Array or Tensor.
   template <Device D, class X>
@@ -122,8 +169,28 @@ class BatchNorm {
   void backward(const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
     backward(detail::CallingThread{}, saved, x, dy, dx);
   }
+  template <class X, class R, class Y>
+  requires takes_residual void forward(const X& x, const R& residual, Y&& y) {
+    forward(detail::CallingThread{}, x, residual, y);
+  }
+  template <class X, class R, class DY, class DX, class DR>
+  requires takes_residual void backward(const X& x, const R& residual, const DY& dy, DX&& dx, DR&& dresidual) {
+    backward(detail::CallingThread{}, x, residual, dy, dx, dresidual);
+  }
+  template <class Y, class DY, class DX>
+  void backward_from_output(const Y& y, const DY& dy, DX&& dx) {
+    backward_from_output(detail::CallingThread{}, y, dy, dx);
+  }
+  template <class Y, class DY, class DX>
+  void backward_from_output(const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
+    backward_from_output(detail::CallingThread{}, saved, y, dy, dx);
+  }
   template <class X, class Y>
   requires(!Device<X>) void infer(const X& x, Y&& y) const { infer(detail::CallingThread{}, x, y); }
+  template <class X, class R, class Y>
+  requires(takes_residual && !Device<X>) void infer(const X& x, const R& residual, Y&& y) const {
+    infer(detail::CallingThread{}, x, residual, y);
+  }
   template <class X>
   auto infer(const X& x) const {
     return infer(detail::CallingThread{}, x);
@@ -177,22 +244,26 @@ class BatchNorm {
  private:
   using Call = detail::Call<Layout, Scalar>;
 
-  template <class X, class Y>
-  void run_forward(const detail::Executor& executor, const X& x, Y& y, Saved<Scalar>& saved) {
+  template <class Y, class X, class... Residual>
+  void run_forward(const detail::Executor& executor, Saved<Scalar>& saved, Y& y, const X& x,
+                   const Residual&... residual) {
     const Call call{"forward"};
+    check_residual<sizeof...(Residual)>();
     const auto in = call.input("x", x, options_.channels);
+    const std::tuple added{call.input_like(in, "residual", residual)...};
     check_state(call);
     const Mode mode = mode_for(call, in);
-    const auto out = call.output("y", y, in);
-    const auto fingerprint = detail::Fingerprint::of<detail::scalar_t<X>>(in.view);
+    const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
+    const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
+    const auto fingerprint = detail::Fingerprint::of(inputs[0]), of_residual = detail::Fingerprint::of(inputs.back());
 
     const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
     const detail::RunningView<Scalar> running{running_, options_.epsilon};
     if (mode.statistics == StatisticsSource::batch) {
-      detail::train_forward(executor, detail::views(in), affine, options_.epsilon, activation_, out.view, incoming_);
+      detail::train_forward(executor, inputs, affine, options_.epsilon, activation_, out.view, incoming_);
     } else {
-      if (mode.update_running) detail::batch_moments(executor, detail::views(in)[0], incoming_);
-      detail::normalise(executor, detail::views(in), detail::normalisation(running, affine, activation_), out.view);
+      if (mode.update_running) detail::batch_moments(executor, inputs[0], incoming_);
+      detail::normalise(executor, inputs, detail::normalisation(running, affine, activation_), out.view);
     }
     if (mode.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
 
@@ -206,6 +277,8 @@ class BatchNorm {
     saved.count = in.view.count();
     saved.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
     saved.fingerprint = fingerprint;
+    saved.residual_fingerprint = of_residual;
+    saved.output_fingerprint = detail::Fingerprint::of(detail::views(out)[0]);
     if (mode.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
     if (reads_batch(mode)) std::swap(moments_, incoming_);
@@ -214,29 +287,77 @@ class BatchNorm {
   template <class X, class DY, class DX>
   void run_backward(const detail::Executor& executor, const Saved<Scalar>& saved, const X& x, const DY& dy, DX& dx) {
     const Call call{"backward"};
+    check_residual<0>();
     const auto in = call.input("x", x, options_.channels);
     const auto gradient = call.input_like(in, "dy", dy);
     check_state(call);
-    check_saved(call, saved, in);
+    check_saved(call, saved, in, saved.fingerprint);
     const auto out = call.output("dx", dx, in, gradient);
-
-    const detail::AffineView<Scalar> affine{has_activation ? saved.gamma : affine_.gamma,
-                                            has_activation ? saved.beta : affine_.beta};
     detail::backward(executor, detail::views(in, gradient),
-                     detail::normalisation(detail::SavedStatistics<Scalar>{saved}, affine, activation_),
-                     saved.statistics, saved.count, sums_, saved.parameter_gradients ? &gradients_ : nullptr,
-                     std::array{out.view});
+                     detail::normalisation(detail::SavedStatistics<Scalar>{saved}, saved_affine(saved), activation_),
+                     saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
   }
 
-  template <class X, class Y>
-  void run_infer(const detail::Executor& executor, const X& x, Y& y) const {
-    const Call call{"infer"};
+  template <class X, class R, class DY, class DX, class DR>
+  void run_residual_backward(const detail::Executor& executor, const X& x, const R& residual, const DY& dy, DX& dx,
+                             DR& dresidual) {
+    const Call call{"backward"};
     const auto in = call.input("x", x, options_.channels);
+    const auto added = call.input_like(in, "residual", residual);
+    const auto gradient = call.input_like(in, "dy", dy);
     check_state(call);
-    const auto out = call.output("y", y, in);
+    check_saved(call, saved_, in, saved_.fingerprint);
+    check_saved(call, saved_, added, saved_.residual_fingerprint);
+    const auto out = call.output("dx", dx, in, added, gradient);
+    const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
+    detail::backward(executor, detail::views(in, gradient, added),
+                     detail::normalisation(detail::SavedStatistics<Scalar>{saved_}, saved_affine(saved_), activation_),
+                     saved_.statistics, saved_.count, sums_, gradients_for(saved_),
+                     std::array{out.view, added_out.view});
+  }
+
+  template <class Y, class DY, class DX>
+  void run_backward_from_output(const detail::Executor& executor, const Saved<Scalar>& saved, const Y& y, const DY& dy,
+                                DX& dx) {
+    static_assert(InvertibleActivation<Activation, Scalar>,
+                  "batchnorm: backward_from_output needs an activation that has an inverse, as identity and leaky_relu "
+                  "have; for others use backward, which takes x");
+    const Call call{"backward_from_output"};
+    const auto in = call.input("y", y, options_.channels);
+    const auto gradient = call.input_like(in, "dy", dy);
+    check_state(call);
+    check_saved(call, saved, in, saved.output_fingerprint);
+    call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
+    const auto out = call.output("dx", dx, in, gradient);
+    detail::backward(executor, detail::views(in, gradient),
+                     detail::recovery(detail::SavedStatistics<Scalar>{saved}, saved_affine(saved), activation_),
+                     saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
+  }
+
+  template <class Y, class X, class... Residual>
+  void run_infer(const detail::Executor& executor, Y& y, const X& x, const Residual&... residual) const {
+    const Call call{"infer"};
+    check_residual<sizeof...(Residual)>();
+    const auto in = call.input("x", x, options_.channels);
+    const std::tuple added{call.input_like(in, "residual", residual)...};
+    check_state(call);
+    const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
+    const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
     const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
     const detail::RunningView<Scalar> running{running_, options_.epsilon};
-    detail::normalise(executor, detail::views(in), detail::normalisation(running, affine, activation_), out.view);
+    detail::normalise(executor, inputs, detail::normalisation(running, affine, activation_), out.view);
+  }
+
+  template <std::size_t Residuals>
+  static consteval void check_residual() {
+    static_assert(takes_residual == (Residuals == 1),
+                  "batchnorm: the activation takes a residual: forward(x, residual, y), "
+                  "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
+  }
+
+  static detail::AffineView<Scalar> saved_affine(const Saved<Scalar>& saved) { return {saved.gamma, saved.beta}; }
+  Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
+    return saved.parameter_gradients ? &gradients_ : nullptr;
   }
 
   static bool reads_batch(const Mode& mode) {
@@ -270,45 +391,42 @@ class BatchNorm {
     call.check_size("running().variance", running_.variance.size(), options_.channels);
   }
 
+  /// That an argument is the one that the forward pass had or gave, as its fingerprint tells.
   template <class X>
-  void check_saved(const Call& call, const Saved<Scalar>& saved, const detail::Argument<X>& x) const {
-    if (saved.extents.empty())
-      detail::fail(call.name, "(x): expected a forward pass before, got none; call forward(x, y) first");
+  void check_saved(const Call& call, const Saved<Scalar>& saved, const detail::Argument<X>& x,
+                   const detail::Fingerprint& expected) const {
+    if (saved.extents.empty()) {
+      detail::fail(call.name, "(", x.name, "): expected a forward pass before, got none; call forward(x, y) first");
+    }
     const auto& extents = x.shape.extents;
     if (!std::equal(extents.begin(), extents.end(), saved.extents.begin(), saved.extents.end())) {
-      detail::fail(call.name, "(x): expected the x of the last forward pass, got other extents; x is ", x.shape);
+      detail::fail(call.name, "(", x.name, "): expected the ", x.name, " of the last forward pass, got other extents; ",
+                   x.name, " is ", x.shape);
     }
-    if (detail::Fingerprint::of<detail::scalar_t<X>>(x.view) != saved.fingerprint) {
-      detail::fail(
-          call.name,
-          "(x): expected the x of the last forward pass, got other values: keep a copy of an x that is overwritten in "
-          "place, and a Saved for each of several passes; x is ",
-          x.shape);
+    if (detail::Fingerprint::of(detail::views(x)[0]) != expected) {
+      detail::fail(call.name, "(", x.name, "): expected the ", x.name,
+                   " of the last forward pass, got other values: keep a copy of what is overwritten in place, and a "
+                   "Saved for each of several passes; ",
+                   x.name, " is ", x.shape);
     }
     call.check_size("saved.mean", saved.mean.size(), options_.channels);
     call.check_size("saved.inv_std", saved.inv_std.size(), options_.channels);
-    if (has_activation) {
-      call.check_size("saved.gamma", saved.gamma.size(), affine_.gamma.size());
-      call.check_size("saved.beta", saved.beta.size(), affine_.beta.size());
-    }
+    call.check_size("saved.gamma", saved.gamma.size(), affine_.gamma.size());
+    call.check_size("saved.beta", saved.beta.size(), affine_.beta.size());
   }
 
-  /// Copies what backward needs of the statistics and, where it goes through an activation, of the parameters.
+  /// Copies what backward needs of statistics and parameters.
   template <class Statistics>
   void keep(const Statistics& statistics, Saved<Scalar>& saved) const {
     saved.mean.resize(options_.channels);
     saved.inv_std.resize(options_.channels);
-    detail::for_each_packet<double>(0, options_.channels, [&](Index c, auto lanes) {
+    detail::for_each_overlapping_packet<double>(options_.channels, [&](Index c, auto lanes) {
       lanes.store(saved.mean.data() + c, statistics.mean(c, lanes));
       lanes.store(saved.inv_std.data() + c, statistics.inv_std(c, lanes));
     });
-    if (has_activation) {
-      saved.gamma = affine_.gamma;
-      saved.beta = affine_.beta;
-    }
+    saved.gamma = affine_.gamma;
+    saved.beta = affine_.beta;
   }
-
-  static constexpr bool has_activation = !std::same_as<Activation, identity>;
 
   Options options_;
   Mode mode_;
