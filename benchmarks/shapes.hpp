@@ -1,0 +1,72 @@
+/// \file
+/// The shapes that are timed, by name: the one list for all benchmarks. Tables must not be tuned to it: compare takes
+/// any other shape on its command line.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace benchmarks {
+
+using Index = std::ptrdiff_t;
+
+/// A batch of `samples` with `channels`, each a plane of `plane` values: height x width of an image, 1 behind a dense
+/// layer.
+struct Shape {
+  std::string name;
+  Index samples, channels, plane;
+
+  Index size() const { return samples * channels * plane; }
+  /// Values per channel.
+  Index count() const { return samples * plane; }
+  /// The bytes of one tensor of floats.
+  Index bytes() const { return size() * Index(sizeof(float)); }
+  bool is_matrix() const { return plane == 1; }
+
+  /// The plane as height x width, as near to a square as its divisors allow: 3136 is 56 x 56.
+  Index height() const {
+    Index divisor = 1;
+    for (Index d = 1; d * d <= plane; ++d) {
+      if (plane % d == 0) divisor = d;
+    }
+    return divisor;
+  }
+  Index width() const { return plane / height(); }
+
+  bool same_extents(const Shape& other) const {
+    return samples == other.samples && channels == other.channels && plane == other.plane;
+  }
+};
+
+/// Dense layers from the paper's own up to 16 MiB, wide and narrow.
+inline const std::vector<Shape> matrices = {
+    {"60x100", 60, 100, 1},     {"256x1024", 256, 1024, 1}, {"1024x4096", 1024, 4096, 1},
+    {"8192x512", 8192, 512, 1}, {"65536x64", 65536, 64, 1},
+};
+
+/// Images from 0.6 to 103 MB; each is timed as NCHW and as NHWC.
+inline const std::vector<Shape> images = {
+    {"32x64x112x112", 32, 64, 112 * 112}, {"32x64x56x56", 32, 64, 56 * 56},     {"32x256x56x56", 32, 256, 56 * 56},
+    {"32x512x28x28", 32, 512, 28 * 28},   {"32x1024x14x14", 32, 1024, 14 * 14}, {"32x2048x7x7", 32, 2048, 7 * 7},
+    {"1x64x224x224", 1, 64, 224 * 224},   {"128x16x32x32", 128, 16, 32 * 32},   {"8x96x14x14", 8, 96, 14 * 14},
+};
+
+/// The distinct inputs of ResNet-50's batch normalizations for 32 images of 224 x 224 (the variant whose 3x3
+/// convolutions stride). `reduce` comes before such a convolution, `expand` ends a block.
+inline const std::vector<Shape> resnet50 = {
+    {"resnet50_conv1", 32, 64, 112 * 112},          {"resnet50_conv2_x", 32, 64, 56 * 56},
+    {"resnet50_conv2_x_expand", 32, 256, 56 * 56},  {"resnet50_conv3_x_reduce", 32, 128, 56 * 56},
+    {"resnet50_conv3_x", 32, 128, 28 * 28},         {"resnet50_conv3_x_expand", 32, 512, 28 * 28},
+    {"resnet50_conv4_x_reduce", 32, 256, 28 * 28},  {"resnet50_conv4_x", 32, 256, 14 * 14},
+    {"resnet50_conv4_x_expand", 32, 1024, 14 * 14}, {"resnet50_conv5_x_reduce", 32, 512, 14 * 14},
+    {"resnet50_conv5_x", 32, 512, 7 * 7},           {"resnet50_conv5_x_expand", 32, 2048, 7 * 7},
+};
+
+/// Layers of multilayer perceptrons: a small one, a wide one, and channel counts that no SIMD width divides.
+inline const std::vector<Shape> mlp = {
+    {"mlp_64x10", 64, 10, 1},       {"mlp_128x256", 128, 256, 1},     {"mlp_256x500", 256, 500, 1},
+    {"mlp_512x2048", 512, 2048, 1}, {"mlp_4096x1000", 4096, 1000, 1},
+};
+
+}  // namespace benchmarks

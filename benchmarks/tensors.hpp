@@ -1,0 +1,101 @@
+/// \file
+/// What the Google Benchmark programs share: storage in every layout, rows for the shapes, and bytes per second.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <batchnorm/batchnorm.hpp>
+#include <concepts>
+#include <unsupported/Eigen/CXX11/Tensor>
+
+#include "shapes.hpp"
+
+namespace benchmarks {
+
+namespace bn = batchnorm;
+
+/// NCHW, height and width as one axis.
+template <class Element>
+struct planes {
+  using Scalar = Element;
+  using Layout = bn::channel_first;
+  using Tensor = Eigen::Tensor<Scalar, 3, Eigen::RowMajor>;
+  static Tensor make(const Shape& s) { return Tensor(s.samples, s.channels, s.plane); }
+};
+
+/// NHWC, height and width as one axis.
+template <class Element>
+struct rows {
+  using Scalar = Element;
+  using Layout = bn::channel_last;
+  using Tensor = Eigen::Tensor<Scalar, 3, Eigen::RowMajor>;
+  static Tensor make(const Shape& s) { return Tensor(s.samples, s.plane, s.channels); }
+};
+
+template <class Element, int StorageOrder>
+struct matrix {
+  using Scalar = Element;
+  using Layout = bn::samples_in_rows;
+  using Tensor = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, StorageOrder>;
+  static Tensor make(const Shape& s) { return Tensor(s.samples, s.channels); }
+};
+template <class Element>
+using row_major = matrix<Element, Eigen::RowMajor>;
+template <class Element>
+using column_major = matrix<Element, Eigen::ColMajor>;
+
+/// The type of parameters and statistics: float for data of 16 bits.
+template <class Element>
+using parameter_t = std::conditional_t<std::same_as<Element, double>, double, float>;
+
+/// The shape that the arguments of a row name.
+inline Shape shape_of(const benchmark::State& state) {
+  Shape shape{"", state.range(0), state.range(1), state.range(2)};
+  for (const auto* list : {&matrices, &images, &resnet50, &mlp}) {
+    for (const Shape& named : *list) {
+      if (shape.name.empty() && named.same_extents(shape)) shape.name = named.name;
+    }
+  }
+  return shape;
+}
+
+/// A tensor with random contents, its pages touched before the clock runs.
+template <class Storage>
+typename Storage::Tensor random_tensor(const Shape& shape) {
+  auto tensor = Storage::make(shape);
+  tensor.setRandom();
+  return tensor;
+}
+
+/// Bytes per second if a call moves `tensors` times the bytes of x, as the Cost line of its docstring says.
+template <class Storage>
+void report(benchmark::State& state, const Shape& shape, int tensors) {
+  state.SetLabel(shape.name);
+  state.SetBytesProcessed(state.iterations() * tensors * shape.size() * Index(sizeof(typename Storage::Scalar)));
+}
+
+inline void add_rows(benchmark::internal::Benchmark* row, const std::vector<Shape>& shapes) {
+  row->ArgNames({"samples", "channels", "plane"})->UseRealTime();
+  for (const Shape& s : shapes) row->Args({s.samples, s.channels, s.plane});
+}
+
+/// The images, and the layers of ResNet-50 that are not among them.
+inline void all_images(benchmark::internal::Benchmark* row) {
+  add_rows(row, images);
+  for (const Shape& s : resnet50) {
+    const auto same = [&](const Shape& image) { return image.same_extents(s); };
+    if (std::none_of(images.begin(), images.end(), same)) row->Args({s.samples, s.channels, s.plane});
+  }
+}
+
+inline void all_matrices(benchmark::internal::Benchmark* row) {
+  add_rows(row, matrices);
+  for (const Shape& s : mlp) row->Args({s.samples, s.channels, s.plane});
+}
+
+/// One image and one matrix for what differs from float only by its element type.
+inline void one_image(benchmark::internal::Benchmark* row) { add_rows(row, {images[1]}); }
+inline void one_matrix(benchmark::internal::Benchmark* row) { add_rows(row, {matrices[2]}); }
+
+}  // namespace benchmarks
