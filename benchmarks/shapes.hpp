@@ -40,13 +40,13 @@ struct Shape {
 };
 
 /// Dense layers from the paper's own up to 16 MiB, wide and narrow.
-inline const std::vector<Shape> matrices = {
+inline const std::vector<Shape> dense_shapes = {
     {"60x100", 60, 100, 1},     {"256x1024", 256, 1024, 1}, {"1024x4096", 1024, 4096, 1},
     {"8192x512", 8192, 512, 1}, {"65536x64", 65536, 64, 1},
 };
 
 /// Images from 0.6 to 103 MB; each is timed as NCHW and as NHWC.
-inline const std::vector<Shape> images = {
+inline const std::vector<Shape> image_shapes = {
     {"32x64x112x112", 32, 64, 112 * 112}, {"32x64x56x56", 32, 64, 56 * 56},     {"32x256x56x56", 32, 256, 56 * 56},
     {"32x512x28x28", 32, 512, 28 * 28},   {"32x1024x14x14", 32, 1024, 14 * 14}, {"32x2048x7x7", 32, 2048, 7 * 7},
     {"1x64x224x224", 1, 64, 224 * 224},   {"128x16x32x32", 128, 16, 32 * 32},   {"8x96x14x14", 8, 96, 14 * 14},
@@ -54,7 +54,7 @@ inline const std::vector<Shape> images = {
 
 /// The distinct inputs of ResNet-50's batch normalizations for 32 images of 224 x 224 (the variant whose 3x3
 /// convolutions stride). `reduce` comes before such a convolution, `expand` ends a block.
-inline const std::vector<Shape> resnet50 = {
+inline const std::vector<Shape> resnet50_shapes = {
     {"resnet50_conv1", 32, 64, 112 * 112},          {"resnet50_conv2_x", 32, 64, 56 * 56},
     {"resnet50_conv2_x_expand", 32, 256, 56 * 56},  {"resnet50_conv3_x_reduce", 32, 128, 56 * 56},
     {"resnet50_conv3_x", 32, 128, 28 * 28},         {"resnet50_conv3_x_expand", 32, 512, 28 * 28},
@@ -64,7 +64,7 @@ inline const std::vector<Shape> resnet50 = {
 };
 
 /// Layers of multilayer perceptrons: a small one, a wide one, and channel counts that no SIMD width divides.
-inline const std::vector<Shape> mlp = {
+inline const std::vector<Shape> mlp_shapes = {
     {"mlp_64x10", 64, 10, 1},       {"mlp_128x256", 128, 256, 1},     {"mlp_256x500", 256, 500, 1},
     {"mlp_512x2048", 512, 2048, 1}, {"mlp_4096x1000", 4096, 1000, 1},
 };

@@ -52,7 +52,7 @@ using parameter_t = std::conditional_t<std::same_as<Element, double>, double, fl
 /// The shape that the arguments of a row name.
 inline Shape shape_of(const benchmark::State& state) {
   Shape shape{"", state.range(0), state.range(1), state.range(2)};
-  for (const auto* list : {&matrices, &images, &resnet50, &mlp}) {
+  for (const auto* list : {&dense_shapes, &image_shapes, &resnet50_shapes, &mlp_shapes}) {
     for (const Shape& named : *list) {
       if (shape.name.empty() && named.same_extents(shape)) shape.name = named.name;
     }
@@ -82,20 +82,20 @@ inline void add_rows(benchmark::internal::Benchmark* row, const std::vector<Shap
 
 /// The images, and the layers of ResNet-50 that are not among them.
 inline void all_images(benchmark::internal::Benchmark* row) {
-  add_rows(row, images);
-  for (const Shape& s : resnet50) {
+  add_rows(row, image_shapes);
+  for (const Shape& s : resnet50_shapes) {
     const auto same = [&](const Shape& image) { return image.same_extents(s); };
-    if (std::none_of(images.begin(), images.end(), same)) row->Args({s.samples, s.channels, s.plane});
+    if (std::none_of(image_shapes.begin(), image_shapes.end(), same)) row->Args({s.samples, s.channels, s.plane});
   }
 }
 
 inline void all_matrices(benchmark::internal::Benchmark* row) {
-  add_rows(row, matrices);
-  for (const Shape& s : mlp) row->Args({s.samples, s.channels, s.plane});
+  add_rows(row, dense_shapes);
+  for (const Shape& s : mlp_shapes) row->Args({s.samples, s.channels, s.plane});
 }
 
 /// One image and one matrix for what differs from float only by its element type.
-inline void one_image(benchmark::internal::Benchmark* row) { add_rows(row, {images[1]}); }
-inline void one_matrix(benchmark::internal::Benchmark* row) { add_rows(row, {matrices[2]}); }
+inline void one_image(benchmark::internal::Benchmark* row) { add_rows(row, {image_shapes[1]}); }
+inline void one_matrix(benchmark::internal::Benchmark* row) { add_rows(row, {dense_shapes[2]}); }
 
 }  // namespace benchmarks

@@ -48,13 +48,16 @@ if(BATCHNORM_BUILD_BENCHMARKS)
     FIND_PACKAGE_ARGS CONFIG)
 endif()
 
-if(BATCHNORM_BUILD_EXAMPLES)
+if(BATCHNORM_BUILD_EXAMPLES OR BATCHNORM_BUILD_BENCHMARKS)
   batchnorm_dependency(CLI11 CLI11::CLI11
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.3.2.tar.gz
     URL_HASH SHA256=aac0ab42108131ac5d3344a9db0fdf25c4db652296641955720a4fbe52334e22
     SOURCE_SUBDIR headers-only
     FIND_PACKAGE_ARGS CONFIG)
   batchnorm_imported_headers(CLI11::CLI11 "${cli11_SOURCE_DIR}/include")
+endif()
+
+if(BATCHNORM_BUILD_EXAMPLES)
   find_package(ZLIB REQUIRED)
 endif()
 

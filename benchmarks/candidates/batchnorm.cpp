@@ -1,0 +1,109 @@
+// This library, through its public functions, with storage that is reused from call to call.
+
+#include <batchnorm/batchnorm.hpp>
+
+#include "candidates/candidate.hpp"
+#include "candidates/device.hpp"
+#include "candidates/problem.hpp"
+
+namespace benchmarks {
+namespace {
+
+namespace bn = batchnorm;
+
+bn::ChannelArray<float> array(const std::vector<float>& values) {
+  return Eigen::Map<const bn::ChannelArray<float>>(values.data(), Index(values.size()));
+}
+
+/// Memory as the tensor that a user of this layout has.
+template <class BnLayout>
+auto view(float* data, const Shape& s) {
+  using Tensor = Eigen::TensorMap<Eigen::Tensor<float, 3, Eigen::RowMajor>>;
+  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  if constexpr (std::same_as<BnLayout, bn::channel_first>) return Tensor(data, s.samples, s.channels, s.plane);
+  if constexpr (std::same_as<BnLayout, bn::channel_last>) return Tensor(data, s.samples, s.plane, s.channels);
+  if constexpr (std::same_as<BnLayout, bn::samples_in_rows>) return Eigen::Map<Matrix>(data, s.samples, s.channels);
+}
+
+template <class BnLayout, class BnActivation, class Device>
+struct Solver {
+  Problem& problem;
+  const Device& device;
+  bn::Affine<float> affine;
+
+  auto tensor(const Buffer& buffer) const { return view<BnLayout>(buffer.data(), problem.task.shape); }
+
+  Candidate forward() const {
+    return {.library = "batchnorm",
+            .run = [*this, x = tensor(problem.x), y = tensor(problem.out), moments = bn::Moments<float>()]() mutable {
+              bn::train_forward<BnLayout>(device, x, affine, epsilon, y, moments, BnActivation{});
+            }};
+  }
+
+  Candidate inference() const {
+    bn::RunningStatistics<float> running(problem.task.shape.channels);
+    running.mean = array(problem.running_mean);
+    running.variance = array(problem.running_variance);
+    return {.library = "batchnorm", .run = [*this, x = tensor(problem.x), y = tensor(problem.out), running]() mutable {
+              bn::normalise<BnLayout>(device, x, affine, running, epsilon, y, BnActivation{});
+            }};
+  }
+
+  Candidate backward() const {
+    bn::Moments<float> moments;
+    bn::batch_moments<BnLayout>(tensor(problem.x), moments);
+    const auto gradients = std::make_shared<bn::Gradients<float>>(problem.task.shape.channels);
+    return {.library = "batchnorm",
+            .run =
+                [*this, x = tensor(problem.x), dy = tensor(problem.dy), dx = tensor(problem.out), moments,
+                 gradients]() mutable {
+                  gradients->zero();  // the others overwrite theirs
+                  bn::train_backward<BnLayout>(device, x, dy, affine, moments, epsilon, dx, *gradients, BnActivation{});
+                },
+            .fetch =
+                [p = &problem, gradients] {
+                  p->dgamma.assign(gradients->gamma.begin(), gradients->gamma.end());
+                  p->dbeta.assign(gradients->beta.begin(), gradients->beta.end());
+                }};
+  }
+
+  Candidate candidate() const {
+    switch (problem.task.pass) {
+      case Pass::forward: return forward();
+      case Pass::backward: return backward();
+      case Pass::inference: break;
+    }
+    return inference();
+  }
+};
+
+template <class BnLayout, class BnActivation>
+Candidate on_device(Problem& problem) {
+  bn::Affine<float> affine;
+  affine.gamma = array(problem.gamma);
+  affine.beta = array(problem.beta);
+  static const Eigen::DefaultDevice calling_thread;
+  const int threads = problem.task.threads;
+  if (threads == 1)
+    return Solver<BnLayout, BnActivation, Eigen::DefaultDevice>{problem, calling_thread, affine}.candidate();
+  return Solver<BnLayout, BnActivation, Eigen::ThreadPoolDevice>{problem, pool_device(threads), affine}.candidate();
+}
+
+template <class BnLayout>
+Candidate with_activation(Problem& problem) {
+  return problem.task.fuses_relu() ? on_device<BnLayout, bn::relu>(problem)
+                                   : on_device<BnLayout, bn::identity>(problem);
+}
+
+}  // namespace
+
+std::vector<Candidate> batchnorm_candidates(Problem& problem) {
+  switch (problem.task.layout) {
+    case Layout::planes: return {with_activation<bn::channel_first>(problem)};
+    case Layout::rows: return {with_activation<bn::channel_last>(problem)};
+    case Layout::matrices: break;
+  }
+  return {with_activation<bn::samples_in_rows>(problem)};
+}
+
+}  // namespace benchmarks

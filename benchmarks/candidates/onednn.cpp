@@ -1,0 +1,189 @@
+// oneDNN, in the plain format of the problem and in all others. What is in another format has been converted beforehand:
+// a network keeps its tensors in the format it likes best. Where it fuses a ReLU it keeps a mask, which its own forward
+// pass has made.
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <map>
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include "candidates/candidate.hpp"
+#include "candidates/problem.hpp"
+
+namespace benchmarks {
+namespace {
+
+using dnnl::memory;
+using Forward = dnnl::batch_normalization_forward;
+using Backward = dnnl::batch_normalization_backward;
+using Arguments = std::unordered_map<int, memory>;
+
+const dnnl::engine& cpu() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+void execute(const dnnl::primitive& primitive, const Arguments& arguments) {
+  static dnnl::stream stream(cpu());
+  primitive.execute(stream, arguments);
+  stream.wait();
+}
+
+/// Sets the threads of the OpenMP runtime that oneDNN has brought along, whichever that is.
+void set_threads(int threads) {
+  using Set = void (*)(int);
+  if (const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))) set(threads);
+}
+
+struct Format {
+  const char* name;
+  memory::format_tag tag;
+};
+
+/// The problem's own format first.
+std::vector<Format> formats(Layout layout) {
+  using Tag = memory::format_tag;
+  const Format nchw{"nchw", Tag::nchw}, nhwc{"nhwc", Tag::nhwc};
+  const Format blocked_16{"nChw16c", Tag::nChw16c}, blocked_8{"nChw8c", Tag::nChw8c};
+  switch (layout) {
+    case Layout::planes: return {nchw, nhwc, blocked_16, blocked_8};
+    case Layout::rows: return {nhwc, nchw, blocked_16, blocked_8};
+    case Layout::matrices: break;
+  }
+  return {{"nc", Tag::nc}};
+}
+
+memory::desc descriptor(const Task& task, memory::format_tag tag) {
+  const Shape& s = task.shape;
+  const memory::dims extents = task.layout == Layout::matrices
+                                   ? memory::dims{s.samples, s.channels}
+                                   : memory::dims{s.samples, s.channels, s.height(), s.width()};
+  return {extents, memory::data_type::f32, tag};
+}
+
+/// One value per channel, in memory of the problem.
+memory per_channel(std::vector<float>& values) {
+  return {{{memory::dim(values.size())}, memory::data_type::f32, memory::format_tag::a}, cpu(), values.data()};
+}
+
+/// A problem in one format.
+class Solver {
+ public:
+  Solver(Problem& problem, memory::format_tag format)
+      : problem_(problem),
+        plain_(descriptor(problem.task, formats(problem.task.layout).front().tag)),
+        format_(descriptor(problem.task, format)) {
+    set_threads(problem.task.threads);
+    const auto forward = make_forward();
+    solve_ = {Forward(forward), forward_arguments(forward)};
+    if (problem.task.pass == Pass::backward) {
+      execute(solve_.primitive, solve_.arguments);  // leaves the statistics and the mask
+      solve_ = make_backward(forward);
+    }
+  }
+
+  void solve() const { execute(solve_.primitive, solve_.arguments); }
+
+  void fetch() const {
+    const bool backward = problem_.task.pass == Pass::backward;
+    memory result = solve_.arguments.at(backward ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST);
+    memory out(plain_, cpu(), problem_.out.data());
+    if (format_ != plain_) execute(dnnl::reorder(result, out), {{DNNL_ARG_FROM, result}, {DNNL_ARG_TO, out}});
+  }
+
+ private:
+  struct Call {
+    dnnl::primitive primitive;
+    Arguments arguments;
+  };
+
+  dnnl::normalization_flags flags() const {
+    auto flags = dnnl::normalization_flags::use_scale | dnnl::normalization_flags::use_shift;
+    if (problem_.task.pass == Pass::inference) flags |= dnnl::normalization_flags::use_global_stats;
+    if (problem_.task.fuses_relu()) flags |= dnnl::normalization_flags::fuse_norm_relu;
+    return flags;
+  }
+
+  Forward::primitive_desc make_forward() const {
+    const auto kind =
+        problem_.task.pass == Pass::inference ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
+    return {{kind, format_, float(epsilon), flags()}, cpu()};
+  }
+
+  Arguments forward_arguments(const Forward::primitive_desc& forward) const {
+    const bool inference = problem_.task.pass == Pass::inference;
+    Arguments arguments{
+        {DNNL_ARG_SRC, converted(problem_.x)},
+        {DNNL_ARG_DST, output()},
+        {DNNL_ARG_SCALE, per_channel(problem_.gamma)},
+        {DNNL_ARG_SHIFT, per_channel(problem_.beta)},
+        {DNNL_ARG_MEAN, inference ? per_channel(problem_.running_mean) : memory(forward.mean_desc(), cpu())},
+        {DNNL_ARG_VARIANCE,
+         inference ? per_channel(problem_.running_variance) : memory(forward.variance_desc(), cpu())}};
+    if (has_mask()) arguments.emplace(DNNL_ARG_WORKSPACE, memory(forward.workspace_desc(), cpu()));
+    return arguments;
+  }
+
+  Call make_backward(const Forward::primitive_desc& forward) const {
+    const Backward::primitive_desc backward({dnnl::prop_kind::backward, format_, format_, float(epsilon), flags()},
+                                            cpu(), forward);
+    Arguments arguments = solve_.arguments;
+    arguments.erase(DNNL_ARG_DST);  // the shift stays: version 2 asks for it
+    arguments.emplace(DNNL_ARG_DIFF_DST, converted(problem_.dy));
+    arguments.emplace(DNNL_ARG_DIFF_SRC, output());
+    arguments.emplace(DNNL_ARG_DIFF_SCALE, per_channel(problem_.dgamma));
+    arguments.emplace(DNNL_ARG_DIFF_SHIFT, per_channel(problem_.dbeta));
+    return {Backward(backward), arguments};
+  }
+
+  bool has_mask() const { return problem_.task.fuses_relu() && problem_.task.pass != Pass::inference; }
+
+  /// The problem's own memory, or a copy in this format.
+  memory converted(const Buffer& buffer) const {
+    memory plain(plain_, cpu(), buffer.data());
+    if (format_ == plain_) return plain;
+    memory copy(format_, cpu());
+    execute(dnnl::reorder(plain, copy), {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, copy}});
+    return copy;
+  }
+
+  memory output() const {
+    return format_ == plain_ ? memory(plain_, cpu(), problem_.out.data()) : memory(format_, cpu());
+  }
+
+  Problem& problem_;
+  memory::desc plain_, format_;
+  Call solve_;
+};
+
+/// None where oneDNN has no implementation.
+std::vector<Candidate> candidate(Problem& problem, const Format& format) {
+  try {
+    const auto solver = std::make_shared<Solver>(problem, format.tag);
+    return {{.library = "oneDNN",
+             .form = format.name,
+             .run = [solver] { solver->solve(); },
+             .fetch = [solver] { solver->fetch(); }}};
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_unimplemented) return {};
+    throw;
+  }
+}
+
+}  // namespace
+
+std::string onednn_version() {
+  const dnnl_version_t& v = *dnnl_version();
+  return std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
+}
+
+std::vector<Candidate> onednn_candidates(Problem& problem) {
+  std::vector<Candidate> candidates;
+  for (const Format& format : formats(problem.task.layout)) {
+    for (Candidate& c : candidate(problem, format)) candidates.push_back(std::move(c));
+  }
+  return candidates;
+}
+
+}  // namespace benchmarks

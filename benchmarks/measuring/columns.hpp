@@ -1,0 +1,29 @@
+/// \file
+/// From times of candidates to the columns of a table.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "candidates/candidate.hpp"
+#include "measuring/rounds.hpp"
+
+namespace benchmarks {
+
+/// Times that are compared with ours, round by round.
+struct Column {
+  std::string title;
+  Times times;
+  /// Which of several forms it is.
+  std::string form;
+};
+
+/// The limit, added up from its parts in each round: the quickest move, and the quickest read where there is one. Empty
+/// if no parts were timed.
+Times limit_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times);
+
+/// One column for each other library; for one that has several forms two: the problem's own, and the best by its
+/// median.
+std::vector<Column> peers_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times);
+
+}  // namespace benchmarks

@@ -1,0 +1,76 @@
+#include "measuring/rounds.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "measuring/statistics.hpp"
+
+namespace benchmarks {
+namespace {
+
+/// The clock's own cost and an interrupt are small against this.
+constexpr double turn_seconds = 0.5e-3;
+/// The data of a longer call do not fit into any cache, so that nothing of them is left from an earlier turn.
+constexpr double long_call_seconds = 5e-3;
+constexpr double far_slower = 20;
+constexpr int rounds_of_the_slow = 2;
+constexpr int fewest_rounds = 3;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double time_calls(const Candidate& candidate, int calls) {
+  const double start = now();
+  for (int i = 0; i < calls; ++i) candidate.run();
+  return (now() - start) / calls;
+}
+
+/// One candidate's turns.
+class Turns {
+ public:
+  /// The warm-up: two calls, of which the second says how long a call takes.
+  explicit Turns(const Candidate& candidate) : candidate_(&candidate) {
+    candidate.run();
+    estimate_ = time_calls(candidate, 1);
+    calls_ = static_cast<int>(std::clamp(std::ceil(turn_seconds / estimate_), 1.0, 1e5));
+  }
+
+  double estimate() const { return estimate_; }
+
+  /// Seconds of one call. A call that is not timed comes first: what the candidate before left in the caches is not ours
+  /// to measure.
+  double take() const {
+    if (estimate_ < long_call_seconds) candidate_->run();
+    return time_calls(*candidate_, calls_);
+  }
+
+ private:
+  const Candidate* candidate_;
+  double estimate_;
+  int calls_;
+};
+
+}  // namespace
+
+std::vector<Times> time_in_rounds(const std::vector<Candidate>& candidates, const Schedule& schedule) {
+  const std::vector<Turns> turns(candidates.begin(), candidates.end());
+  std::vector<Times> times(candidates.size());
+  std::vector<std::size_t> order(candidates.size());
+  std::iota(order.begin(), order.end(), std::size_t(0));
+  std::minstd_rand random(1);
+
+  const double start = now();
+  for (int round = 0; round < schedule.rounds; ++round) {
+    if (round >= fewest_rounds && now() - start > schedule.seconds) break;
+    std::shuffle(order.begin(), order.end(), random);
+    for (const std::size_t i : order) {
+      const bool slow = turns[i].estimate() > far_slower * turns[0].estimate();
+      times[i].push_back(slow && round >= rounds_of_the_slow ? not_measured : turns[i].take());
+    }
+  }
+  return times;
+}
+
+}  // namespace benchmarks
