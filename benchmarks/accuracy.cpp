@@ -153,20 +153,29 @@ double error_of_gradient(const std::vector<float>& gradient, const std::vector<R
   return largest_error(gradient, reference, [&](Real) { return scale > 0 ? scale : 1; });
 }
 
+/// Each library in the problem's own memory layout.
 std::vector<Candidate> candidates_for(Problem& problem) {
   std::vector<Candidate> candidates;
   for (const Library& library : libraries()) {
     if (library.key == "limit") continue;
-    for (Candidate& candidate : library.make(problem)) candidates.push_back(std::move(candidate));
+    auto forms = library.make(problem);
+    if (!forms.empty()) candidates.push_back(std::move(forms.front()));
   }
   return candidates;
 }
 
-std::string title(const Candidate& candidate) {
-  return candidate.form.empty() ? candidate.library : candidate.library + " " + candidate.form;
-}
+/// The errors of all libraries in one quantity, one row for each place and kind of data.
+struct ErrorTable {
+  const char* quantity;
+  std::vector<std::vector<std::string>> rows;
+};
 
-void add_rows(Table& table, const Place& place, const Data& data) {
+struct ErrorTables {
+  ErrorTable y{"y", {}}, dx{"dx", {}}, dgamma{"dgamma", {}};
+  std::vector<std::string> header;
+};
+
+void add_rows(ErrorTables& tables, const Place& place, const Data& data) {
   Problem forward({Pass::forward, place.layout, Activation::identity, place.shape});
   Problem backward({Pass::backward, place.layout, Activation::identity, place.shape});
   fill(forward, data);
@@ -174,11 +183,25 @@ void add_rows(Table& table, const Place& place, const Data& data) {
   const Reference reference(backward);
   const auto y = reference.y(backward), dx = reference.dx(backward), dgamma = reference.dgamma(backward);
 
-  const auto forwards = candidates_for(forward), backwards = candidates_for(backward);
-  for (std::size_t i = 0; i < forwards.size(); ++i) {
-    const Result there = result_of(forward, forwards[i]), back = result_of(backward, backwards[i]);
-    table.add({place.shape.name, data.name, title(forwards[i]), scientific(error_of_y(there.out, y)),
-               scientific(error_of_gradient(back.out, dx)), scientific(error_of_gradient(back.dgamma, dgamma))});
+  const std::string name = place.shape.name + ", " + data.name;
+  tables.header = {"shape, data"};
+  for (ErrorTable* table : {&tables.y, &tables.dx, &tables.dgamma}) table->rows.push_back({name});
+  for (const Candidate& candidate : candidates_for(forward)) {
+    tables.header.push_back(candidate.library);
+    tables.y.rows.back().push_back(scientific(error_of_y(result_of(forward, candidate).out, y)));
+  }
+  for (const Candidate& candidate : candidates_for(backward)) {
+    const Result result = result_of(backward, candidate);
+    tables.dx.rows.back().push_back(scientific(error_of_gradient(result.out, dx)));
+    tables.dgamma.rows.back().push_back(scientific(error_of_gradient(result.dgamma, dgamma)));
+  }
+}
+
+void print(const ErrorTables& tables) {
+  for (const ErrorTable* errors : {&tables.y, &tables.dx, &tables.dgamma}) {
+    Table table(tables.header);
+    for (const auto& row : errors->rows) table.add(row);
+    std::cout << "\n### " << errors->quantity << "\n\n" << table;
   }
 }
 
@@ -186,10 +209,9 @@ void add_rows(Table& table, const Place& place, const Data& data) {
 
 int main() {
   for (const auto& [name, value] : describe_machine()) std::cout << name << ": " << value << "\n";
-  std::cout << "\n";
-  Table table({"shape", "data", "library", "y", "dx", "dgamma"});
+  ErrorTables tables;
   for (const Place& place : places) {
-    for (const Data& data : hard_data) add_rows(table, place, data);
+    for (const Data& data : hard_data) add_rows(tables, place, data);
   }
-  std::cout << table;
+  print(tables);
 }

@@ -153,6 +153,7 @@ int main(int argc, char** argv) {
   add_options(app, options);
   try {
     app.parse(argc, argv);
+    if (options.threads > 1) options.schedule.pause = 0.02;
     run(options);
     return 0;
   } catch (const CLI::Error& error) {

@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs what the presets `test` and `figure1` need and this machine lacks; with --ci also what .ci/run needs.
+# Installs what the presets `test` and `figure1` need and this machine lacks; with --bench also what the preset `bench`
+# needs, with --ci what .ci/run needs.
 # Does nothing, and needs no root, when all is there. Looks for the things themselves, whoever installed them.
 set -eu
 
 case "$*" in
-  "") ci=false ;;
-  --ci) ci=true ;;
-  *) echo "usage: sh cmake/setup.sh [--ci]" >&2; exit 2 ;;
+  "") bench=false ci=false ;;
+  --bench) bench=true ci=false ;;
+  --ci) bench=true ci=true ;;
+  *) echo "usage: sh cmake/setup.sh [--bench | --ci]" >&2; exit 2 ;;
 esac
 
 found() { command -v "$1" >/dev/null 2>&1; }
@@ -47,9 +49,11 @@ need libcli11-dev     cli11-devel        cli11        has_header CLI/CLI.hpp
 need zlib1g-dev       zlib-devel         -            has_header zlib.h
 need gnuplot-nox      gnuplot            gnuplot      found gnuplot
 need ca-certificates  ca-certificates    -            has_certificates
+if $bench; then
+  need libbenchmark-dev   google-benchmark-devel google-benchmark has_header benchmark/benchmark.h
+fi
 if $ci; then
   need git                git                git               found git
-  need libbenchmark-dev   google-benchmark-devel google-benchmark has_header benchmark/benchmark.h
   need clang              clang              -                 found clang++
   need libclang-rt-dev    compiler-rt        -                 has_thread_sanitizer
   need clang-format       clang-tools-extra  clang-format      found clang-format

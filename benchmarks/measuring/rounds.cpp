@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "measuring/statistics.hpp"
 
@@ -39,10 +40,11 @@ class Turns {
 
   double estimate() const { return estimate_; }
 
-  /// Seconds of one call. A call that is not timed comes first: what the candidate before left in the caches is not ours
-  /// to measure.
-  double take() const {
-    if (estimate_ < long_call_seconds) candidate_->run();
+  /// Seconds of one call. A call that is not timed comes first: what the candidate before has left in the caches is not
+  /// to be measured, nor the waking of threads.
+  double take(double pause) const {
+    std::this_thread::sleep_for(std::chrono::duration<double>(pause));
+    if (estimate_ < long_call_seconds || pause > 0) candidate_->run();
     return time_calls(*candidate_, calls_);
   }
 
@@ -67,7 +69,7 @@ std::vector<Times> time_in_rounds(const std::vector<Candidate>& candidates, cons
     std::shuffle(order.begin(), order.end(), random);
     for (const std::size_t i : order) {
       const bool slow = turns[i].estimate() > far_slower * turns[0].estimate();
-      times[i].push_back(slow && round >= rounds_of_the_slow ? not_measured : turns[i].take());
+      times[i].push_back(slow && round >= rounds_of_the_slow ? not_measured : turns[i].take(schedule.pause));
     }
   }
   return times;
