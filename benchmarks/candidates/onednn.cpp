@@ -161,10 +161,7 @@ class Solver {
 std::vector<Candidate> candidate(Problem& problem, const Format& format) {
   try {
     const auto solver = std::make_shared<Solver>(problem, format.tag);
-    return {{.library = "oneDNN",
-             .form = format.name,
-             .run = [solver] { solver->solve(); },
-             .fetch = [solver] { solver->fetch(); }}};
+    return {{"oneDNN", format.name, Work::pass, [solver] { solver->solve(); }, [solver] { solver->fetch(); }}};
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_unimplemented) return {};
     throw;
