@@ -45,7 +45,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--shapes", options.shapes, "kernels, resnet50, mlp, all, or samples x channels x plane: 32x64x3136")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--without", options.without, "leave out: limit, plain, naive, onednn, libtorch")->delimiter(',');
+  app.add_option("--without", options.without, "leave out: limit, plain, naive, onednn, libtorch")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"limit", "plain", "naive", "onednn", "libtorch"}));
   app.add_option("--threads", options.threads, "threads of each candidate but the loops and expressions")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -94,8 +96,7 @@ std::vector<Shape> chosen_shapes(const Options& options) {
 std::vector<Library> chosen_libraries(const Options& options) {
   std::vector<Library> chosen = libraries();
   std::erase_if(chosen, [&](const Library& library) {
-    return library.key != "batchnorm" &&
-           std::find(options.without.begin(), options.without.end(), library.key) != options.without.end();
+    return std::find(options.without.begin(), options.without.end(), library.key) != options.without.end();
   });
   return chosen;
 }
