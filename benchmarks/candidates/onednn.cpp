@@ -1,6 +1,6 @@
-// oneDNN, in the plain format of the problem and in all others. What is in another format has been converted beforehand:
-// a network keeps its tensors in the format it likes best. Where it fuses a ReLU it keeps a mask, which its own forward
-// pass has made.
+// oneDNN, in the plain format of the problem and in all others. What is in another format has been converted
+// beforehand: a network keeps its tensors in the format it likes best. Where it fuses a ReLU it keeps a mask, which its
+// own forward pass has made.
 
 #include <dlfcn.h>
 

@@ -20,8 +20,8 @@ void fill(Range& range, float low, float high, std::uint64_t seed) {
   }
 }
 
-/// Sets dy to 0 where the input z of a fused ReLU is 0 but for rounding: libraries may disagree there about which side of
-/// 0 it is on, and all be right.
+/// Sets dy to 0 where the input z of a fused ReLU is 0 but for rounding: libraries may disagree there about which side
+/// of 0 it is on, and all be right.
 void silence_undecided_gates(Problem& p) {
   constexpr double undecided = 1e-3;
   const std::size_t channels = p.gamma.size();

@@ -30,8 +30,8 @@ struct Row {
 
 Row summarise(const Shape& shape, const std::vector<Candidate>& candidates, const std::vector<Times>& times);
 
-/// A table of these rows, with geometric means at the bottom: over all, and, where there are smaller ones too, over those
-/// of 16 MiB and more.
+/// A table of these rows, with geometric means at the bottom: over all, and, where there are smaller ones too, over
+/// those of 16 MiB and more.
 void print(std::ostream& out, const std::vector<Row>& rows);
 
 /// One line for each candidate, the parts of the limit included.

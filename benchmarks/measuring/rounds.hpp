@@ -12,8 +12,8 @@ struct Schedule {
   int rounds = 21;
   /// Begins no round after this many seconds, once there are three.
   double seconds = 10;
-  /// Waits this long before each turn: threads of an OpenMP runtime spin on for some milliseconds after a call, and would
-  /// take a core from the candidate that comes next.
+  /// Seconds to wait before each turn: threads of an OpenMP runtime spin on for some milliseconds after a call, and
+  /// would take a core from the candidate that comes next.
   double pause = 0;
 };
 
