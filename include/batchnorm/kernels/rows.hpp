@@ -67,7 +67,8 @@ class RowBlock : public Block {
   }
 
   /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
-  /// contributes. Eight rows at a time: so the sums of a column are read and written once for eight values.
+  /// contributes. Several rows at a time, eight streams of memory: so the sums of a column are read and written once for
+  /// several values.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(const RowChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
@@ -114,7 +115,7 @@ class RowBlock : public Block {
   void sum_columns(const RowChunk& chunk, const Table& table, const MakeTerm& term,
                    const Views<const Element, N>& inputs, ColumnBuffer<Scalar, max_columns>& s1,
                    ColumnBuffer<Scalar, max_columns>& s2) const {
-    constexpr Index together = 8, in_a_line = line_bytes / Index(sizeof(Element));
+    constexpr Index together = 8 / Index(N), in_a_line = line_bytes / Index(sizeof(Element));
     const auto zero = Packet<Scalar>::broadcast(0);
     for (Index begin = 0; begin < chunk.rows; begin += together) {
       const Index first_row = chunk.first + begin, rows = std::min(together, chunk.rows - begin);
@@ -123,7 +124,7 @@ class RowBlock : public Block {
           const auto here = term(table.packet(first + j));
           Packet<Scalar> t1 = zero, t2 = zero;
           for (Index r = first_row; r < first_row + rows; ++r) {
-            // The next eight rows: the hardware does not see where this walk goes.
+            // The next rows: the hardware does not see where this walk goes.
             if (from_memory && j % in_a_line == 0) {
               for (const auto& x : inputs) prefetch(at(x, r + together, run, j), 0);
             }
