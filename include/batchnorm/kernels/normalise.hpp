@@ -41,7 +41,7 @@ void train_forward(const Executor& executor, const Views<const Element, N>& inpu
   using Scalar = statistics_t<Element>;
   const auto& x = inputs[0];
   const Normalisation<Scalar, BatchStatistics<Scalar>, Activation> forward{{moments, epsilon}, affine, activation};
-  const Blocks kind = blocks_for(inputs, Views<Element, 1>{y});
+  const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y});
   if (is_one_plane(x) || !hold_whole_channels(kind)) {
     batch_moments(executor, x, moments);
     normalise(executor, inputs, forward, y, Order::backwards);

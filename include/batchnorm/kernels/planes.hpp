@@ -19,9 +19,6 @@ struct PlaneChunk {
 struct PlaneChunks {
   Cut slices, elements;
 
-  constexpr PlaneChunks(Index outer, Index inner)
-      : slices{outer, std::max<Index>(1, chunk_values / std::max<Index>(1, inner))}, elements{inner, chunk_values} {}
-
   constexpr Index count() const { return slices.parts() * elements.parts(); }
   constexpr PlaneChunk operator[](Index k) const {
     const Index o = k / elements.parts(), i = k % elements.parts();
@@ -32,6 +29,9 @@ struct PlaneChunks {
 /// A range of the chunks of some channels.
 class PlaneBlock : public Block {
  public:
+  /// Where a pass that only writes asks its inputs into, as measured.
+  static constexpr Cache writes_from = Cache::l1;
+
   PlaneBlock(const Block& block, const PlaneChunks& chunks, Index first_chunk, Index last_chunk)
       : Block(block), all_(chunks), first_chunk_(first_chunk), last_chunk_(last_chunk) {}
 
@@ -67,14 +67,14 @@ class PlaneBlock : public Block {
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...).
-  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  template <bool Streaming, Cache Into, class Table, class Function, class Element, std::size_t N, std::size_t M>
   void write(const PlaneChunk& chunk, Index ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
       for (Index c = 0; c < channels; ++c) {
         const auto constants = table.broadcast(c);
         const auto here = [&](const auto& view) { return view.plane(o, first_channel + c) + chunk.begin; };
-        write_run<Streaming>(
+        write_run<Streaming, Into>(
             chunk.end - chunk.begin, ahead, [&](Index, const auto&... in) { return function(constants, in...); },
             each(outputs, here), each(inputs, here));
       }
@@ -133,7 +133,8 @@ class PlaneBlock : public Block {
   template <class Element, std::size_t N>
   static EIGEN_ALWAYS_INLINE void prefetch_next(Index o, Index c, Index i, const Views<const Element, N>& inputs) {
     const Index inner = inputs[0].inner, next = i + std::min(inner, prefetch_bytes / Index(sizeof(Element)));
-    for (const auto& x : inputs) prefetch(next < inner ? x.plane(o, c) + next : x.plane(o + 1, c) + next - inner, 0);
+    for (const auto& x : inputs)
+      prefetch<Cache::l2>(next < inner ? x.plane(o, c) + next : x.plane(o + 1, c) + next - inner, 0);
   }
 
   /// body(k) for the constants k = 0, 1, 2, 3: an accumulator with a constant index is a register.
@@ -147,27 +148,36 @@ class PlaneBlock : public Block {
   Index first_chunk_, last_chunk_;
 };
 
-/// Planes, cut into blocks of whole channels. Long channels are cut too where there are too few to keep threads busy.
+/// Planes, cut into blocks.
 class PlaneBlocks {
  public:
+  /// Whole channels, for a pass that reduces. Long channels are cut too where there are too few to keep threads busy.
   /// `bytes`: those of all inputs, per element.
-  PlaneBlocks(Index outer, Index channels, Index inner, Index bytes)
-      : chunks_(outer, inner),
-        channels_{channels, 1},
-        ranges_{chunks_.count(), std::max<Index>(1, chunks_.count())},
-        from_memory_(outer * channels * inner * bytes > block_bytes) {
-    const Index channel_bytes = std::max<Index>(1, outer * inner * bytes);
-    channels_.part = std::clamp<Index>(small_block_bytes / channel_bytes, 1, max_columns);
+  static PlaneBlocks to_reduce(Index outer, Index channels, Index inner, Index bytes) {
+    const Index channel_bytes = outer * inner * bytes;
+    const Cut slices{outer, std::max<Index>(1, chunk_values / inner)}, elements{inner, chunk_values};
+    Cut ranges{slices.parts() * elements.parts(), slices.parts() * elements.parts()};
     if (channels < few_channels && channel_bytes > block_bytes) {
-      ranges_.part = std::max((chunks_.count() + max_ranges - 1) / max_ranges, block_bytes / (chunk_values * bytes));
+      ranges.part = std::max((ranges.extent + max_ranges - 1) / max_ranges, block_bytes / (chunk_values * bytes));
     }
+    const Cut groups{channels, std::clamp<Index>(small_block_bytes / channel_bytes, 1, max_columns)};
+    return {{slices, elements}, groups, ranges, channels * channel_bytes > block_bytes};
   }
 
-  Index count() const { return channels_.parts() * ranges_.parts(); }
+  /// In memory order, for a pass that only writes: some whole slices, or some planes of one, or a part of one plane.
+  static PlaneBlocks to_write(Index outer, Index channels, Index inner, Index bytes) {
+    const Index plane_bytes = inner * bytes, slice_bytes = channels * plane_bytes;
+    const Cut groups{channels, std::clamp<Index>(block_bytes / plane_bytes, 1, std::min(channels, max_columns))};
+    const Cut slices{outer, std::max<Index>(1, block_bytes / slice_bytes)};
+    const Cut elements{inner, std::min(inner, block_bytes / bytes)};
+    return {{slices, elements}, groups, {slices.parts() * elements.parts(), 1}, outer * slice_bytes > block_bytes};
+  }
+
+  Index count() const { return groups_.parts() * ranges_.parts(); }
   Index ranges() const { return ranges_.parts(); }
   PlaneBlock operator[](Index k) const {
-    const Index channel = k / ranges(), range = k % ranges();
-    return {{channels_.begin(channel), channels_.size(channel), range, from_memory_},
+    const Index group = k % groups_.parts(), range = k / groups_.parts();
+    return {{groups_.begin(group), groups_.size(group), range, from_memory_},
             chunks_,
             ranges_.begin(range),
             ranges_.end(range)};
@@ -183,7 +193,7 @@ class PlaneBlocks {
   /// How far behind the elements of a block those of the next block lie.
   template <class Element>
   Index stride(const ChannelView<Element>& v) const {
-    return channels_.part * v.channel_stride;
+    return groups_.part * v.channel_stride;
   }
 
  private:
@@ -191,8 +201,11 @@ class PlaneBlocks {
   static constexpr Index small_block_bytes = Index(256) << 10;
   static constexpr Index few_channels = 16;
 
+  PlaneBlocks(const PlaneChunks& chunks, const Cut& groups, const Cut& ranges, bool from_memory)
+      : chunks_(chunks), groups_(groups), ranges_(ranges), from_memory_(from_memory) {}
+
   PlaneChunks chunks_;
-  Cut channels_, ranges_;
+  Cut groups_, ranges_;
   bool from_memory_;
 };
 

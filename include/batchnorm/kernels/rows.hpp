@@ -31,6 +31,9 @@ struct RowShape {
 /// Some rows of a group of columns.
 class RowBlock : public Block {
  public:
+  /// Where a pass that only writes asks its inputs into, as measured.
+  static constexpr Cache writes_from = Cache::l2;
+
   RowBlock(const Block& block, const RowShape& shape, Index first_row, Index rows, Index tail_columns)
       : Block(block), shape_(shape), first_row_(first_row), rows_{rows, chunk_rows}, tail_columns_(tail_columns) {}
 
@@ -80,13 +83,13 @@ class RowBlock : public Block {
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...). One row at a time, in memory order.
-  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  template <bool Streaming, Cache Into, class Table, class Function, class Element, std::size_t N, std::size_t M>
   void write(const RowChunk& chunk, Index ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index r = chunk.first; r < chunk.first + chunk.rows; ++r) {
       for_each_run(chunk, [&](Index run, Index first, Index length) {
         const auto here = [&](const auto& view) { return at(view, r, run, 0); };
-        write_run<Streaming>(
+        write_run<Streaming, Into>(
             length, ahead, [&](Index j, const auto&... in) { return function(table.packet(first + j), in...); },
             each(outputs, here), each(inputs, here));
       });
@@ -126,7 +129,7 @@ class RowBlock : public Block {
           for (Index r = first_row; r < first_row + rows; ++r) {
             // The next rows: the hardware does not see where this walk goes.
             if (from_memory && j % in_a_line == 0) {
-              for (const auto& x : inputs) prefetch(at(x, r + together, run, j), 0);
+              for (const auto& x : inputs) prefetch<Cache::l2>(at(x, r + together, run, j), 0);
             }
             std::apply([&](const auto&... x) { here.add(lanes, t1, t2, at(x, r, run, j)...); }, inputs);
           }

@@ -11,13 +11,17 @@ namespace batchnorm::inline BATCHNORM_ABI::detail {
 
 inline constexpr Index line_bytes = 64;
 
+/// Which cache memory is asked into.
+enum class Cache { l1, l2 };
+
 /// Asks for the cache line at `bytes` behind an address, which may lie beyond the data. Always inline, as all that does
 /// nothing else must be: g++ drops calls of functions without an effect.
+template <Cache Into>
 EIGEN_ALWAYS_INLINE void prefetch(const void* from, Index bytes) {
 #if defined(__GNUC__)
-  constexpr int read = 0, into_l2 = 2;
+  constexpr int read = 0, locality = Into == Cache::l1 ? 3 : 2;
   __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(from) + std::uintptr_t(bytes)),
-                     read, into_l2);
+                     read, locality);
 #endif
 }
 
@@ -29,8 +33,8 @@ EIGEN_STRONG_INLINE auto each(const std::array<T, N>& values, const F& f) {
 }
 
 /// Writes a run of `length` elements: outputs[m][i] = function(i, inputs[0][i], inputs[1][i], ...)[m]. An output may be
-/// one of the inputs. Inputs are asked for `ahead` elements before their use, unless that is 0.
-template <class Element, std::size_t M, std::size_t N, class Function>
+/// one of the inputs. Inputs are asked into a cache `ahead` elements before their use, unless that is 0.
+template <Cache Into, class Element, std::size_t M, std::size_t N, class Function>
 class RunWriter {
  public:
   RunWriter(const Function& function, const std::array<Element*, M>& outputs,
@@ -86,7 +90,7 @@ class RunWriter {
   }
   EIGEN_STRONG_INLINE void store_one(Index i, auto lanes) const { put(i, lanes, result(i, lanes)); }
   EIGEN_ALWAYS_INLINE void prefetch_inputs(Index i) const {
-    for (const Element* from : inputs_) prefetch(from + i, ahead_ * Index(sizeof(Element)));
+    for (const Element* from : inputs_) prefetch<Into>(from + i, ahead_ * Index(sizeof(Element)));
   }
 
   const Function& function_;
@@ -95,11 +99,11 @@ class RunWriter {
   Index ahead_;
 };
 
-template <bool Streaming, class Element, std::size_t M, std::size_t N, class Function>
+template <bool Streaming, Cache Into, class Element, std::size_t M, std::size_t N, class Function>
 EIGEN_STRONG_INLINE void write_run(Index length, Index ahead, const Function& function,
                                    const std::array<Element*, M>& outputs,
                                    const std::array<const Element*, N>& inputs) {
-  const RunWriter<Element, M, N, Function> writer(function, outputs, inputs, ahead);
+  const RunWriter<Into, Element, M, N, Function> writer(function, outputs, inputs, ahead);
   if constexpr (Streaming) {
     writer.stream(length);
   } else {

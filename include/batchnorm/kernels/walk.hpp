@@ -20,9 +20,12 @@ inline constexpr Index overlap_bytes = Index(1600) << 10;
 
 using Blocks = std::variant<PlaneBlocks, RowBlocks>;
 
-/// The blocks for the views of a pass.
+/// Whether a pass reduces channels, or only writes.
+enum class Pass { reduces, writes };
+
+/// The blocks for the views of a pass, which have elements.
 template <class Element, std::size_t N, std::size_t M = 0>
-Blocks blocks_for(const Views<const Element, N>& inputs, const Views<Element, M>& outputs = {}) {
+Blocks blocks_for(Pass pass, const Views<const Element, N>& inputs, const Views<Element, M>& outputs = {}) {
   const auto all = [&](const auto& property) {
     return std::all_of(inputs.begin(), inputs.end(), property) && std::all_of(outputs.begin(), outputs.end(), property);
   };
@@ -32,7 +35,8 @@ Blocks blocks_for(const Views<const Element, N>& inputs, const Views<Element, M>
   const auto& x = inputs[0];
   const bool short_planes = x.inner < short_plane && x.outer >= enough_rows;
   if (side_by_side && (x.inner == 1 || short_planes)) return RowBlocks(x.outer, x.channels, x.inner, dense, bytes);
-  return PlaneBlocks(x.outer, x.channels, x.inner, bytes);
+  if (pass == Pass::reduces) return PlaneBlocks::to_reduce(x.outer, x.channels, x.inner, bytes);
+  return PlaneBlocks::to_write(x.outer, x.channels, x.inner, bytes);
 }
 
 /// Calls body(inputs, outputs); dense views of one channel are handed over as one long plane.
@@ -71,7 +75,7 @@ bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& out
 }
 
 /// Writes a block: outputs = function(constants, packets of the inputs...).
-template <class B, class Table, class Function, class Element, std::size_t N, std::size_t M>
+template <Cache Into, class B, class Table, class Function, class Element, std::size_t N, std::size_t M>
 void write_block(const B& block, const Table& table, const Traffic& traffic, const Function& function,
                  const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
   const Index chunks = block.chunks();
@@ -79,9 +83,9 @@ void write_block(const B& block, const Table& table, const Traffic& traffic, con
     const Index chunk = traffic.backwards ? chunks - 1 - k : k;
     const Index ahead = chunk < traffic.chunks_ahead ? traffic.ahead : 0;
     if (traffic.streaming) {
-      block.template write<true>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      block.template write<true, Into>(block.chunk(chunk), ahead, table, function, inputs, outputs);
     } else {
-      block.template write<false>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      block.template write<false, Into>(block.chunk(chunk), ahead, table, function, inputs, outputs);
     }
   }
   if (traffic.streaming) finish_streaming();
@@ -104,10 +108,11 @@ void write_all(const Executor& executor, Order order, const Make& make, const Fu
       executor.for_each_block(blocks.count(), bytes, [&](Index k) {
         const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
         const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
-        write_block(block, table, {streaming, backwards, ahead, block.chunks()}, function, inputs, outputs);
+        write_block<decltype(block)::writes_from>(block, table, {streaming, backwards, ahead, block.chunks()}, function,
+                                                  inputs, outputs);
       });
     };
-    std::visit(write, blocks_for(inputs, outputs));
+    std::visit(write, blocks_for(Pass::writes, inputs, outputs));
   });
 }
 
@@ -128,7 +133,8 @@ void reduce_and_write(const Executor& executor, const AllBlocks& blocks, const R
     reduce(block);
     const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
     const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
-    write_block(block, table, {streaming, true, blocks.stride(outputs[0]), chunks_ahead}, function, inputs, outputs);
+    write_block<Cache::l2>(block, table, {streaming, true, blocks.stride(outputs[0]), chunks_ahead}, function, inputs,
+                           outputs);
   });
 }
 
@@ -153,7 +159,7 @@ void reduce_all(const Executor& executor, const Views<const Element, N>& inputs,
     });
     for (std::size_t range = 0; range < parts.size(); ++range) merge(parts[range], blocks.values(Index(range)));
   };
-  std::visit(walk, blocks_for(inputs));
+  std::visit(walk, blocks_for(Pass::reduces, inputs));
 }
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail
