@@ -12,7 +12,7 @@ void train_backward(benchmark::State& state) {
   const auto x = random_tensor<Storage>(shape), dy = random_tensor<Storage>(shape);
   auto dx = random_tensor<Storage>(shape);
   using Layout = typename Storage::Layout;
-  using Parameter = parameter_t<typename Storage::Scalar>;
+  using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::Affine<Parameter> affine(shape.channels);
   bn::Gradients<Parameter> gradients(shape.channels);
   bn::Moments<Parameter> moments;
@@ -35,6 +35,12 @@ BENCHMARK(train_backward<column_major<float>, bn::relu>)->Apply(all_matrices);
 BENCHMARK(train_backward<planes<double>, bn::identity>)->Apply(one_image);
 BENCHMARK(train_backward<rows<double>, bn::identity>)->Apply(one_image);
 BENCHMARK(train_backward<row_major<double>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(train_backward<planes<Eigen::half>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_backward<rows<Eigen::half>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_backward<row_major<Eigen::half>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(train_backward<planes<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_backward<rows<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_backward<row_major<Eigen::bfloat16>, bn::identity>)->Apply(one_matrix);
 
 }  // namespace
 }  // namespace benchmarks

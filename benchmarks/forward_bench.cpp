@@ -11,7 +11,7 @@ void train_forward(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape);
   auto y = random_tensor<Storage>(shape);
-  using Parameter = parameter_t<typename Storage::Scalar>;
+  using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::Affine<Parameter> affine(shape.channels);
   bn::Moments<Parameter> moments;
   for (auto _ : state) {
@@ -32,6 +32,12 @@ BENCHMARK(train_forward<column_major<float>, bn::relu>)->Apply(all_matrices);
 BENCHMARK(train_forward<planes<double>, bn::identity>)->Apply(one_image);
 BENCHMARK(train_forward<rows<double>, bn::identity>)->Apply(one_image);
 BENCHMARK(train_forward<row_major<double>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(train_forward<planes<Eigen::half>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_forward<rows<Eigen::half>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_forward<row_major<Eigen::half>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(train_forward<planes<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_forward<rows<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
+BENCHMARK(train_forward<row_major<Eigen::bfloat16>, bn::identity>)->Apply(one_matrix);
 
 }  // namespace
 }  // namespace benchmarks

@@ -10,7 +10,7 @@ void normalise(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape);
   auto y = random_tensor<Storage>(shape);
-  using Parameter = parameter_t<typename Storage::Scalar>;
+  using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::Affine<Parameter> affine(shape.channels);
   const bn::RunningStatistics<Parameter> running(shape.channels);
   for (auto _ : state) {
@@ -31,6 +31,12 @@ BENCHMARK(normalise<column_major<float>, bn::relu>)->Apply(all_matrices);
 BENCHMARK(normalise<planes<double>, bn::identity>)->Apply(one_image);
 BENCHMARK(normalise<rows<double>, bn::identity>)->Apply(one_image);
 BENCHMARK(normalise<row_major<double>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(normalise<planes<Eigen::half>, bn::identity>)->Apply(one_image);
+BENCHMARK(normalise<rows<Eigen::half>, bn::identity>)->Apply(one_image);
+BENCHMARK(normalise<row_major<Eigen::half>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(normalise<planes<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
+BENCHMARK(normalise<rows<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
+BENCHMARK(normalise<row_major<Eigen::bfloat16>, bn::identity>)->Apply(one_matrix);
 
 }  // namespace
 }  // namespace benchmarks

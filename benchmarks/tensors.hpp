@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <batchnorm/batchnorm.hpp>
-#include <concepts>
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "shapes.hpp"
@@ -44,10 +43,6 @@ template <class Element>
 using row_major = matrix<Element, Eigen::RowMajor>;
 template <class Element>
 using column_major = matrix<Element, Eigen::ColMajor>;
-
-/// The type of parameters and statistics: float for data of 16 bits.
-template <class Element>
-using parameter_t = std::conditional_t<std::same_as<Element, double>, double, float>;
 
 /// The shape that the arguments of a row name.
 inline Shape shape_of(const benchmark::State& state) {

@@ -2,14 +2,10 @@
 /// SIMD packets: Eigen's, so that one source serves every instruction set, as a type with operators.
 #pragma once
 
+#include <batchnorm/core/registers.hpp>
 #include <batchnorm/core/tensor.hpp>
 
 #include <concepts>
-#include <cstring>
-
-#if defined(EIGEN_VECTORIZE_SSE)
-#include <immintrin.h>
-#endif
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
@@ -33,41 +29,6 @@ template <class From, class To>
 inline constexpr bool casts_by_packet = bool(Eigen::internal::type_casting_traits<From, To>::VectorizedCast) &&
                                         int(Eigen::internal::packet_traits<From>::size) ==
                                             int(Eigen::internal::packet_traits<To>::size);
-
-/// Writes a register to memory past the caches; the address is a multiple of the register's size. The one intrinsic of
-/// the library: Eigen has no such store. An ordinary store where there is none.
-template <class Raw>
-EIGEN_STRONG_INLINE void stream(void* to, const Raw& raw) {
-#if defined(EIGEN_VECTORIZE_AVX512)
-  if constexpr (sizeof(Raw) == sizeof(__m512i)) {
-    __m512i bits;
-    std::memcpy(&bits, &raw, sizeof(bits));
-    return _mm512_stream_si512(static_cast<__m512i*>(to), bits);
-  }
-#endif
-#if defined(EIGEN_VECTORIZE_AVX)
-  if constexpr (sizeof(Raw) == sizeof(__m256i)) {
-    __m256i bits;
-    std::memcpy(&bits, &raw, sizeof(bits));
-    return _mm256_stream_si256(static_cast<__m256i*>(to), bits);
-  }
-#endif
-#if defined(EIGEN_VECTORIZE_SSE)
-  if constexpr (sizeof(Raw) == sizeof(__m128i)) {
-    __m128i bits;
-    std::memcpy(&bits, &raw, sizeof(bits));
-    return _mm_stream_si128(static_cast<__m128i*>(to), bits);
-  }
-#endif
-  std::memcpy(to, &raw, sizeof(Raw));
-}
-
-/// Makes what this thread streamed visible to the others, as ordinary stores are.
-inline void finish_streaming() {
-#if defined(EIGEN_VECTORIZE_SSE)
-  _mm_sfence();
-#endif
-}
 
 }  // namespace detail
 
@@ -95,6 +56,8 @@ struct Packet {
   static EIGEN_STRONG_INLINE Packet load(const Element* from) {
     if constexpr (std::same_as<Element, Scalar>) {
       return {Eigen::internal::ploadu<Raw>(from)};
+    } else if constexpr (converts_half<Element>) {
+      return {detail::HalfConversion<int(size)>::load(from)};
     } else if constexpr (detail::casts_by_packet<Element, Scalar>) {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       return {Eigen::internal::pcast<Stored, Raw>(Eigen::internal::ploadu<Stored>(from))};
@@ -110,6 +73,9 @@ struct Packet {
   EIGEN_STRONG_INLINE void store(Element* to) const {
     if constexpr (std::same_as<Element, Scalar>) {
       Eigen::internal::pstoreu(to, raw);
+    } else if constexpr (converts_half<Element>) {
+      const auto rounded = detail::HalfConversion<int(size)>::round(raw);
+      std::memcpy(static_cast<void*>(to), &rounded, sizeof(rounded));
     } else if constexpr (detail::casts_by_packet<Scalar, Element>) {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       Eigen::internal::pstoreu(to, Eigen::internal::pcast<Raw, Stored>(raw));
@@ -125,6 +91,8 @@ struct Packet {
   EIGEN_STRONG_INLINE void stream(Element* to) const {
     if constexpr (std::same_as<Element, Scalar>) {
       detail::stream(to, raw);
+    } else if constexpr (converts_half<Element>) {
+      detail::stream(to, detail::HalfConversion<int(size)>::round(raw));
     } else if constexpr (detail::casts_by_packet<Scalar, Element>) {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       detail::stream(to, Eigen::internal::pcast<Raw, Stored>(raw));
@@ -187,6 +155,11 @@ struct Packet {
     constexpr Scalar least = std::same_as<Scalar, float> ? Scalar(-87.3365447505531) : Scalar(-708.396418532264106);
     return select_less_equal(a, broadcast(least), broadcast(0), {Eigen::internal::pexp(a.raw)});
   }
+
+ private:
+  template <class Element>
+  static constexpr bool converts_half =
+      std::same_as<Element, Eigen::half>&& std::same_as<Scalar, float>&& detail::HalfConversion<int(size)>::available;
 };
 
 }  // namespace batchnorm::inline BATCHNORM_ABI
