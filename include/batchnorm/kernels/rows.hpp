@@ -15,7 +15,7 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
-/// The first `columns` columns of `rows` rows of a block; values of each channel.
+/// The first `columns` columns of the rows [first, first + rows) of a block: that many values of each channel.
 struct RowChunk {
   Index first, rows, columns, channel_values;
 

@@ -9,6 +9,7 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
+/// The size of a cache line.
 inline constexpr Index line_bytes = 64;
 
 /// Which cache memory is asked into.
