@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/kernels/moments.hpp>
+#include <bit>
 #include <limits>
 #include <vector>
 
@@ -39,23 +40,40 @@ struct Laid {
   }
 };
 
-/// count = outer * inner. The boundaries of the kernels: packets, eight rows, chunks of 512 rows and of 8192 values.
+/// count = outer * inner. The boundaries of the kernels: packets, eight rows, chunks of 512 rows and of 8192 values,
+/// groups of 1024 columns, rows that are folded, and planes that are walked as rows: shorter than 512, 16 or more.
 struct Shape {
   Index count, channels, inner;
 };
-constexpr Shape shapes[] = {{2, 5, 1},       {7, 3, 1},        {8, 17, 1},        {9, 33, 1},       {511, 6, 1},
-                            {512, 6, 1},     {513, 6, 1},      {1025, 9, 1},      {1031, 1, 1},     {5, 1025, 1},
-                            {70, 3, 7},      {63, 3, 63},      {64, 3, 64},       {65, 3, 65},      {8191, 2, 8191},
-                            {8192, 2, 8192}, {8193, 2, 8193},  {20000, 2, 20000}, {24576, 2, 4096}, {30000, 2, 3},
-                            {9000, 2, 4500}, {40960, 3, 20480}};
+constexpr Shape shapes[] = {
+    {2, 5, 1},         {7, 3, 1},          {8, 17, 1},         {9, 33, 1},        {511, 6, 1},       {512, 6, 1},
+    {513, 6, 1},       {1025, 9, 1},       {1031, 1, 1},       {5, 1025, 1},      {70, 3, 7},        {63, 3, 63},
+    {64, 3, 64},       {65, 3, 65},        {8191, 2, 8191},    {8192, 2, 8192},   {8193, 2, 8193},   {20000, 2, 20000},
+    {24576, 2, 4096},  {30000, 2, 3},      {9000, 2, 4500},    {40960, 3, 20480}, {15 * 7, 5, 7},    {16 * 7, 5, 7},
+    {17 * 49, 50, 49}, {16 * 511, 3, 511}, {16 * 512, 3, 512}, {520 * 49, 3, 49}, {520 * 4, 300, 4}, {4101, 40, 1},
+    {300, 511, 1}};
 
-/// The most additions that one lane of a chunk's sum takes: rows are added eight at a time over 512 of them; of a plane
-/// at most four packets are added at a time over 8192 values.
+/// The most additions that a value goes through before its chunk's sum is a double.
 template <class Scalar>
 Real additions_in_a_lane(const Shape& shape) {
-  if (shape.inner == 1 && shape.channels > 1) return Real(8 + std::min<Index>(shape.count, 512) / 8);
-  const Index lanes = std::min(shape.channels == 1 ? shape.count : shape.inner, 4 * bn::Packet<Scalar>::size);
-  return Real(std::min<Index>(shape.count, 8192)) / Real(lanes) + 4;
+  constexpr Index W = bn::Packet<Scalar>::size, over_lanes = std::bit_width(std::size_t(W)) - 1;
+  const auto parts = [](Index extent, Index part) { return (extent + part - 1) / part; };
+  const Index outer = shape.count / shape.inner;
+  if (shape.channels > 1 && (shape.inner == 1 || (shape.inner < 512 && outer >= 16))) {
+    // Eight rows, then those sums over a chunk of at most 512 rows. The rows of a matrix, folded ones too, go on in
+    // double. The columns of a short plane are added up in Scalar: by Eigen, one by one up to a whole packet at either
+    // end, between them two packets at a time, and then their lanes.
+    const Index rows = 8 + parts(std::min<Index>(outer, 512), 8);
+    if (shape.inner == 1) return Real(rows);
+    return Real(rows + parts(shape.inner, 2 * W) + 1 + over_lanes + 2 * (W - 1));
+  }
+  // Four accumulators, which are added up in the end, and then their lanes.
+  const bool one_plane = shape.channels == 1;
+  const Index length = std::min<Index>(8192, one_plane ? shape.count : shape.inner);
+  const Index slices = one_plane ? 1 : std::min(outer, 8192 / length);
+  const Index in_an_accumulator = length >= 4 * W ? slices * (length / (4 * W) + 1)       // along each plane
+                                                  : parts(slices, 4) * parts(length, W);  // across planes
+  return Real(in_an_accumulator + 2 + over_lanes);
 }
 
 /// `allowance` is relative: of the deviation for the mean, which may be large beside it, and of m2 for m2.
