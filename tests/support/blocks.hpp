@@ -1,0 +1,197 @@
+/// \file
+/// What blocks do to memory, element by element: which they read, and which they write, and with whose constants.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <batchnorm/kernels/planes.hpp>
+#include <batchnorm/kernels/rows.hpp>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <ostream>
+#include <vector>
+
+#include "values.hpp"
+
+namespace testing_support {
+
+/// Memory that begins with a cache line and ends with its last element, so that a sanitizer sees a step behind it.
+template <class Element>
+class LineAligned {
+ public:
+  explicit LineAligned(Index size, Element value = Element(0))
+      : size_(size),
+        data_(static_cast<Element*>(::operator new(std::size_t(size) * sizeof(Element), std::align_val_t(64)))) {
+    std::uninitialized_fill_n(data_.get(), size, value);
+  }
+  Element* data() const { return data_.get(); }
+  Index size() const { return size_; }
+  Element& operator[](Index i) const { return data_.get()[i]; }
+
+ private:
+  struct Delete {
+    void operator()(Element* memory) const { ::operator delete(memory, std::align_val_t(64)); }
+  };
+  Index size_;
+  std::unique_ptr<Element, Delete> data_;
+};
+
+/// outer x channels x inner elements, with gaps in memory behind the slices and behind the channels.
+struct Extent {
+  Index outer, channels, inner, slice_gap = 0, channel_gap = 0;
+
+  Index channel_stride() const { return inner + channel_gap; }
+  Index outer_stride() const { return channels * channel_stride() + slice_gap; }
+  Index count() const { return outer * inner; }
+
+  template <class Element>
+  batchnorm::ChannelView<Element> view(Element* data) const {
+    return {data, outer, channels, inner, outer_stride(), channel_stride()};
+  }
+  /// The channel of every element of memory; -1 in the gaps.
+  std::vector<int> owners() const {
+    std::vector<int> result(std::size_t(outer * outer_stride()), -1);
+    for (Index o = 0; o < outer; ++o) {
+      for (Index c = 0; c < channels; ++c) {
+        for (Index i = 0; i < inner; ++i) result[std::size_t(o * outer_stride() + c * channel_stride() + i)] = int(c);
+      }
+    }
+    return result;
+  }
+
+  friend std::ostream& operator<<(std::ostream& out, const Extent& e) {
+    return out << e.outer << " x " << e.channels << " x " << e.inner << " with gaps of " << e.slice_gap << " and "
+               << e.channel_gap;
+  }
+};
+
+/// Constants that name their channel.
+template <class V>
+struct Label {
+  V channel;
+};
+
+/// The lanes that a reducing walk takes from memory.
+template <class S>
+std::array<Index, 2> lanes_of(const batchnorm::detail::WholePacket<S>&) {
+  return {0, batchnorm::Packet<S>::size};
+}
+template <class S>
+std::array<Index, 2> lanes_of(const batchnorm::detail::PartialPacket<S>& lanes) {
+  return {0, lanes.size};
+}
+template <class S>
+std::array<Index, 2> lanes_of(const batchnorm::detail::OverlappingPacket<S>& lanes) {
+  return {lanes.seen, batchnorm::Packet<S>::size};
+}
+
+/// A term of a reduction that touches no memory, and calls visit(address, label) for every element it is given.
+template <class V, class Visit>
+struct Recorder {
+  V channel;
+  const Visit& visit;
+
+  template <class Element>
+  void add(const auto& lanes, V&, V&, const Element* x, const auto*... others) const {
+    batchnorm::statistics_t<Element> labels[V::size];
+    channel.store(labels);
+    const auto [first, last] = lanes_of(lanes);
+    for (Index k = first; k < last; ++k) {
+      ((void)others, ...);
+      visit(x + k, labels[k]);
+    }
+  }
+};
+
+/// Walks a chunk as a reduction does.
+template <class Block, class Chunk, class Element, std::size_t N, class Visit>
+void visit_chunk(const Block& block, const Chunk& chunk, const std::array<batchnorm::ChannelView<Element>, N>& inputs,
+                 const Visit& visit) {
+  using Scalar = batchnorm::statistics_t<Element>;
+  batchnorm::detail::ColumnTable<Scalar, Label> table;
+  table.fill(block, [&](Index c) { return Label<Scalar>{Scalar(block.first_channel + c)}; });
+  batchnorm::detail::ChannelSums sums;
+  block.reduce(
+      chunk, table,
+      [&]<class V>(const Label<V>& label) {
+        return Recorder<V, Visit>{label.channel, visit};
+      },
+      inputs, sums);
+}
+
+/// That the blocks read each element once, and take it for one of its own channel; and count the values.
+template <class Scalar, std::size_t Inputs = 1, class Blocks>
+void expect_each_element_is_read_once(const Blocks& blocks, const Extent& extent) {
+  const std::vector<int> owners = extent.owners();
+  std::vector<int> visits(owners.size());
+  const std::vector<Scalar> memory(owners.size());
+  const auto view = extent.view(memory.data());
+  std::array<batchnorm::ChannelView<const Scalar>, Inputs> inputs;
+  inputs.fill(view);
+  Index strays = 0;
+  const auto visit = [&](const Scalar* address, Scalar label) {
+    const Index at = address - memory.data();
+    if (at < 0 || at >= Index(owners.size()) || Scalar(owners[std::size_t(at)]) != label) {
+      ++strays;
+    } else {
+      ++visits[std::size_t(at)];
+    }
+  };
+  std::vector<Index> values(std::size_t(blocks.ranges()));
+  for (Index k = 0; k < blocks.count(); ++k) {
+    const auto block = blocks[k];
+    ASSERT_TRUE(0 <= block.range && block.range < blocks.ranges());
+    Index in_chunks = 0;
+    for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
+      visit_chunk(block, block.chunk(chunk), inputs, visit);
+      in_chunks += block.chunk(chunk).values();
+    }
+    EXPECT_EQ(in_chunks, blocks.values(block.range)) << "block " << k;
+    // The sample is some of the block's own elements: walked apart, since the counts are those of the chunks.
+    visit_chunk(block, block.sample(), inputs, [&](const Scalar* address, Scalar label) {
+      const Index at = address - memory.data();
+      strays += at < 0 || at >= Index(owners.size()) || Scalar(owners[std::size_t(at)]) != label;
+    });
+    EXPECT_GE(block.sample().values(), 1);
+  }
+  for (Index range = 0; range < blocks.ranges(); ++range) values[std::size_t(range)] = blocks.values(range);
+  Index total = 0;
+  for (const Index in_range : values) total += in_range;
+  EXPECT_EQ(total, extent.count());
+  EXPECT_EQ(strays, 0) << "elements of other channels or of none";
+  Index wrong = 0;
+  for (std::size_t at = 0; at < owners.size(); ++at) wrong += visits[at] != (owners[at] < 0 ? 0 : 1);
+  EXPECT_EQ(wrong, 0) << "elements that are not read exactly once";
+}
+
+/// That the blocks write each element once, with the constants of its channel, and nothing in the gaps: y += channel + 1
+/// in place, or streamed to other memory.
+template <bool Streaming, class Scalar, class Blocks>
+void expect_each_element_is_written_once(const Blocks& blocks, const Extent& extent) {
+  namespace detail = batchnorm::detail;
+  const std::vector<int> owners = extent.owners();
+  const LineAligned<Scalar> in(Index(owners.size()), Scalar(1)), apart(Index(owners.size()), Scalar(1));
+  const LineAligned<Scalar>& out = Streaming ? apart : in;
+  const detail::Views<const Scalar, 1> inputs{extent.view<const Scalar>(in.data())};
+  const detail::Views<Scalar, 1> outputs{extent.view(out.data())};
+  for (Index k = 0; k < blocks.count(); ++k) {
+    const auto block = blocks[k];
+    const detail::ColumnTable<Scalar, Label> table = [&] {
+      detail::ColumnTable<Scalar, Label> result;
+      result.fill(block, [&](Index c) { return Label<Scalar>{Scalar(block.first_channel + c + 1)}; });
+      return result;
+    }();
+    for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
+      block.template write<Streaming, detail::Cache::l2>(
+          block.chunk(chunk), chunk % 2 == 0 ? 0 : 1000, table,
+          [](const auto& label, const auto& x) { return std::array{x + label.channel}; }, inputs, outputs);
+    }
+  }
+  if (Streaming) detail::finish_streaming();
+  Index wrong = 0;
+  for (std::size_t at = 0; at < owners.size(); ++at) wrong += out[Index(at)] != Scalar(owners[at] + 2);
+  EXPECT_EQ(wrong, 0) << "elements that are not written exactly once, or not with the constants of their channel";
+}
+
+}  // namespace testing_support
