@@ -54,36 +54,44 @@ testing::AssertionResult compare(const Values& actual, const Values& expected, c
 
 }  // namespace compare_detail
 
-/// |y - ref| <= tolerance * max(1, |ref|), for every value.
-template <class Scalar>
-testing::AssertionResult close_forward(const Values& y, const Values& reference) {
+/// |y - ref| <= allowance * max(1, |ref|), for every value; and what storing it as Element adds.
+template <class Element>
+testing::AssertionResult close_forward(const Values& y, const Values& reference,
+                                       Real allowance = tolerance<Element>()) {
   return compare_detail::compare(y, reference, [&](Index i, Index c) {
-    return tolerance<Scalar>() * std::max(Real(1), std::abs(reference(i, c)));
+    const Real computed = allowance * std::max(Real(1), std::abs(reference(i, c)));
+    return computed + storage_rounding<Element>(std::abs(reference(i, c)) + computed);
   });
 }
 
-/// |dx - ref| <= tolerance * the largest term dx_hat * inv_std of the channel, for every value.
-template <class Scalar>
+/// |dx - ref| <= allowance * the largest term dx_hat * inv_std of the channel, for every value; and what storing it as
+/// Element adds.
+template <class Element>
 testing::AssertionResult close_gradient(const Values& dx, const reference::Backward& expected,
-                                        const PerChannel& inv_std) {
+                                        const PerChannel& inv_std, Real allowance = tolerance<Element>()) {
   const PerChannel largest = expected.dx_hat.abs().colwise().maxCoeff().transpose() * inv_std;
-  return compare_detail::compare(dx, expected.dx, [&](Index, Index c) { return tolerance<Scalar>() * largest(c); });
+  return compare_detail::compare(dx, expected.dx, [&](Index i, Index c) {
+    const Real computed = allowance * largest(c);
+    return computed + storage_rounding<Element>(std::abs(expected.dx(i, c)) + computed);
+  });
 }
 
-/// |sum - ref| <= tolerance * sum of |terms|, for every channel. An empty `actual` stands for a parameter that is off
+/// |sum - ref| <= allowance * sum of |terms|, for every channel. An empty `actual` stands for a parameter that is off
 /// and fails.
 template <class Scalar, class Actual>
-testing::AssertionResult close_sums(const Actual& actual, const PerChannel& expected, const Values& terms) {
+testing::AssertionResult close_sums(const Actual& actual, const PerChannel& expected, const Values& terms,
+                                    Real allowance = tolerance<Scalar>()) {
   const PerChannel magnitude = terms.abs().colwise().sum().transpose();
   return compare_detail::compare(actual.template cast<Real>().transpose(), expected.transpose(),
-                                 [&](Index, Index c) { return tolerance<Scalar>() * magnitude(c); });
+                                 [&](Index, Index c) { return allowance * magnitude(c); });
 }
 
 /// Relative, for every channel: variances, and other sums in which nothing cancels.
 template <class Scalar, class Actual>
-testing::AssertionResult close_relative(const Actual& actual, const PerChannel& expected) {
+testing::AssertionResult close_relative(const Actual& actual, const PerChannel& expected,
+                                        Real allowance = tolerance<Scalar>()) {
   return compare_detail::compare(actual.template cast<Real>().transpose(), expected.transpose(),
-                                 [&](Index, Index c) { return tolerance<Scalar>() * std::abs(expected(c)); });
+                                 [&](Index, Index c) { return allowance * std::abs(expected(c)); });
 }
 
 /// The same extents and the same bits.

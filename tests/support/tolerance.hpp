@@ -23,6 +23,14 @@
 /// All of it holds in double with double's epsilon, except that the mean is then one double and not a pair: its own
 /// rounding, u |mean|, is worth u |mean| inv_std of y. General test data keep |mean| inv_std <= 3 (random_values); the
 /// hard data are in float.
+///
+/// half and bfloat16. The arithmetic is float's, on inputs that are exact in float: to the float allowance comes the
+/// rounding of the result when it is stored, half a unit in its last place. That is at most half an epsilon of the
+/// stored type times the magnitude of what is rounded, and half of the least denormal where that is more. Statistics
+/// and the gradients of parameters are not stored in 16 bits and are owed float's accuracy. But numbers of 16 bits lie
+/// on a coarse grid, on which the roundings of a long sum are alike and do not cancel as a random walk's do: half an
+/// epsilon of float, and so of the sum, for each addition in a lane. In a chunk of 8192 values of a plane these are
+/// most, 512 with four accumulators of four lanes; of rows there are at most 72.
 #pragma once
 
 #include <algorithm>
@@ -32,10 +40,37 @@
 
 namespace testing_support {
 
-/// 8 epsilon, in float 9.5e-7.
-template <class Scalar>
+/// 8 epsilon of the type of the arithmetic, in float 9.5e-7.
+template <class Element>
 constexpr Real tolerance() {
-  return 8 * Real(std::numeric_limits<Scalar>::epsilon());
+  constexpr bool sixteen_bits = std::numeric_limits<Element>::digits < std::numeric_limits<float>::digits;
+  return 8 * Real(std::numeric_limits<std::conditional_t<sixteen_bits, float, Element>>::epsilon());
+}
+
+/// The same for sums over `count` values of a coarse grid.
+template <class Element>
+constexpr Real coarse_tolerance(Index count) {
+  return tolerance<Element>() * (1 + Real(std::min<Index>(count, 8192) / 16 + 8) / 16);
+}
+
+/// epsilon of a type from the digits of its mantissa: that of numeric_limits<Eigen::half> is 2^-13 in Eigen 3.4, an eighth
+/// of what it should be.
+template <class Element>
+constexpr Real epsilon_of() {
+  Real result = 1;
+  for (int k = 1; k < std::numeric_limits<Element>::digits; ++k) result /= 2;
+  return result;
+}
+
+/// What storing a number of this magnitude as Element may add to its error. Float and double results are not rounded
+/// once more when they are stored.
+template <class Element>
+Real storage_rounding(Real magnitude) {
+  if constexpr (std::numeric_limits<Element>::digits >= std::numeric_limits<float>::digits) {
+    return 0;
+  } else {
+    return std::max(epsilon_of<Element>() * magnitude, Real(std::numeric_limits<Element>::denorm_min())) / 2;
+  }
 }
 
 /// max |y - ref| / max(1, |ref|).
