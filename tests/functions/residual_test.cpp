@@ -1,0 +1,227 @@
+// y = relu(bn(x) + residual) and its gradients: against the reference, over which memory, and what is refused.
+#include <gtest/gtest.h>
+
+#include "support/problem.hpp"
+#include "support/throws.hpp"
+
+namespace testing_support {
+
+namespace {
+
+namespace bn = batchnorm;
+
+constexpr bn::add_relu add_relu;
+
+/// A problem with a residual, and its backward pass's second output.
+template <class A>
+struct ResidualProblem : Problem<A> {
+  using Element = typename A::Scalar;
+  using Scalar = bn::statistics_t<Element>;
+  using L = typename A::Layout;
+  using Container = typename A::Container;
+
+  Values residual_values;
+  Container residual, dresidual;
+
+  ResidualProblem(const Extents<A::rank>& extents, Random& random)
+      : Problem<A>(extents, random),
+        residual_values(rounded_to<Element>(normal_values(this->count(), this->channels(), random))),
+        residual(extents),
+        dresidual(extents) {
+    assign(residual_values, residual.view(), A::axis);
+  }
+
+  bn::Moments<Scalar> forward(auto&& x, auto&& r, auto&& y) const {
+    bn::Moments<Scalar> moments;
+    bn::train_forward<L>(x, r, this->affine, epsilon, y, moments, add_relu);
+    return moments;
+  }
+  bn::Gradients<Scalar> backward(const bn::Moments<Scalar>& moments, auto&& x, auto&& r, auto&& dy, auto&& dx,
+                                 auto&& dr) const {
+    bn::Gradients<Scalar> gradients;
+    bn::train_backward<L>(x, r, dy, this->affine, moments, epsilon, dx, dr, gradients, add_relu);
+    return gradients;
+  }
+};
+
+template <class A>
+void expect_the_reference(const Extents<A::rank>& extents) {
+  using Element = typename A::Scalar;
+  using Scalar = bn::statistics_t<Element>;
+  SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
+  Random random(41);
+  ResidualProblem<A> p(extents, random);
+  const Real allowance =
+      std::numeric_limits<Element>::digits < 24 ? coarse_tolerance<Element>(p.count()) : tolerance<Element>();
+  const auto moments = p.forward(p.x.view(), p.residual.view(), p.y.view());
+  const auto forward = p.expected_forward();
+  const Values z = forward.y + p.residual_values;
+  // z + residual cancels: the allowance is relative to the terms, and residuals are normal values, within 5.
+  const Values y = values_of(p.y.view(), A::axis);
+  EXPECT_TRUE(compare_detail::compare(y, z.max(Real(0)), [&](Index i, Index c) {
+    const Real computed =
+        allowance * std::max(Real(1), std::abs(forward.y(i, c))) + tolerance<Element>() * std::abs(z(i, c));
+    return computed + storage_rounding<Element>(std::abs(z(i, c)) + computed);
+  }));
+
+  // Within rounding of the kink either side is right: what forward said, y, is what backward must follow. A z that is
+  // positive but fades to 0 as Element is stored has the gradient of a positive one.
+  const auto gradients =
+      p.backward(moments, p.x.view(), p.residual.view(), p.dy.view(), p.dx.view(), p.dresidual.view());
+  const Values dz = values_of(p.dresidual.view(), A::axis);
+  Index wrong = 0;
+  for (Index c = 0; c < p.channels(); ++c) {
+    for (Index i = 0; i < p.count(); ++i) wrong += dz(i, c) != (y(i, c) > 0 ? p.dy_values(i, c) : Real(0));
+  }
+  EXPECT_EQ(wrong, 0) << "values of dresidual that are not dy where y > 0 and 0 elsewhere";
+  const auto backward = p.expected_backward(dz);
+  EXPECT_TRUE(close_gradient<Element>(values_of(p.dx.view(), A::axis), backward, forward.inv_std, allowance));
+  EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, backward.dgamma, p.dy_values * forward.x_hat, allowance));
+  EXPECT_TRUE(close_sums<Scalar>(gradients.beta, backward.dbeta, p.dy_values, allowance));
+  p.expect_the_rest_untouched();
+  EXPECT_TRUE(p.residual.untouched() && p.dresidual.untouched());
+  EXPECT_TRUE(equal_bits(values_of(p.residual.view(), A::axis), p.residual_values));
+}
+
+template <class Element>
+using Rows = Arrangement<OwnedMatrix<Element, Eigen::RowMajor>, bn::samples_in_rows, 1>;
+using BlockOfRows = Arrangement<BlockOfMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>;
+using Columns = Arrangement<BlockOfMatrix<double, Eigen::ColMajor>, bn::samples_in_rows, 1>;
+template <class Element>
+using Nchw = Arrangement<MappedTensor<Element, 4, Eigen::RowMajor>, bn::channel_first, 1>;
+
+}  // namespace
+
+TEST(Residual, OfRowsIsTheReferenceThenTheSum) {
+  for (const Index channels : {1, 3, 5, 16, 40, 511, 1027}) {
+    expect_the_reference<Rows<float>>({67, channels});
+    expect_the_reference<BlockOfRows>({67, channels});
+  }
+  expect_the_reference<Rows<Eigen::half>>({67, 40});
+  expect_the_reference<Rows<Eigen::bfloat16>>({67, 40});
+}
+
+TEST(Residual, OfColumnsIsTheReferenceThenTheSum) {
+  for (const Index samples : {3, 7, 33, 8193}) expect_the_reference<Columns>({samples, 5});
+}
+
+TEST(Residual, OfPlanesIsTheReferenceThenTheSum) {
+  for (const Extents<4>& extents : {Extents<4>{2, 3, 29, 23}, {17, 40, 7, 7}, {600, 3, 2, 2}, {3, 2, 5, 1}})
+    expect_the_reference<Nchw<float>>(extents);
+  expect_the_reference<Nchw<Eigen::half>>({17, 10, 7, 7});
+}
+
+TEST(Residual, OfLargeTensorsIsStreamed) {
+  expect_the_reference<Rows<float>>({450, 1000});
+  expect_the_reference<Nchw<float>>({20, 450, 7, 7});
+}
+
+// In place or not, where the results are streamed or not: the same bits.
+TEST(Residual, GivesTheSameBitsOverEveryMemoryThatIsAllowed) {
+  const auto check = [](auto arrangement, const auto& extents) {
+    using A = decltype(arrangement);
+    SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
+    Random random(43);
+    ResidualProblem<A> p(extents, random);
+    const auto moments = p.forward(p.x.view(), p.residual.view(), p.y.view());
+    auto on_x = p.x, on_residual = p.residual;
+    p.forward(on_x.view(), p.residual.view(), on_x.view());
+    EXPECT_TRUE(equal_bits(on_x.view(), p.y.view())) << "y on x";
+    p.forward(p.x.view(), on_residual.view(), on_residual.view());
+    EXPECT_TRUE(equal_bits(on_residual.view(), p.y.view())) << "y on residual";
+
+    const auto gradients =
+        p.backward(moments, p.x.view(), p.residual.view(), p.dy.view(), p.dx.view(), p.dresidual.view());
+    const auto expect_same = [&](auto& dx, auto& dresidual, const auto& again, const char* where) {
+      EXPECT_TRUE(equal_bits(dx.view(), p.dx.view())) << where;
+      EXPECT_TRUE(equal_bits(dresidual.view(), p.dresidual.view())) << where;
+      EXPECT_TRUE(equal_statistics(again.gamma, gradients.gamma)) << where;
+      EXPECT_TRUE(equal_statistics(again.beta, gradients.beta)) << where;
+    };
+    {
+      auto x = p.x, dy = p.dy;
+      const auto again = p.backward(moments, x.view(), p.residual.view(), dy.view(), x.view(), dy.view());
+      expect_same(x, dy, again, "dx on x, dresidual on dy");
+    }
+    {
+      auto x = p.x, residual = p.residual;
+      const auto again = p.backward(moments, x.view(), residual.view(), p.dy.view(), x.view(), residual.view());
+      expect_same(x, residual, again, "dx on x, dresidual on residual");
+    }
+    {
+      auto dy = p.dy, residual = p.residual;
+      const auto again = p.backward(moments, p.x.view(), residual.view(), dy.view(), dy.view(), residual.view());
+      expect_same(dy, residual, again, "dx on dy, dresidual on residual");
+    }
+    {
+      auto x = p.x, dy = p.dy;
+      const auto again = p.backward(moments, x.view(), p.residual.view(), dy.view(), dy.view(), x.view());
+      expect_same(dy, x, again, "dx on dy, dresidual on x");
+    }
+    {
+      auto residual = p.residual, dresidual = p.dresidual;
+      const auto again =
+          p.backward(moments, p.x.view(), residual.view(), p.dy.view(), residual.view(), dresidual.view());
+      expect_same(residual, dresidual, again, "dx on residual");
+    }
+  };
+  for (const Extents<2>& extents : {Extents<2>{60, 100}, {67, 3}, {450, 1000}}) check(Rows<float>{}, extents);
+  check(BlockOfRows{}, Extents<2>{67, 40});
+  check(Columns{}, Extents<2>{33, 5});
+  for (const Extents<4>& extents : {Extents<4>{2, 3, 29, 23}, {17, 40, 7, 7}, {20, 450, 7, 7}})
+    check(Nchw<float>{}, extents);
+  check(Nchw<Eigen::half>{}, Extents<4>{17, 40, 7, 7});
+}
+
+TEST(Residual, RefusesADresidualThatMeetsDx) {
+  Random random(47);
+  ResidualProblem<Rows<float>> p({8, 4}, random);
+  const auto moments = p.forward(p.x.view(), p.residual.view(), p.y.view());
+  const auto call = [&](auto&& dx, auto&& dresidual) {
+    return message_of([&] { p.backward(moments, p.x.view(), p.residual.view(), p.dy.view(), dx, dresidual); });
+  };
+  EXPECT_TRUE(has_parts(call(p.dx.view(), p.dx.view()), "train_backward(dresidual)", "apart from that of dx",
+                        "[8, 4] row-major"));
+  EXPECT_TRUE(has_parts(call(p.dy.view(), p.dy.view()), "train_backward(dresidual)", "apart from that of dx"));
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> both(9, 4);
+  EXPECT_TRUE(
+      has_parts(call(both.topRows(8), both.bottomRows(8)), "train_backward(dresidual)", "apart from that of dx"));
+  p.expect_the_rest_untouched();
+}
+
+TEST(Residual, RefusesOutputsThatOverlapAPartOfAnInput) {
+  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  Random random(53);
+  const ResidualProblem<Rows<float>> p({8, 4}, random);
+  Matrix memory = Matrix::Random(9, 4), before = memory, x = Matrix::Random(8, 4), dy = x, out;
+  EXPECT_TRUE(has_parts(message_of([&] { p.forward(x, memory.topRows(8), memory.bottomRows(8)); }), "train_forward(y)",
+                        "overlaps part of residual"));
+  EXPECT_TRUE(has_parts(message_of([&] { p.forward(memory.topRows(8), x, memory.bottomRows(8)); }), "train_forward(y)",
+                        "overlaps part of x"));
+  const auto moments = p.forward(x, x, out);
+  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, memory.topRows(8), dy, memory.bottomRows(8), out); }),
+                        "train_backward(dx)", "overlaps part of residual"));
+  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, memory.topRows(8), dy, out, memory.bottomRows(8)); }),
+                        "train_backward(dresidual)", "overlaps part of residual"));
+  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, x, memory.topRows(8), out, memory.bottomRows(8)); }),
+                        "train_backward(dresidual)", "overlaps part of dy"));
+  EXPECT_TRUE(equal_bits(memory, before));
+}
+
+TEST(Residual, RefusesOtherExtents) {
+  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  Random random(59);
+  const ResidualProblem<Rows<float>> p({8, 4}, random);
+  const Matrix x = Matrix::Random(8, 4), other = Matrix::Random(7, 4);
+  Matrix y, dx, dresidual;
+  EXPECT_TRUE(has_parts(message_of([&] { p.forward(x, other, y); }), "train_forward(residual)", "the extents of x",
+                        "[8, 4]", "[7, 4]"));
+  const auto moments = p.forward(x, x, y);
+  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, other, x, dx, dresidual); }),
+                        "train_backward(residual)", "[8, 4]", "[7, 4]"));
+  dresidual = other;
+  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, x, x, dx, dresidual); }), "train_backward(dresidual)",
+                        "[8, 4]", "[7, 4]", "dresidual.resizeLike(x)"));
+}
+
+}  // namespace testing_support
