@@ -173,3 +173,40 @@ TEST(Arguments, AnInnerStrideIsRefusedByName) {
       message_of([&] { bn::train_backward(x, strided, bn::Affine<float>(3), moments_of_x(), 1e-5, dx, gradients); }),
       "dy", "inner stride of 2", "copy it"));
 }
+
+// As when a batch is split over more ranks than it has samples.
+TEST(Arguments, AnEmptyPartOfABatchAddsNothingToTheGradients) {
+  const auto check = [](const auto& empty) {
+    std::remove_cvref_t<decltype(empty)> dx;
+    bn::Moments<float> moments(empty.cols());
+    moments.count = 6;
+    bn::Gradients<float> gradients(empty.cols());
+    gradients.gamma.setConstant(2);
+    bn::train_backward(empty, empty, bn::Affine<float>(empty.cols()), moments, 1e-5, dx, gradients);
+    EXPECT_TRUE((gradients.gamma == 2).all() && (gradients.beta == 0).all());
+    bn::GradientSums sums;
+    bn::gradient_sums(empty, empty, moments, sums);
+    EXPECT_TRUE(sums.dy.size() == empty.cols() && (sums.dy == 0).all() && (sums.dy_x == 0).all());
+    bn::input_gradient(empty, empty, bn::Affine<float>(), moments, 1e-5, sums, dx);
+    EXPECT_EQ(dx.size(), 0);
+  };
+  for (const Index channels : {1, 3, 2050}) {
+    check(Matrix(0, channels));
+    check(Eigen::MatrixXf(0, channels));
+  }
+}
+
+// The least |gamma| leaves y of an x_hat down to one epsilon a normal number: 2^-14 / 2^-10 for half.
+TEST(Arguments, BackwardFromOutputTakesGammasOfHalfDownToASixteenth) {
+  Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic> values(8, 3), out;
+  for (Index i = 0; i < values.size(); ++i) values.data()[i] = static_cast<Eigen::half>(float(i * 5 % 11) - 5.0f);
+  bn::Affine<float> affine(3);
+  affine.gamma << 0.0625f, -0.25f, 1;
+  bn::Moments<float> moments;
+  bn::batch_moments(values, moments);
+  bn::Gradients<float> gradients;
+  const auto call = [&] { bn::train_backward_from_output(values, values, affine, moments, 1e-5, out, gradients); };
+  EXPECT_NO_THROW(call());
+  affine.gamma[1] = 0.0624f;
+  EXPECT_TRUE(has_parts(message_of(call), "train_backward_from_output(y)", "max(0.0625", "gamma 0.0624", "channel 1"));
+}

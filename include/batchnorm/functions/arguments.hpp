@@ -101,8 +101,9 @@ struct Call {
   template <class Element>
   void check_recoverable(const ChannelArray<Scalar>& gammas, const ChannelArray<Scalar>& betas, Index channels) const {
     constexpr double most = 1024;
-    const double least = static_cast<double>(std::numeric_limits<Element>::min()) /
-                         static_cast<double>(std::numeric_limits<Element>::epsilon());
+    // 2^(1 - digits): numeric_limits<Eigen::half>::epsilon() is an eighth of that in Eigen 3.4.
+    const double epsilon = std::ldexp(1.0, 1 - std::numeric_limits<Element>::digits);
+    const double least = static_cast<double>(std::numeric_limits<Element>::min()) / epsilon;
     for (Index c = 0; c < channels; ++c) {
       const double gamma = gammas.size() == 0 ? 1 : static_cast<double>(gammas[c]);
       const double beta = betas.size() == 0 ? 0 : static_cast<double>(betas[c]);

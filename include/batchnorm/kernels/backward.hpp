@@ -149,13 +149,14 @@ void parameter_gradients(const GradientSums& sums, const Forward& forward, Gradi
 template <class Element, std::size_t N, std::size_t M, class Forward>
 void sums_and_input_gradient(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
                              GradientSums& sums, Index count, const Views<Element, M>& outputs) {
+  sums.set_zero(inputs[0].channels);
+  if (inputs[0].size() == 0) return;
   const Blocks kind = blocks_for(Pass::reduces, inputs, outputs);
   if (is_one_plane(inputs[0]) || !hold_whole_channels(kind)) {
     gradient_sums(executor, inputs, forward, sums);
     input_gradient(executor, inputs, forward, sums, count, outputs);
     return;
   }
-  sums.set_zero(inputs[0].channels);
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<InputGradient>(
         executor, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, forward, sums); },
