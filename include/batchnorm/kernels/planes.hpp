@@ -190,6 +190,12 @@ class PlaneBlocks {
     return sum;
   }
 
+  /// How far behind an element those lie that a pass which only writes comes to some time later.
+  template <class Element>
+  Index ahead(const ChannelView<Element>&) const {
+    return prefetch_bytes / Index(sizeof(Element));
+  }
+
   /// How far behind the elements of a block those of the next block lie.
   template <class Element>
   Index stride(const ChannelView<Element>& v) const {

@@ -197,6 +197,13 @@ class RowBlocks {
     return rows * shape_.repeat;
   }
 
+  /// How far behind an element those lie that a pass which only writes comes to some time later: rows of the block.
+  template <class Element>
+  Index ahead(const ChannelView<Element>& v) const {
+    const Index row_bytes = channels_.part * shape_.repeat * shape_.folds * Index(sizeof(Element));
+    return std::max<Index>(1, prefetch_bytes / row_bytes) * shape_.folds * v.outer_stride;
+  }
+
   /// How far behind the elements of a block those of the next block lie.
   template <class Element>
   Index stride(const ChannelView<Element>&) const {

@@ -103,8 +103,8 @@ void write_all(const Executor& executor, Order order, const Make& make, const Fu
   as_planes_where_one(all_inputs, all_outputs, [&](const auto& inputs, const auto& outputs) {
     const Index bytes = bytes_of(inputs) + bytes_of(outputs);
     const bool streaming = streams(inputs, outputs), backwards = order == Order::backwards;
-    const Index ahead = bytes > streaming_bytes ? prefetch_bytes / Index(sizeof(Element)) : 0;
     const auto write = [&](const auto& blocks) {
+      const Index ahead = bytes > streaming_bytes ? blocks.ahead(inputs[0]) : 0;
       executor.for_each_block(blocks.count(), bytes, [&](Index k) {
         const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
         const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
