@@ -76,7 +76,7 @@ TYPED_TEST(Runs, AreWrittenWhereverInputAndOutputLie) {
   // The function is handed the place of its packet, by which constants of columns are found.
   std::vector<typename TestFixture::Scalar> constants(std::size_t(4 * a_line + 64));
   for (std::size_t i = 0; i < constants.size(); ++i) constants[i] = static_cast<float>(i % 7);
-  const auto function = [&](Index i, const P& x) { return std::array{x + x + P::load(&constants[i])}; };
+  const auto function = [&](Index i, const P& x) { return std::array{x + x + P::load(constants.data() + i)}; };
   const auto expected = [&](Index i) {
     return static_cast<E>(2 * static_cast<float>(number<E>(i)) + static_cast<float>(i % 7));
   };

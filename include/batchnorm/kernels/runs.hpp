@@ -21,8 +21,7 @@ template <Cache Into>
 EIGEN_ALWAYS_INLINE void prefetch(const void* from, Index bytes) {
 #if defined(__GNUC__)
   constexpr int read = 0, locality = Into == Cache::l1 ? 3 : 2;
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(from) + std::uintptr_t(bytes)),
-                     read, locality);
+  __builtin_prefetch(static_cast<const char*>(from) + bytes, read, locality);
 #endif
 }
 
