@@ -23,23 +23,23 @@ struct ResidualProblem : Problem<A> {
   Values residual_values;
   Container residual, dresidual;
 
-  ResidualProblem(const Extents<A::rank>& extents, Random& random)
-      : Problem<A>(extents, random),
+  ResidualProblem(const Extents<A::rank>& shape, Random& random)
+      : Problem<A>(shape, random),
         residual_values(rounded_to<Element>(normal_values(this->count(), this->channels(), random))),
-        residual(extents),
-        dresidual(extents) {
+        residual(shape),
+        dresidual(shape) {
     assign(residual_values, residual.view(), A::axis);
   }
 
-  bn::Moments<Scalar> forward(auto&& x, auto&& r, auto&& y) const {
+  bn::Moments<Scalar> forward(auto&& from, auto&& added, auto&& to) const {
     bn::Moments<Scalar> moments;
-    bn::train_forward<L>(x, r, this->affine, epsilon, y, moments, add_relu);
+    bn::train_forward<L>(from, added, this->affine, epsilon, to, moments, add_relu);
     return moments;
   }
-  bn::Gradients<Scalar> backward(const bn::Moments<Scalar>& moments, auto&& x, auto&& r, auto&& dy, auto&& dx,
-                                 auto&& dr) const {
+  bn::Gradients<Scalar> backward(const bn::Moments<Scalar>& moments, auto&& from, auto&& added, auto&& gradient,
+                                 auto&& to, auto&& added_to) const {
     bn::Gradients<Scalar> gradients;
-    bn::train_backward<L>(x, r, dy, this->affine, moments, epsilon, dx, dr, gradients, add_relu);
+    bn::train_backward<L>(from, added, gradient, this->affine, moments, epsilon, to, added_to, gradients, add_relu);
     return gradients;
   }
 };
