@@ -2,9 +2,11 @@
 #define EIGEN_USE_THREADS
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <batchnorm/batchnorm.hpp>
 #include <cstring>
+#include <functional>
 #include <thread>
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <utility>
@@ -19,8 +21,9 @@ using testing_support::equal_statistics;
 
 namespace {
 
-/// Tensors of about 16 MiB, so that several threads are worth waking and the work is cut into several blocks.
-template <class Tensor_, class Layout_>
+/// Tensors of about 16 MiB, so that several threads are worth waking and the work is cut into several blocks: one for
+/// each way in which the kernels walk through memory.
+template <class Tensor_, class Layout_, int Variant = 0>
 struct Regime {
   using Tensor = Tensor_;
   using Layout = Layout_;
@@ -30,28 +33,51 @@ using Image = Eigen::Tensor<float, 4, Eigen::RowMajor>;
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ColMatrix = Eigen::MatrixXf;
 
-Index channels_of(const Regime<Image, bn::channel_first>&) { return 40; }
-Image make(const Regime<Image, bn::channel_first>&) { return Image(16, 40, 81, 80); }
-Index channels_of(const Regime<RowMatrix, bn::samples_in_rows>&) { return 1100; }  // two groups of channels
-RowMatrix make(const Regime<RowMatrix, bn::samples_in_rows>&) { return RowMatrix(3777, 1100); }
-Index channels_of(const Regime<ColMatrix, bn::samples_in_rows>&) { return 67; }
-ColMatrix make(const Regime<ColMatrix, bn::samples_in_rows>&) { return ColMatrix(62001, 67); }
+using HalfImage = Eigen::Tensor<Eigen::half, 4, Eigen::RowMajor>;
+
+using Planes = Regime<Image, bn::channel_first>;
+Image make(const Planes&) { return Image(16, 40, 81, 80); }
+using ShortPlanes = Regime<Image, bn::channel_first, 1>;
+Image make(const ShortPlanes&) { return Image(31, 700, 14, 7); }
+using ShortHalfPlanes = Regime<HalfImage, bn::channel_first>;
+HalfImage make(const ShortHalfPlanes&) { return HalfImage(64, 500, 14, 9); }
+using Rows = Regime<RowMatrix, bn::samples_in_rows>;
+RowMatrix make(const Rows&) { return RowMatrix(3777, 1100); }  // two groups of channels
+using FoldedRows = Regime<RowMatrix, bn::samples_in_rows, 1>;
+RowMatrix make(const FoldedRows&) { return RowMatrix(300001, 7); }
+using OneLongPlane = Regime<RowMatrix, bn::samples_in_rows, 2>;
+RowMatrix make(const OneLongPlane&) { return RowMatrix(2100001, 1); }
+using Columns = Regime<ColMatrix, bn::samples_in_rows>;
+ColMatrix make(const Columns&) { return ColMatrix(62001, 67); }
+using FewLongColumns = Regime<ColMatrix, bn::samples_in_rows, 1>;
+ColMatrix make(const FewLongColumns&) { return ColMatrix(700001, 3); }
+
+template <class R>
+Index channels_of(const R& regime) {
+  const auto x = make(regime);
+  if constexpr (requires { x.cols(); }) {
+    return x.cols();
+  } else {
+    return x.dimension(1);
+  }
+}
 
 /// Values between -2 and 2, made quickly: the sanitizers run this too.
 template <class Tensor>
 void fill(Tensor& tensor, std::uint64_t seed) {
   testing_support::Random random(seed);
-  float* values = tensor.data();
-  for (Index i = 0; i < tensor.size(); ++i) values[i] = static_cast<float>(random.bits() >> 40) * 0x1p-22f - 2.0f;
+  auto* values = tensor.data();
+  using Element = std::remove_reference_t<decltype(*values)>;
+  for (Index i = 0; i < tensor.size(); ++i)
+    values[i] = static_cast<Element>(static_cast<float>(random.bits() >> 40) * 0x1p-22f - 2.0f);
 }
 
 template <class Tensor>
 testing::AssertionResult same(const Tensor& a, const Tensor& b) {
   if (a.size() != b.size()) return testing::AssertionFailure() << "the sizes differ";
-  const Eigen::Map<const Eigen::ArrayXf> left(a.data(), a.size()), right(b.data(), b.size());
-  if (std::memcmp(left.data(), right.data(), std::size_t(a.size()) * sizeof(float)) == 0)
+  if (std::memcmp(a.data(), b.data(), std::size_t(a.size()) * sizeof(*a.data())) == 0)
     return testing::AssertionSuccess();
-  return equal_bits(left.matrix(), right.matrix());
+  return equal_bits(a, b);
 }
 
 }  // namespace
@@ -85,8 +111,8 @@ class NumberOfThreads : public testing::Test {
   }
 };
 
-using Regimes = testing::Types<Regime<Image, bn::channel_first>, Regime<RowMatrix, bn::samples_in_rows>,
-                               Regime<ColMatrix, bn::samples_in_rows>>;
+using Regimes =
+    testing::Types<Planes, ShortPlanes, ShortHalfPlanes, Rows, FoldedRows, OneLongPlane, Columns, FewLongColumns>;
 TYPED_TEST_SUITE(NumberOfThreads, Regimes);
 
 TYPED_TEST(NumberOfThreads, ChangesNoBitOfAnyResult) {
@@ -124,6 +150,55 @@ TYPED_TEST(NumberOfThreads, ChangesNothingWhenTheCallComesFromATaskOfThePool) {
     done.Notify();
   });
   done.Wait();
+}
+
+namespace {
+
+/// Counts what is scheduled, and runs it at once.
+struct CountingPool {
+  int scheduled = 0;
+  void Schedule(const std::function<void()>& task) {
+    ++scheduled;
+    task();
+  }
+};
+
+struct CountingDevice {
+  CountingPool* pool;
+  int numThreads() const { return 8; }
+  CountingPool* getPool() const { return pool; }
+};
+
+/// What a training step and an inference on x schedule, pass by pass: forward, backward, infer.
+std::array<int, 3> scheduled_for(const RowMatrix& x) {
+  CountingPool pool;
+  const CountingDevice device{&pool};
+  bn::BatchNorm<float> layer({.channels = x.cols()});
+  RowMatrix y, dx;
+  std::array<int, 3> counts{};
+  layer.forward(device, x, y);
+  counts[0] = std::exchange(pool.scheduled, 0);
+  layer.backward(device, x, x, dx);
+  counts[1] = std::exchange(pool.scheduled, 0);
+  std::as_const(layer).infer(device, x, y);
+  counts[2] = pool.scheduled;
+  return counts;
+}
+
+}  // namespace
+
+// A sleeping thread takes longer to wake than 4 MiB take to move, so a second one is asked at 8 MiB.
+TEST(PoolDevice, IsLeftAloneWhereThereIsLittleMemoryToMove) {
+  EXPECT_EQ(scheduled_for(RowMatrix::Random(60, 100)), (std::array{0, 0, 0}));
+  EXPECT_EQ(scheduled_for(RowMatrix::Random(600, 1100)), (std::array{0, 0, 0}));  // 7.6 MB in three tensors
+}
+
+TEST(PoolDevice, IsAskedForAThreadForEvery4MiB) {
+  // 6 MiB a tensor. Forward: 6 to read, 12 to read and write; backward: 12, and 18; inference: 12.
+  const auto counts = scheduled_for(RowMatrix::Random(1536, 1024));
+  EXPECT_GE(counts[0], 2);
+  EXPECT_GE(counts[1], 2 + 3);
+  EXPECT_EQ(counts[2], 2);
 }
 
 TEST(DefaultDevice, GivesTheBitsOfACallWithoutADevice) {
@@ -196,7 +271,7 @@ TEST(Inference, IsSafeFromManyThreadsAtOnce) {
 }
 
 TEST(Inference, IsSafeFromManyThreadsThatShareAPool) {
-  auto x = make(Regime<Image, bn::channel_first>{});
+  auto x = make(Planes{});
   fill(x, 3);
   const bn::BatchNorm<float, bn::channel_first> serving({.channels = 40});
   const Image expected = serving.infer(x);
@@ -216,7 +291,7 @@ TEST(Inference, IsSafeFromManyThreadsThatShareAPool) {
 }
 
 TEST(Training, OfTwoLayersOnOnePoolDoesNotMix) {
-  auto x = make(Regime<Image, bn::channel_first>{});
+  auto x = make(Planes{});
   fill(x, 4);
   using Layer = bn::BatchNorm<float, bn::channel_first>;
   Layer expected({.channels = 40}), first({.channels = 40}), second({.channels = 40});
