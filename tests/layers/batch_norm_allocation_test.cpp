@@ -1,0 +1,252 @@
+// No call allocates memory once it has seen a shape: every allocation of the process is counted while it runs.
+#include <gtest/gtest.h>
+
+#include <batchnorm/batchnorm.hpp>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <unsupported/Eigen/CXX11/Tensor>
+#include <vector>
+
+#include "support/containers.hpp"
+#include "support/shapes.hpp"
+
+namespace {
+
+bool counting = false;
+int allocations = 0;
+std::size_t allocated_bytes = 0;
+
+void count_allocation(std::size_t bytes) {
+  if (!counting) return;
+  ++allocations;
+  allocated_bytes += bytes;
+}
+
+}  // namespace
+
+// Everything ends in malloc and its aligned relatives: operator new, Eigen's own allocator, the containers. A sanitizer
+// has a malloc of its own, and calls a hook with each allocation; else these functions stand before those of glibc.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BATCHNORM_TEST_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define BATCHNORM_TEST_SANITIZED
+#endif
+#endif
+
+extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier)
+#if defined(BATCHNORM_TEST_SANITIZED)
+
+void __sanitizer_malloc_hook(const volatile void*, std::size_t bytes) { count_allocation(bytes); }
+
+#else
+
+void* __libc_malloc(std::size_t bytes);
+void* __libc_calloc(std::size_t count, std::size_t bytes);
+void* __libc_realloc(void* old, std::size_t bytes);
+void* __libc_memalign(std::size_t alignment, std::size_t bytes);
+
+void* malloc(std::size_t bytes) noexcept {
+  count_allocation(bytes);
+  return __libc_malloc(bytes);
+}
+void* calloc(std::size_t count, std::size_t bytes) noexcept {
+  count_allocation(count * bytes);
+  return __libc_calloc(count, bytes);
+}
+void* realloc(void* old, std::size_t bytes) noexcept {
+  count_allocation(bytes);
+  return __libc_realloc(old, bytes);
+}
+void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
+  count_allocation(bytes);
+  return __libc_memalign(alignment, bytes);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept { return memalign(alignment, bytes); }
+int posix_memalign(void** result, std::size_t alignment, std::size_t bytes) noexcept {
+  *result = memalign(alignment, bytes);
+  return *result ? 0 : 12;  // ENOMEM
+}
+
+#endif
+// NOLINTEND(bugprone-reserved-identifier)
+}
+
+namespace bn = batchnorm;
+using namespace testing_support;
+
+namespace {
+
+/// How many allocations call() makes.
+template <class Call>
+int allocations_of(const Call& call) {
+  allocations = 0;
+  allocated_bytes = 0;
+  counting = true;
+  call();
+  counting = false;
+  return allocations;
+}
+
+/// A first call may allocate, two more of the same shape may not.
+template <class Call>
+void expect_none_after_the_first(const char* name, const Call& call) {
+  call();
+  EXPECT_EQ(allocations_of(call), 0) << name;
+  EXPECT_EQ(allocations_of(call), 0) << name << ", again";
+}
+
+/// The paper's 60 x 100, and smaller ones: on both sides of a packet, one channel, one row less than a packet.
+template <class A>
+std::vector<Extents<A::rank>> small_shapes() {
+  std::vector<Extents<A::rank>> shapes;
+  if constexpr (A::rank == 2) {
+    shapes = {{60, 100}, {60, 1}, {7, 19}, {2, 3}};
+  } else {
+    shapes = {{2, 3, 5, 7}, {17, 5, 3, 2}, {2, 1, 4, 4}, {3, 40, 1, 1}};
+  }
+  for (auto& shape : shapes) shape = with_channels_on(A::axis, shape);
+  return shapes;
+}
+
+template <class A>
+struct Tensors {
+  typename A::Container x, dy, y, dx, residual, dresidual;
+  explicit Tensors(const Extents<A::rank>& e) : x(e), dy(e), y(e), dx(e), residual(e), dresidual(e) {
+    Random random(3);
+    const Index count = count_of(e, A::axis), channels = e[std::size_t(A::axis)];
+    for (auto* tensor : {&x, &dy, &residual}) assign(normal_values(count, channels, random), tensor->view(), A::axis);
+  }
+};
+
+/// Calls body(tensors, channels) for each shape.
+template <class A, class Body>
+void for_each_shape(const Body& body) {
+  for (const auto& extents : small_shapes<A>()) {
+    SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
+    Tensors<A> tensors(extents);
+    body(tensors, extents[std::size_t(A::axis)]);
+  }
+}
+
+}  // namespace
+
+template <class A>
+class Allocation : public testing::Test {};
+
+using Arrangements = testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>,
+                                    Arrangement<OwnedMatrix<float, Eigen::ColMajor>, bn::samples_in_rows, 1>,
+                                    Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_columns, 0>,
+                                    Arrangement<OwnedMatrix<Eigen::half, Eigen::RowMajor>, bn::samples_in_columns, 0>,
+                                    Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_first, 1>,
+                                    Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_last, 3>>;
+TYPED_TEST_SUITE(Allocation, Arrangements);
+
+TEST(AllocationCount, SeesEveryWayToAllocate) {
+  // The results are volatile so that no compiler leaves a pair of allocation and release out.
+  void* volatile memory = nullptr;
+  EXPECT_EQ(allocations_of([&] { memory = std::malloc(100); }), 1);
+  EXPECT_GE(allocated_bytes, 100u);
+  std::free(memory);
+  EXPECT_EQ(allocations_of([&] { memory = std::calloc(10, 10); }), 1);
+  std::free(memory);
+  EXPECT_EQ(allocations_of([&] { memory = std::aligned_alloc(64, 128); }), 1);
+  std::free(memory);
+  EXPECT_EQ(allocations_of([&] { memory = ::operator new(100); }), 1);
+  ::operator delete(memory);
+  EXPECT_EQ(allocations_of([&] { memory = ::operator new(128, std::align_val_t(64)); }), 1);
+  ::operator delete(memory, std::align_val_t(64));
+  EXPECT_EQ(allocations_of([&] { memory = Eigen::internal::aligned_malloc(100); }), 1);
+  Eigen::internal::aligned_free(memory);
+}
+
+TYPED_TEST(Allocation, IsNoneInALayerInAnyMode) {
+  using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
+  using L = typename TypeParam::Layout;
+  for_each_shape<TypeParam>([](auto& t, Index channels) {
+    for (const auto mode : {bn::Mode::training, bn::Mode::inference, bn::Mode::frozen, bn::Mode::probe}) {
+      SCOPED_TRACE(testing::Message() << "mode " << mode);
+      bn::BatchNorm<Scalar, L, bn::leaky_relu> norm({.channels = channels, .mode = mode});
+      const auto &x = t.x.view(), &dy = t.dy.view();
+      auto &y = t.y.view(), &dx = t.dx.view();
+      expect_none_after_the_first("forward", [&] { norm.forward(x, y); });
+      expect_none_after_the_first("backward", [&] { norm.backward(x, dy, dx); });
+      expect_none_after_the_first("backward_from_output", [&] { norm.backward_from_output(y, dy, dx); });
+      expect_none_after_the_first("infer", [&] { norm.infer(x, y); });
+      expect_none_after_the_first("zero_gradients", [&] { norm.zero_gradients(); });
+    }
+  });
+}
+
+TYPED_TEST(Allocation, IsNoneWhereTheCallerKeepsWhatBackwardNeeds) {
+  using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
+  using L = typename TypeParam::Layout;
+  for_each_shape<TypeParam>([](auto& t, Index channels) {
+    bn::BatchNorm<Scalar, L> norm({.channels = channels});
+    bn::Saved<Scalar> saved;
+    expect_none_after_the_first("forward", [&] { norm.forward(t.x.view(), t.y.view(), saved); });
+    expect_none_after_the_first("backward", [&] { norm.backward(saved, t.x.view(), t.dy.view(), t.dx.view()); });
+  });
+}
+
+TYPED_TEST(Allocation, IsNoneInALayerWithAResidual) {
+  using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
+  using L = typename TypeParam::Layout;
+  for_each_shape<TypeParam>([](auto& t, Index channels) {
+    bn::BatchNorm<Scalar, L, bn::add_relu> norm({.channels = channels});
+    const auto &x = t.x.view(), &residual = t.residual.view(), &dy = t.dy.view();
+    auto& y = t.y.view();
+    expect_none_after_the_first("forward", [&] { norm.forward(x, residual, y); });
+    expect_none_after_the_first("backward", [&] { norm.backward(x, residual, dy, t.dx.view(), t.dresidual.view()); });
+    expect_none_after_the_first("infer", [&] { norm.infer(x, residual, y); });
+  });
+}
+
+TYPED_TEST(Allocation, IsNoneInFunctionsWhoseStateIsReused) {
+  using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
+  using L = typename TypeParam::Layout;
+  for_each_shape<TypeParam>([](auto& t, Index channels) {
+    const bn::Affine<Scalar> affine(channels);
+    bn::RunningStatistics<Scalar> running(channels);
+    bn::Moments<Scalar> moments;
+    bn::GradientSums sums;
+    constexpr double epsilon = 1e-3;
+    const auto &x = t.x.view(), &dy = t.dy.view();
+    auto &y = t.y.view(), &dx = t.dx.view();
+    expect_none_after_the_first("train_forward", [&] { bn::train_forward<L>(x, affine, epsilon, y, moments); });
+    expect_none_after_the_first("batch_moments", [&] { bn::batch_moments<L>(x, moments); });
+    expect_none_after_the_first("RunningStatistics::update", [&] { running.update(moments, bn::exponential(0.1)); });
+    expect_none_after_the_first("normalise", [&] { bn::normalise<L>(x, affine, moments, epsilon, y); });
+    expect_none_after_the_first("normalise, running", [&] { bn::normalise<L>(x, affine, running, epsilon, y); });
+    expect_none_after_the_first("gradient_sums", [&] { bn::gradient_sums<L>(x, dy, moments, sums); });
+    expect_none_after_the_first("input_gradient",
+                                [&] { bn::input_gradient<L>(x, dy, affine, moments, epsilon, sums, dx); });
+  });
+}
+
+// The fused backward functions have no argument in which to keep their sums: two doubles per channel, as two arrays.
+TYPED_TEST(Allocation, IsTheTwoSumsOfEachChannelInFusedBackwardFunctions) {
+  using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
+  using L = typename TypeParam::Layout;
+  for_each_shape<TypeParam>([](auto& t, Index channels) {
+    const bn::Affine<Scalar> affine(channels);
+    const bn::RunningStatistics<Scalar> running(channels);
+    bn::Moments<Scalar> moments;
+    bn::Gradients<Scalar> gradients(channels);
+    constexpr double epsilon = 1e-3;
+    const auto &x = t.x.view(), &dy = t.dy.view();
+    auto &y = t.y.view(), &dx = t.dx.view();
+    bn::train_forward<L>(x, affine, epsilon, y, moments);
+    const auto expect_two_sums = [&](const char* name, const auto& call) {
+      EXPECT_LE(allocations_of(call), 2) << name;
+      // Eigen asks for up to one packet more, to align what it gets.
+      EXPECT_LE(allocated_bytes, 2 * (std::size_t(channels) * sizeof(double) + 64)) << name;
+    };
+    expect_two_sums("train_backward", [&] { bn::train_backward<L>(x, dy, affine, moments, epsilon, dx, gradients); });
+    expect_two_sums("train_backward_from_output",
+                    [&] { bn::train_backward_from_output<L>(y, dy, affine, moments, epsilon, dx, gradients); });
+    expect_two_sums("frozen_backward", [&] { bn::frozen_backward<L>(x, dy, affine, running, epsilon, dx, gradients); });
+  });
+}
