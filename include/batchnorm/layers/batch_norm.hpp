@@ -170,11 +170,12 @@ class BatchNorm {
     backward(detail::CallingThread{}, saved, x, dy, dx);
   }
   template <class X, class R, class Y>
-  requires takes_residual void forward(const X& x, const R& residual, Y&& y) {
+  requires(takes_residual && !Device<X>) void forward(const X& x, const R& residual, Y&& y) {
     forward(detail::CallingThread{}, x, residual, y);
   }
   template <class X, class R, class DY, class DX, class DR>
-  requires takes_residual void backward(const X& x, const R& residual, const DY& dy, DX&& dx, DR&& dresidual) {
+  requires(takes_residual && !Device<X>) void backward(const X& x, const R& residual, const DY& dy, DX&& dx,
+                                                       DR&& dresidual) {
     backward(detail::CallingThread{}, x, residual, dy, dx, dresidual);
   }
   template <class Y, class DY, class DX>
