@@ -29,9 +29,8 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scala
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
-                        detail::normalisation(statistics, parameters, activation), sums);
+                        detail::normalisation(statistics, affine, activation), sums);
 }
 
 /// The same where no activation is fused: the parameters do not enter.
@@ -65,9 +64,8 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
   const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   detail::input_gradient(detail::executor(device), detail::views(in, gradient),
-                         detail::normalisation(statistics, parameters, activation), sums, moments.count,
+                         detail::normalisation(statistics, affine, activation), sums, moments.count,
                          std::array{out.view});
 }
 
@@ -81,7 +79,7 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Shapes   x, dy, dx: the same extents, rank >= 2; gamma, beta and their gradients: [C] or empty; moments: [C]
 /// Aliasing dx may be x or dy
 /// State    adds to `gradients`; an empty one starts at zero
-/// Cost     reads x and dy twice, writes dx once
+/// Cost     reads x and dy twice, writes dx once; allocates the sums, two doubles for each channel
 /// Throws   as input_gradient, and if sizes of gradients and parameters differ
 /// Threads  safe if no two calls write the same dx or gradients
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
@@ -98,12 +96,11 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   GradientSums sums;
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation(statistics, parameters, activation), StatisticsSource::batch, moments.count,
-                   sums, &gradients, std::array{out.view});
+                   detail::normalisation(statistics, affine, activation), StatisticsSource::batch, moments.count, sums,
+                   &gradients, std::array{out.view});
 }
 
 /// Gradients of train_forward with a residual.
@@ -132,12 +129,11 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
   const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
   call.prepare_gradients(affine, gradients);
 
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   GradientSums sums;
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient, added),
-                   detail::normalisation(statistics, parameters, activation), StatisticsSource::batch, moments.count,
-                   sums, &gradients, std::array{out.view, added_out.view});
+                   detail::normalisation(statistics, affine, activation), StatisticsSource::batch, moments.count, sums,
+                   &gradients, std::array{out.view, added_out.view});
 }
 
 /// train_backward from y, the output of train_forward, where x has been overwritten or was never kept: so a network
@@ -172,11 +168,10 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
   const auto out = call.output("dx", dx, out_of_forward, gradient);
   call.prepare_gradients(affine, gradients);
 
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   GradientSums sums;
+  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(out_of_forward, gradient),
-                   detail::recovery(statistics, parameters, activation), StatisticsSource::batch, moments.count, sums,
+                   detail::recovery(statistics, affine, activation), StatisticsSource::batch, moments.count, sums,
                    &gradients, std::array{out.view});
 }
 
@@ -205,12 +200,11 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
-  const detail::RunningView<Scalar> statistics{running, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
   GradientSums sums;
+  const detail::RunningView<Scalar> statistics{running, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation(statistics, parameters, activation), StatisticsSource::running,
-                   in.view.count(), sums, &gradients, std::array{out.view});
+                   detail::normalisation(statistics, affine, activation), StatisticsSource::running, in.view.count(),
+                   sums, &gradients, std::array{out.view});
 }
 
 /// gradient_sums on the calling thread.

@@ -33,7 +33,7 @@ ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics<Sc
   call.check_affine(affine, channels);
   detail::check_epsilon(call.name, epsilon);
 
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
+  const detail::AffineView<Scalar> parameters{affine};
   const detail::RunningView<Scalar> statistics{running, epsilon};
   ScaleShift<Scalar> folded{ChannelArray<Scalar>(channels), ChannelArray<Scalar>(channels)};
   detail::for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {

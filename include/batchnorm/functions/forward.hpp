@@ -32,8 +32,8 @@ void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, do
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  detail::train_forward(detail::executor(device), detail::views(in),
-                        detail::AffineView<Scalar>{affine.gamma, affine.beta}, epsilon, activation, out.view, moments);
+  detail::train_forward(detail::executor(device), detail::views(in), detail::AffineView<Scalar>{affine}, epsilon,
+                        activation, out.view, moments);
 }
 
 /// The first half of train_forward: the moments of a batch, or of a part of one. An empty x has moments of count 0.
@@ -72,9 +72,8 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
   const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
-  detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation(statistics, parameters, activation), out.view);
+  detail::normalise(detail::executor(device), detail::views(in), detail::normalisation(statistics, affine, activation),
+                    out.view);
 }
 
 /// Normalises with running statistics, as inference does. An empty x is a no-op.
@@ -97,9 +96,8 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
   const detail::RunningView<Scalar> statistics{running, epsilon};
-  const detail::AffineView<Scalar> parameters{affine.gamma, affine.beta};
-  detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation(statistics, parameters, activation), out.view);
+  detail::normalise(detail::executor(device), detail::views(in), detail::normalisation(statistics, affine, activation),
+                    out.view);
 }
 
 /// train_forward with a residual that is added before the activation, as at the end of a residual block.
@@ -123,8 +121,8 @@ void train_forward(const D& device, const X& x, const R& residual, const Affine<
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in, added);
-  detail::train_forward(detail::executor(device), detail::views(in, added),
-                        detail::AffineView<Scalar>{affine.gamma, affine.beta}, epsilon, activation, out.view, moments);
+  detail::train_forward(detail::executor(device), detail::views(in, added), detail::AffineView<Scalar>{affine}, epsilon,
+                        activation, out.view, moments);
 }
 
 /// train_forward on the calling thread.

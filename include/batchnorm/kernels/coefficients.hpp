@@ -7,9 +7,11 @@
 #include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
 #include <batchnorm/core/moments.hpp>
+#include <batchnorm/core/parameters.hpp>
 #include <batchnorm/core/running_statistics.hpp>
 #include <batchnorm/core/saved.hpp>
 #include <batchnorm/kernels/columns.hpp>
+#include <type_traits>
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
@@ -53,6 +55,9 @@ template <class Scalar>
 struct AffineView {
   const ChannelArray<Scalar>& gammas;
   const ChannelArray<Scalar>& betas;
+
+  AffineView(const Affine<Scalar>& affine) : gammas(affine.gamma), betas(affine.beta) {}
+  AffineView(const Saved<Scalar>& saved) : gammas(saved.gamma), betas(saved.beta) {}
 
   Channels gamma(Index c, auto lanes) const {
     return gammas.size() == 0 ? all_channels(1) : channels_of(gammas, c, lanes);
@@ -102,11 +107,9 @@ struct InputGradient {
 /// What a forward pass computed, and a backward pass computes again from x:
 ///
 ///   z = (x - mean) * gamma * inv_std + beta        y = activation(z)
-template <class Scalar, class Statistics_, class Activation_>
+template <class Scalar, class Statistics, class Activation>
 struct Normalisation {
-  using Activation = Activation_;
-
-  Statistics_ statistics;
+  Statistics statistics;
   AffineView<Scalar> affine;
   Activation activation;
 
@@ -133,10 +136,10 @@ struct Normalisation {
   }
 };
 
-template <class Scalar, class Statistics, class Activation>
-Normalisation<Scalar, Statistics, Activation> normalisation(const Statistics& statistics,
-                                                            const AffineView<Scalar>& affine,
-                                                            const Activation& activation) {
+template <class Scalar, template <class> class Statistics, class Activation>
+Normalisation<Scalar, Statistics<Scalar>, Activation> normalisation(
+    const Statistics<Scalar>& statistics, const std::type_identity_t<AffineView<Scalar>>& affine,
+    const Activation& activation) {
   return {statistics, affine, activation};
 }
 
@@ -145,11 +148,9 @@ Normalisation<Scalar, Statistics, Activation> normalisation(const Statistics& st
 ///   x_hat = (z - beta) / gamma
 ///
 /// and dz / dx is still gamma * inv_std.
-template <class Scalar, class Statistics_, class Activation_>
+template <class Scalar, class Statistics, class Activation>
 struct Recovery {
-  using Activation = Activation_;
-
-  Statistics_ statistics;
+  Statistics statistics;
   AffineView<Scalar> affine;
   Activation activation;
 
@@ -168,9 +169,10 @@ struct Recovery {
   }
 };
 
-template <class Scalar, class Statistics, class Activation>
-Recovery<Scalar, Statistics, Activation> recovery(const Statistics& statistics, const AffineView<Scalar>& affine,
-                                                  const Activation& activation) {
+template <class Scalar, template <class> class Statistics, class Activation>
+Recovery<Scalar, Statistics<Scalar>, Activation> recovery(const Statistics<Scalar>& statistics,
+                                                          const std::type_identity_t<AffineView<Scalar>>& affine,
+                                                          const Activation& activation) {
   return {statistics, affine, activation};
 }
 

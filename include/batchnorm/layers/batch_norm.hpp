@@ -258,7 +258,7 @@ class BatchNorm {
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
     const auto fingerprint = detail::Fingerprint::of(inputs[0]), of_residual = detail::Fingerprint::of(inputs.back());
 
-    const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
+    const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView<Scalar> running{running_, options_.epsilon};
     if (mode.statistics == StatisticsSource::batch) {
       detail::train_forward(executor, inputs, affine, options_.epsilon, activation_, out.view, incoming_);
@@ -295,7 +295,7 @@ class BatchNorm {
     check_saved(call, saved, in, saved.fingerprint);
     const auto out = call.output("dx", dx, in, gradient);
     detail::backward(executor, detail::views(in, gradient),
-                     detail::normalisation(detail::SavedStatistics<Scalar>{saved}, saved_affine(saved), activation_),
+                     detail::normalisation(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
                      saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
   }
 
@@ -312,7 +312,7 @@ class BatchNorm {
     const auto out = call.output("dx", dx, in, added, gradient);
     const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
     detail::backward(executor, detail::views(in, gradient, added),
-                     detail::normalisation(detail::SavedStatistics<Scalar>{saved_}, saved_affine(saved_), activation_),
+                     detail::normalisation(detail::SavedStatistics<Scalar>{saved_}, saved_, activation_),
                      saved_.statistics, saved_.count, sums_, gradients_for(saved_),
                      std::array{out.view, added_out.view});
   }
@@ -331,8 +331,8 @@ class BatchNorm {
     call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
     const auto out = call.output("dx", dx, in, gradient);
     detail::backward(executor, detail::views(in, gradient),
-                     detail::recovery(detail::SavedStatistics<Scalar>{saved}, saved_affine(saved), activation_),
-                     saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
+                     detail::recovery(detail::SavedStatistics<Scalar>{saved}, saved, activation_), saved.statistics,
+                     saved.count, sums_, gradients_for(saved), std::array{out.view});
   }
 
   template <class Y, class X, class... Residual>
@@ -344,7 +344,7 @@ class BatchNorm {
     check_state(call);
     const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
-    const detail::AffineView<Scalar> affine{affine_.gamma, affine_.beta};
+    const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView<Scalar> running{running_, options_.epsilon};
     detail::normalise(executor, inputs, detail::normalisation(running, affine, activation_), out.view);
   }
@@ -356,7 +356,6 @@ class BatchNorm {
                   "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
   }
 
-  static detail::AffineView<Scalar> saved_affine(const Saved<Scalar>& saved) { return {saved.gamma, saved.beta}; }
   Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
     return saved.parameter_gradients ? &gradients_ : nullptr;
   }
