@@ -502,6 +502,18 @@ TEST(Semantics, NaNSurvivesAFusedReLU) {
   }
 }
 
+TEST(Semantics, BackwardUsesTheGammaThatForwardRanWith) {
+  Layer layer({.channels = 1, .epsilon = 7, .mode = bn::Mode::frozen});
+  layer.running().variance[0] = 9;
+  const Matrix x{{-4}, {2}, {4}}, dy{{1}, {2}, {3}};
+  Matrix y, dx;
+  layer.affine().gamma[0] = 2;
+  layer.forward(x, y);
+  layer.affine().gamma[0] = 100;
+  layer.backward(x, dy, dx);
+  EXPECT_EQ(dx, (Matrix{{0.5f}, {1}, {1.5f}}));
+}
+
 TEST(Semantics, AFusedActivationIsRecomputedFromTheSavedParameters) {
   bn::BatchNorm<float, bn::samples_in_rows, bn::relu> layer({.channels = 1, .epsilon = 7, .mode = bn::Mode::frozen});
   layer.running().variance[0] = 9;
