@@ -4,10 +4,14 @@
 
 namespace nn {
 
-/// The library's batch normalization as a layer of a network.
-template <class Scalar>
+/// The library's batch normalization as a layer of a network, with an activation fused to it or without.
+///
+/// Shapes: x and y [samples, channels]; a pixel of an image is a sample.
+template <class Scalar, class Activation = bn::identity>
 class BatchNorm final : public Layer<Scalar> {
  public:
+  using Norm = bn::BatchNorm<Scalar, bn::samples_in_rows, Activation>;
+
   explicit BatchNorm(const bn::Options& options) : norm_(options) {}
 
   void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override {
@@ -23,13 +27,15 @@ class BatchNorm final : public Layer<Scalar> {
 
   void for_each_parameter(const ParameterVisitor<Scalar>& visit) override { norm_.for_each_parameter(visit); }
 
+  void for_each_statistics(const StatisticsVisitor<Scalar>& visit) override { visit(norm_.moments(), norm_.running()); }
+
   void set_mode(bn::Mode mode) override { norm_.set_mode(mode); }
 
   /// The library's layer, for its statistics.
-  bn::BatchNorm<Scalar>& norm() { return norm_; }
+  Norm& norm() { return norm_; }
 
  private:
-  bn::BatchNorm<Scalar> norm_;
+  Norm norm_;
   Matrix<Scalar> unused_;
 };
 

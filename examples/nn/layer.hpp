@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "nn/matrix.hpp"
+#include "nn/random.hpp"
 
 namespace nn {
 
@@ -13,6 +14,11 @@ namespace bn = batchnorm;
 /// Called with each parameter: its name, value, gradient, and whether weight decay applies to it.
 template <class Scalar>
 using ParameterVisitor = std::function<void(bn::Parameter<Scalar>)>;
+
+/// Called with what every layer of batch normalization gathers, whatever activation is fused to it: the moments of the
+/// last batch, and the running statistics, which may be assigned.
+template <class Scalar>
+using StatisticsVisitor = std::function<void(const bn::Moments<Scalar>&, bn::RunningStatistics<Scalar>&)>;
 
 /// One step of a network: it owns its parameters and their gradients, and no activations; the model keeps those.
 template <class Scalar>
@@ -30,6 +36,12 @@ class Layer {
 
   /// Visits the parameters, always in the same order.
   virtual void for_each_parameter(const ParameterVisitor<Scalar>&) {}
+
+  /// Visits the statistics of batch normalization, always in the same order.
+  virtual void for_each_statistics(const StatisticsVisitor<Scalar>&) {}
+
+  /// Draws the weights anew; biases, gammas and betas are left alone.
+  virtual void initialise(Normal&, const Deviation&) {}
 
   /// Tells layers that behave differently in training and inference which it is.
   virtual void set_mode(bn::Mode) {}

@@ -1,43 +1,73 @@
 #pragma once
 
+#include <Eigen/Core>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <numbers>
 #include <random>
 
-#include "nn/sequential.hpp"
-
 namespace nn {
 
-/// Normally distributed numbers, the same from every compiler: the standard fixes the bits of its engines, but not
-/// those of its distributions.
+/// Evenly distributed numbers, the same from every compiler: the standard fixes the bits of its engines, but not those
+/// of its distributions.
+class Uniform {
+ public:
+  explicit Uniform(std::uint64_t seed) : engine_(seed) {}
+
+  /// The next number, in [0, 1): a multiple of 2^-53.
+  double operator()() { return static_cast<double>(engine_() >> 11) * 0x1p-53; }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+/// Normally distributed numbers, the same from every compiler.
 class Normal {
  public:
-  explicit Normal(std::uint64_t seed) : engine_(seed) {}
+  explicit Normal(std::uint64_t seed) : uniform_(seed) {}
 
   /// The next number: mean 0, standard deviation 1.
   double operator()() {
     // Box and Muller's method. There is no sum of products in it that one compiler would fuse and another not.
-    const double radius = std::sqrt(-2 * std::log(1 - uniform()));
-    return radius * std::cos(2 * std::numbers::pi * uniform());
+    const double radius = std::sqrt(-2 * std::log(1 - uniform_()));
+    return radius * std::cos(2 * std::numbers::pi * uniform_());
   }
 
  private:
-  /// In [0, 1), a multiple of 2^-53.
-  double uniform() { return static_cast<double>(engine_() >> 11) * 0x1p-53; }
-
-  std::mt19937_64 engine_;
+  Uniform uniform_;
 };
 
-/// Draws every weight of a model from N(0, deviation^2), in the order of its layers; biases, gammas and betas are left
-/// alone. Two models with the same weights, one of them with batch normalization, start from the same ones.
-template <class Scalar>
-void initialise_weights(Sequential<Scalar>& model, double deviation, std::uint64_t seed) {
+/// The standard deviation that a layer's weights begin with, from the number of inputs of one of its units.
+using Deviation = std::function<double(Eigen::Index inputs)>;
+
+/// The same for all weights.
+inline Deviation constant_deviation(double deviation) {
+  return [deviation](Eigen::Index) { return deviation; };
+}
+
+/// 1 / sqrt(inputs): a sum of inputs of variance 1 has variance 1.
+///
+/// Source: LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp".
+inline double lecun_deviation(Eigen::Index inputs) { return 1 / std::sqrt(static_cast<double>(inputs)); }
+
+/// sqrt(2 / inputs): the same after ReLU, which halves the mean square.
+///
+/// Source: He, Zhang, Ren & Sun 2015, "Delving Deep into Rectifiers", equation 10.
+inline double he_deviation(Eigen::Index inputs) { return std::sqrt(2 / static_cast<double>(inputs)); }
+
+/// Draws every weight of a model from a normal distribution, in the order of its layers; biases, gammas and betas are
+/// left alone. Two models with the same weights, one of them with batch normalization, start from the same ones.
+template <class Model>
+void initialise_weights(Model& model, const Deviation& deviation, std::uint64_t seed) {
   Normal normal(seed);
-  model.for_each_parameter([&](bn::Parameter<Scalar> parameter) {
-    if (parameter.name != "weight") return;
-    for (Scalar& value : parameter.value) value = static_cast<Scalar>(deviation * normal());
-  });
+  model.initialise(normal, deviation);
+}
+
+/// The same from N(0, deviation^2).
+template <class Model>
+void initialise_weights(Model& model, double deviation, std::uint64_t seed) {
+  initialise_weights(model, constant_deviation(deviation), seed);
 }
 
 }  // namespace nn

@@ -50,22 +50,35 @@ class Sequential {
   }
 
   /// From the loss's gradient with respect to the output of the last forward(x), adds to the gradients of all
-  /// parameters. The gradient with respect to x itself is not computed.
-  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& output_gradient) {
+  /// parameters. The gradient with respect to x itself is written to dx, unless that is null.
+  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& output_gradient, Matrix<Scalar>* dx = nullptr) {
     gradients_.resize(layers_.size());
     for (std::size_t i = layers_.size(); i-- > 0;) {
       const Matrix<Scalar>& input = i == 0 ? x : activations_[i - 1];
       const Matrix<Scalar>& dy = i + 1 == layers_.size() ? output_gradient : gradients_[i + 1];
-      layers_[i]->backward(input, activations_[i], dy, i == 0 ? nullptr : &gradients_[i]);
+      layers_[i]->backward(input, activations_[i], dy, i == 0 ? dx : &gradients_[i]);
     }
   }
 
   /// The output of one layer in the last forward(x).
   const Matrix<Scalar>& output(std::size_t layer) const { return activations_[layer]; }
 
+  /// The model's output in the last forward(x).
+  const Matrix<Scalar>& output() const { return activations_.back(); }
+
   /// Visits the parameters of all layers, from the first to the last.
   void for_each_parameter(const ParameterVisitor<Scalar>& visit) {
     for (auto& layer : layers_) layer->for_each_parameter(visit);
+  }
+
+  /// Visits the statistics of all layers of batch normalization, from the first to the last.
+  void for_each_statistics(const StatisticsVisitor<Scalar>& visit) {
+    for (auto& layer : layers_) layer->for_each_statistics(visit);
+  }
+
+  /// Draws the weights of all layers, from the first to the last: see initialise_weights().
+  void initialise(Normal& normal, const Deviation& deviation) {
+    for (auto& layer : layers_) layer->initialise(normal, deviation);
   }
 
   /// Sets all gradients to 0, as Sgd::step() does.

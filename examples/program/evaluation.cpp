@@ -30,18 +30,25 @@ double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activa
   return static_cast<double>(correct) / static_cast<double>(samples.count);
 }
 
-void use_population_statistics(nn::Sequential<float>& model, const std::vector<nn::BatchNorm<float>*>& norms, int count,
+void use_population_statistics(nn::Sequential<float>& model, int count,
                                const std::function<const nn::Matrix<float>&()>& next) {
   std::vector<bn::PopulationStatistics<float>> populations;
-  for (nn::BatchNorm<float>* norm : norms) populations.emplace_back(norm->norm().options().channels);
+  model.for_each_statistics([&](const bn::Moments<float>&, const bn::RunningStatistics<float>& running) {
+    populations.emplace_back(running.mean.size());
+  });
 
   const nn::ModeScope probe(model, bn::Mode::probe);
   nn::Activations<float> activations;
   for (int i = 0; i < count; ++i) {
     model.forward(next(), activations);
-    for (std::size_t j = 0; j < norms.size(); ++j) populations[j].add(norms[j]->norm().moments());
+    auto population = populations.begin();
+    model.for_each_statistics(
+        [&](const bn::Moments<float>& moments, bn::RunningStatistics<float>&) { (population++)->add(moments); });
   }
-  for (std::size_t j = 0; j < norms.size(); ++j) norms[j]->norm().running() = populations[j].statistics();
+  auto population = populations.begin();
+  model.for_each_statistics([&](const bn::Moments<float>&, bn::RunningStatistics<float>& running) {
+    running = (population++)->statistics();
+  });
 }
 
 }  // namespace program

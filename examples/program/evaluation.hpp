@@ -27,7 +27,7 @@ double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activa
 /// The paper's Algorithm 2 for all layers of a network at once: sets their running statistics to population statistics,
 /// the average over `count` batches, of which next() returns one after the other. Parameters are left alone, and the
 /// mode is as before afterwards.
-void use_population_statistics(nn::Sequential<float>& model, const std::vector<nn::BatchNorm<float>*>& norms, int count,
+void use_population_statistics(nn::Sequential<float>& model, int count,
                                const std::function<const nn::Matrix<float>&()>& next);
 
 }  // namespace program

@@ -132,12 +132,15 @@ class Trainer {
 
   /// The running averages are put back afterwards.
   double accuracy_with_population_statistics(int batches) {
-    std::vector<bn::RunningStatistics<float>> before;
-    for (auto* norm : network_.norms) before.push_back(norm->norm().running());
-    use_population_statistics(network_.model, network_.norms, batches,
+    std::vector<bn::RunningStatistics<float>> kept;
+    network_.model.for_each_statistics(
+        [&](const bn::Moments<float>&, bn::RunningStatistics<float>& running) { kept.push_back(running); });
+    use_population_statistics(network_.model, batches,
                               [&]() -> const nn::Matrix<float>& { return population_feed_.next(); });
     const double result = program::accuracy(network_.model, views_.test, activations_);
-    for (std::size_t i = 0; i < before.size(); ++i) network_.norms[i]->norm().running() = before[i];
+    auto before = kept.begin();
+    network_.model.for_each_statistics(
+        [&](const bn::Moments<float>&, bn::RunningStatistics<float>& running) { running = *before++; });
     return result;
   }
 

@@ -1,58 +1,18 @@
 // Every gradient of the harness against central differences, in double.
 #include <gtest/gtest.h>
 
-#include <cstdint>
-#include <string>
 #include <vector>
 
-#include "nn/nn.hpp"
-#include "support/gradient_check.hpp"
-#include "support/random.hpp"
+#include "layer_check.hpp"
 
 namespace {
 
 namespace bn = batchnorm;
-using testing_support::central_difference;
-using Matrix = nn::Matrix<double>;
-
-Matrix random_matrix(Eigen::Index rows, Eigen::Index columns, std::uint64_t seed) {
-  testing_support::Random random(seed);
-  return Matrix::NullaryExpr(rows, columns, [&] { return random.normal(); });
-}
-
-void randomise(nn::Layer<double>& layer, std::uint64_t seed) {
-  testing_support::Random random(seed);
-  layer.for_each_parameter([&](bn::Parameter<double> parameter) {
-    for (double& value : parameter.value) value = random.uniform(0.5, 1.5);
-  });
-}
-
-void expect_close(double gradient, double difference, const std::string& what) {
-  EXPECT_NEAR(gradient, difference, double(testing_support::difference_tolerance) * std::max(1.0, std::abs(difference)))
-      << what;
-}
-
-/// Checks dx and the parameters' gradients of sum(cotangent * layer(x)), for a random cotangent.
-void check_layer(nn::Layer<double>& layer, Matrix x) {
-  Matrix y, unused, dx;
-  layer.forward(x, y);
-  const Matrix cotangent = random_matrix(y.rows(), y.cols(), 3);
-  layer.backward(x, y, cotangent, &dx);
-  const auto loss = [&] {
-    layer.forward(x, unused);
-    return (unused.array() * cotangent.array()).sum();
-  };
-
-  ASSERT_EQ(dx.rows(), x.rows());
-  ASSERT_EQ(dx.cols(), x.cols());
-  for (Eigen::Index i = 0; i < x.size(); ++i)
-    expect_close(dx.data()[i], central_difference(x.data()[i], loss), "dx " + std::to_string(i));
-  layer.for_each_parameter([&](bn::Parameter<double> parameter) {
-    for (Eigen::Index i = 0; i < parameter.value.size(); ++i)
-      expect_close(parameter.gradient[i], central_difference(parameter.value[i], loss),
-                   std::string(parameter.name) + " " + std::to_string(i));
-  });
-}
+using nn_check::check_layer;
+using nn_check::check_network;
+using nn_check::Matrix;
+using nn_check::random_matrix;
+using nn_check::randomise;
 
 TEST(Gradients, DenseWithBias) {
   nn::Dense<double> layer(5, 3);
@@ -94,6 +54,15 @@ TEST(Gradients, BatchNorm) {
   check_layer(layer, random_matrix(7, 5, 2));
 }
 
+TEST(Gradients, BatchNormWithFusedActivation) {
+  nn::BatchNorm<double, bn::relu> rectified({.channels = 5});
+  randomise(rectified, 1);
+  check_layer(rectified, random_matrix(7, 5, 2));
+  nn::BatchNorm<double, bn::sigmoid> squashed({.channels = 5});
+  randomise(squashed, 1);
+  check_layer(squashed, random_matrix(7, 5, 2));
+}
+
 TEST(Gradients, GradientsOfTwoBackwardsAddUp) {
   nn::Dense<double> layer(5, 3);
   const Matrix x = random_matrix(7, 5, 1), dy = random_matrix(7, 3, 2);
@@ -109,26 +78,6 @@ TEST(Gradients, GradientsOfTwoBackwardsAddUp) {
   });
 }
 
-/// The loss of a whole network, with respect to all its parameters.
-void check_network(nn::Sequential<double>& model) {
-  nn::initialise_weights(model, 0.5, 4);
-  const Matrix x = random_matrix(9, 6, 5);
-  const std::vector<std::uint8_t> labels = {0, 1, 2, 3, 0, 1, 2, 3, 3};
-  Matrix output_gradient, unused;
-  nn::softmax_cross_entropy<double>(model.forward(x), labels, output_gradient);
-  model.backward(x, output_gradient);
-  const auto loss = [&] { return nn::softmax_cross_entropy<double>(model.forward(x), labels, unused); };
-
-  double largest = 0;
-  model.for_each_parameter([&](bn::Parameter<double> parameter) {
-    largest = std::max(largest, parameter.gradient.abs().maxCoeff());
-    for (Eigen::Index i = 0; i < parameter.value.size(); ++i)
-      expect_close(parameter.gradient[i], central_difference(parameter.value[i], loss),
-                   std::string(parameter.name) + " " + std::to_string(i));
-  });
-  EXPECT_GT(largest, 1e-2) << "a network without gradients proves nothing";
-}
-
 TEST(Gradients, NetworkWithoutBatchNorm) {
   nn::Sequential<double> model;
   model.add(nn::Dense<double>(6, 5));
@@ -136,7 +85,7 @@ TEST(Gradients, NetworkWithoutBatchNorm) {
   model.add(nn::Dense<double>(5, 5));
   model.add(nn::Relu<double>());
   model.add(nn::Dense<double>(5, 4));
-  check_network(model);
+  check_network(model, random_matrix(9, 6, 5));
 }
 
 TEST(Gradients, NetworkWithBatchNorm) {
@@ -148,14 +97,14 @@ TEST(Gradients, NetworkWithBatchNorm) {
   model.add(nn::BatchNorm<double>({.channels = 5}));
   model.add(nn::Relu<double>());
   model.add(nn::Dense<double>(5, 4));
-  check_network(model);
+  check_network(model, random_matrix(9, 6, 5));
 }
 
 TEST(Gradients, NetworkThatBeginsWithBatchNorm) {
   nn::Sequential<double> model;
   model.add(nn::BatchNorm<double>({.channels = 6}));
   model.add(nn::Dense<double>(6, 4));
-  check_network(model);
+  check_network(model, random_matrix(9, 6, 5));
 }
 
 }  // namespace

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "nn/batch_norm.hpp"
 #include "nn/dense.hpp"
+#include "nn/sequential.hpp"
 
 namespace {
 
@@ -58,6 +61,23 @@ TEST(InitialiseWeights, DrawsWeightsOnlyWithAndWithoutBatchNormTheSame) {
       EXPECT_TRUE((parameter.value == 1).all());
     else
       EXPECT_TRUE((parameter.value == 0).all()) << parameter.name;
+  });
+}
+
+TEST(InitialiseWeights, DeviationsByTheNumberOfInputs) {
+  EXPECT_DOUBLE_EQ(nn::lecun_deviation(100), 0.1);
+  EXPECT_DOUBLE_EQ(nn::he_deviation(50), 0.2);
+  nn::Sequential<double> one, scaled;
+  one.add(nn::Dense<double>(50, 3));
+  scaled.add(nn::Dense<double>(50, 3));
+  nn::initialise_weights(one, 1.0, 5);
+  nn::initialise_weights(scaled, nn::he_deviation, 5);
+  std::vector<double> weights;
+  one.for_each_parameter(
+      [&](bn::Parameter<double> p) { weights.insert(weights.end(), p.value.begin(), p.value.end()); });
+  std::size_t i = 0;
+  scaled.for_each_parameter([&](bn::Parameter<double> p) {
+    for (const double value : p.value) EXPECT_DOUBLE_EQ(value, 0.2 * weights[i++]);
   });
 }
 

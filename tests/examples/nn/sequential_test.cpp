@@ -74,6 +74,35 @@ TEST(Sequential, AllocatesNothingAfterTheFirstStep) {
   EXPECT_EQ(allocations, before);
 }
 
+TEST(Sequential, ConvolutionsAllocateNothingAfterTheFirstStep) {
+  // Products of this size: for factors of more than 128 KB Eigen asks for memory to reorder them in each time.
+  using Stack = nn::ImageStack<float>;
+  Stack net({14, 14, 1}, {});
+  net.convolution(16).max_pool({.stride = 2});
+  net.branches({[](Stack& branch) { branch.convolution(16, {.size = 1}).convolution(16); },
+                [](Stack& branch) { branch.average_pool().convolution(16); }});
+  net.branches({[](Stack& branch) { branch.convolution(16, {.size = 1}).convolution(16, {.stride = 2}); },
+                [](Stack& branch) { branch.max_pool({.stride = 2}); }});
+  net.local_response_norm().global_average_pool().dropout(0.5, 1).dense(10);
+  nn::Sequential<float> model = net.take();
+  nn::initialise_weights(model, nn::he_deviation, 1);
+  nn::Sgd<float> sgd(0.1f, 1e-4f, 0.9f);
+  const Matrix x = Matrix::Ones(32 * 196, 1);
+  const std::vector<std::uint8_t> labels(32, 3);
+  Matrix output_gradient;
+  const auto step = [&] {
+    nn::softmax_cross_entropy<float>(model.forward(x), labels, output_gradient);
+    model.backward(x, output_gradient);
+    sgd.step(model);
+  };
+  step();
+  const int before = allocations;
+  Eigen::internal::set_is_malloc_allowed(false);
+  for (int i = 0; i < 3; ++i) step();
+  Eigen::internal::set_is_malloc_allowed(true);
+  EXPECT_EQ(allocations, before);
+}
+
 TEST(Sequential, TheSameSeedGivesTheSameBits) {
   Exercise exercise, other;
   for (int i = 0; i < 20; ++i) ASSERT_EQ(exercise.step(), other.step());
