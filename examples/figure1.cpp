@@ -10,35 +10,29 @@
 
 #include <algorithm>
 #include <cmath>
-#include <future>
 #include <iostream>
-#include <limits>
 #include <map>
-#include <numeric>
 #include <string>
 #include <vector>
 
-#include "data/dataset.hpp"
 #include "program/command_line.hpp"
 #include "program/csv.hpp"
-#include "program/denormals.hpp"
-#include "program/figure.hpp"
-#include "program/interrupt.hpp"
-#include "program/output_folder.hpp"
+#include "program/experiment.hpp"
+#include "program/parallel.hpp"
 #include "program/progress.hpp"
+#include "program/results.hpp"
+#include "program/sigmoid_network.hpp"
 #include "program/table.hpp"
 #include "program/text.hpp"
-#include "program/training.hpp"
 
 namespace {
 
 using program::Run;
 
-constexpr double none = std::numeric_limits<double>::quiet_NaN();
-
 struct Options {
   program::CommonOptions common;
   program::Protocol protocol;
+  double initial_deviation = 0.01;
 };
 
 /// The two networks of one seed.
@@ -49,70 +43,40 @@ struct Pair {
 void add_options(CLI::App& app, Options& options) {
   auto& protocol = options.protocol;
   program::add_common_options(app, options.common);
-  const auto number = [&](const char* name, auto& value, const char* text, const CLI::Validator& validator) {
-    app.add_option(name, value, text)->check(validator)->capture_default_str();
-  };
-  number("--steps", protocol.steps, "steps of training", program::at_least(1));
-  number("--batch", protocol.batch, "images in a batch", program::at_least(2));
-  number("--lr", protocol.learning_rate, "learning rate", program::positive());
-  number("--init-std", protocol.initial_deviation, "standard deviation of the initial weights", program::positive());
-  number("--every", protocol.every, "steps between two tests", program::at_least(1));
-  number("--population-batches", protocol.population_batches, "batches for the population statistics at the end",
-         program::at_least(1));
-  program::add_choice(app, "--input", protocol.input, "pixels as they are, or black and white",
-                      {{"grey", data::Input::grey}, {"binary", data::Input::binary}});
-  program::add_choice(app, "--statistics", protocol.statistics, "what the tests normalise with",
-                      {{"running", program::Statistics::running}, {"population", program::Statistics::population}});
+  program::add_protocol_options(app, protocol);
+  program::add_input_option(app, protocol.input);
+  program::add_number(app, "--lr", protocol.learning_rate.initial, "learning rate", program::positive());
+  program::add_number(app, "--init-std", options.initial_deviation, "standard deviation of the initial weights",
+                      program::positive());
 }
 
-/// Trains both networks of a seed, each on a thread of its own.
-Pair train_pair(const program::Protocol& protocol, const data::Dataset& dataset, const program::Views& views,
-                std::uint64_t seed) {
-  const std::string prefix = "seed " + std::to_string(seed) + " ";
-  program::Progress progress({prefix + "without BN", prefix + "with BN"}, protocol.steps, program::is_terminal(stderr));
-  const auto train = [&](bool batch_norm) {
-    program::flush_denormals();
-    return program::train(protocol, dataset, views, seed, batch_norm, [&](std::int64_t step, double accuracy) {
-      progress.update(batch_norm ? 1 : 0, step, accuracy);
-    });
-  };
-  auto without = std::async(std::launch::async, train, false);
-  auto with = std::async(std::launch::async, train, true);
-  return {without.get(), with.get()};
+/// Trains both networks of each seed, as many at a time as there are cores.
+std::vector<Pair> train_pairs(const Options& options, const program::Experiment& experiment) {
+  const auto& seeds = options.common.seeds;
+  std::vector<Pair> pairs;
+  std::vector<std::string> labels;
+  for (const std::uint64_t seed : seeds) {
+    pairs.emplace_back();
+    pairs.back().without.seed = pairs.back().with.seed = seed;
+    for (const char* network : {"without BN", "with BN"})
+      labels.push_back("seed " + std::to_string(seed) + " " + network);
+  }
+  program::Progress progress(labels, options.protocol.steps, program::is_terminal(stderr));
+  program::for_each_in_parallel(labels.size(), [&](std::size_t i) {
+    const std::uint64_t seed = seeds[i / 2];
+    const bool batch_norm = i % 2 == 1;
+    (batch_norm ? pairs[i / 2].with : pairs[i / 2].without) = experiment.train(
+        options.protocol, seed,
+        program::make_sigmoid_network(
+            {.batch_norm = batch_norm, .deviation = nn::constant_deviation(options.initial_deviation), .seed = seed}),
+        [&](std::int64_t step, double accuracy) { progress.update(i, step, accuracy); });
+  });
+  // After Ctrl-C: without the seeds that were not begun, but not without any.
+  while (pairs.size() > 1 && pairs.back().with.steps_made == 0) pairs.pop_back();
+  return pairs;
 }
 
 // --- What is reported
-
-double accuracy_at(const Run& run, std::int64_t step) {
-  const auto found = std::ranges::find(run.steps, step);
-  return found == run.steps.end() ? none : run.accuracy[static_cast<std::size_t>(found - run.steps.begin())];
-}
-
-double best_accuracy(const Run& run) { return run.accuracy.empty() ? none : std::ranges::max(run.accuracy); }
-
-/// The first tested step at which a run was at least as good as `target`.
-double steps_to(const Run& run, double target) {
-  for (std::size_t i = 0; i < run.steps.size(); ++i) {
-    if (run.accuracy[i] >= target) return static_cast<double>(run.steps[i]);
-  }
-  return none;
-}
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-/// A value for each seed: the value, or mean and standard deviation.
-std::string over_seeds(const std::vector<double>& values, int decimals) {
-  const auto text = [&](double value) {
-    return decimals > 0 || std::isnan(value) ? program::fixed(value, decimals) : program::grouped(std::lround(value));
-  };
-  const double middle = mean(values);
-  if (values.size() < 2 || std::isnan(middle)) return text(middle);
-  double squares = 0;
-  for (const double value : values) squares += (value - middle) * (value - middle);
-  return text(middle) + " +-" + text(std::sqrt(squares / static_cast<double>(values.size() - 1)));
-}
 
 template <class Quantity>
 std::vector<double> collect(const std::vector<Pair>& pairs, const Quantity& quantity) {
@@ -124,10 +88,10 @@ std::vector<double> collect(const std::vector<Pair>& pairs, const Quantity& quan
 void print_accuracies(const std::vector<Pair>& pairs) {
   program::Table table({"step", "without BN", "with BN"});
   for (const std::int64_t step : program::milestones) {
-    const auto without = collect(pairs, [&](const Pair& pair) { return accuracy_at(pair.without, step); });
-    const auto with = collect(pairs, [&](const Pair& pair) { return accuracy_at(pair.with, step); });
-    if (std::isnan(mean(without)) && std::isnan(mean(with))) continue;
-    table.add({program::grouped(step), over_seeds(without, 4), over_seeds(with, 4)});
+    const auto without = collect(pairs, [&](const Pair& pair) { return program::accuracy_at(pair.without, step); });
+    const auto with = collect(pairs, [&](const Pair& pair) { return program::accuracy_at(pair.with, step); });
+    if (std::isnan(program::mean(without)) && std::isnan(program::mean(with))) continue;
+    table.add({program::grouped(step), program::over_seeds(without, 4), program::over_seeds(with, 4)});
   }
   std::cout << "\nTest accuracy" << (pairs.size() > 1 ? ", mean and standard deviation over the seeds\n" : "\n")
             << table;
@@ -140,7 +104,8 @@ void print_comparison(const std::vector<Pair>& pairs, const program::Protocol& p
     const auto with = collect(pairs, [&](const Pair& pair) { return quantity(pair.with, pair); });
     std::vector<double> ratios;
     for (std::size_t i = 0; i < pairs.size(); ++i) ratios.push_back(with[i] / without[i]);
-    table.add({name, over_seeds(without, decimals), over_seeds(with, decimals), ratio ? over_seeds(ratios, 2) : ""});
+    table.add({name, program::over_seeds(without, decimals), program::over_seeds(with, decimals),
+               ratio ? program::over_seeds(ratios, 2) : ""});
   };
   const auto stability = [](auto member) {
     return [member](const Run& run, const Pair&) { return run.percentiles.stability().*member; };
@@ -148,10 +113,11 @@ void print_comparison(const std::vector<Pair>& pairs, const program::Protocol& p
   using Stability = program::PercentileHistory::Stability;
 
   add(
-      "best test accuracy", 4, [](const Run& run, const Pair&) { return best_accuracy(run); }, false);
+      "best test accuracy", 4, [](const Run& run, const Pair&) { return program::best_accuracy(run); }, false);
   add(
       "steps to the best without BN", 0,
-      [](const Run& run, const Pair& pair) { return steps_to(run, best_accuracy(pair.without)); }, true);
+      [](const Run& run, const Pair& pair) { return program::steps_to(run, program::best_accuracy(pair.without)); },
+      true);
   add(
       "at the end, running averages", 4, [](const Run& run, const Pair&) { return run.running_accuracy; }, false);
   add(
@@ -181,9 +147,10 @@ void write_accuracies(const std::filesystem::path& folder, const std::vector<Pai
   }
   program::Csv csv(folder / "figure1a.csv", columns);
   for (const auto& [step, _] : steps) {
-    const auto without = collect(pairs, [step = step](const Pair& pair) { return accuracy_at(pair.without, step); });
-    const auto with = collect(pairs, [step = step](const Pair& pair) { return accuracy_at(pair.with, step); });
-    std::vector<double> row = {static_cast<double>(step), mean(without), mean(with)};
+    const auto without =
+        collect(pairs, [step = step](const Pair& pair) { return program::accuracy_at(pair.without, step); });
+    const auto with = collect(pairs, [step = step](const Pair& pair) { return program::accuracy_at(pair.with, step); });
+    std::vector<double> row = {static_cast<double>(step), program::mean(without), program::mean(with)};
     for (std::size_t i = 0; i < pairs.size(); ++i) row.insert(row.end(), {without[i], with[i]});
     csv.add(row);
   }
@@ -214,11 +181,11 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Pair>&
   for (const Pair& pair : pairs) {
     for (const Run* run : {&pair.without, &pair.with}) {
       const auto stability = run->percentiles.stability();
-      csv.add({run->batch_norm ? "with_bn" : "without_bn"},
-              {static_cast<double>(run->seed), static_cast<double>(run->steps_made), best_accuracy(*run),
-               steps_to(*run, best_accuracy(pair.without)), run->running_accuracy, run->population_accuracy,
-               run->seconds_per_step, stability.median_range, stability.median_drift, stability.spread_drift,
-               stability.mean_spread});
+      csv.add({run == &pair.with ? "with_bn" : "without_bn"},
+              {static_cast<double>(run->seed), static_cast<double>(run->steps_made), program::best_accuracy(*run),
+               program::steps_to(*run, program::best_accuracy(pair.without)), run->running_accuracy,
+               run->population_accuracy, run->seconds_per_step, stability.median_range, stability.median_drift,
+               stability.spread_drift, stability.mean_spread});
     }
   }
   csv.close();
@@ -228,13 +195,10 @@ std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const 
   std::string seeds = pairs.size() > 1 ? "mean of seeds" : "seed";
   for (const Pair& pair : pairs) seeds += " " + std::to_string(pair.with.seed);
   const std::int64_t last = pairs.front().with.steps_made;
-  const std::string axis =
-      "set xlabel 'training steps'\nset xrange [0:*]\nset border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc "
-      "rgb '#cccccc'\nset format x '" +
-      std::string(last < 10'000 ? "%.0f" : "%.0s%c") + "'\n";
+  const std::string axis = program::axes_over_steps(last);
 
   std::vector<program::Figure> figures;
-  const bool learned = best_accuracy(pairs.front().with) > 0.75;
+  const bool learned = program::best_accuracy(pairs.front().with) > 0.75;
   figures.push_back(
       {"figure1a", "Test accuracy, " + seeds + "\n" + data,
        axis + "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" + (learned ? "0.7" : "0") + ":1]\n",
@@ -270,32 +234,20 @@ std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const 
 int figure1(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
-  program::prepare_output_folder(folder);
-  const data::Dataset dataset = data::load(options.common.data);
-  const program::Views views = program::make_views(protocol, dataset);
-  std::cout << "Figure 1: 784-100-100-100-10 sigmoid units, " << program::grouped(protocol.steps) << " steps of "
-            << protocol.batch << ", learning rate " << protocol.learning_rate << "\nData: " << dataset.description
-            << "\nfrom " << dataset.origin << std::endl;
+  const program::Experiment experiment(
+      options.common, protocol,
+      "Figure 1: 784-100-100-100-10 sigmoid units, " + program::grouped(protocol.steps) + " steps of " +
+          std::to_string(protocol.batch) + ", learning rate " + program::shortest(protocol.learning_rate.initial));
+  const std::vector<Pair> pairs = train_pairs(options, experiment);
 
-  program::catch_interrupt();
-  std::vector<Pair> pairs;
-  for (const std::uint64_t seed : options.common.seeds) {
-    if (program::interrupted()) break;
-    pairs.push_back(train_pair(protocol, dataset, views, seed));
-  }
-
-  if (program::interrupted()) std::cout << "\nStopped early: what follows is what there is.\n";
+  program::report_interrupt();
   print_accuracies(pairs);
   print_comparison(pairs, protocol);
   write_accuracies(folder, pairs);
   write_percentiles(folder / "figure1b.csv", pairs, &Pair::without);
   write_percentiles(folder / "figure1c.csv", pairs, &Pair::with);
   write_summary(folder, pairs);
-  const program::Drawing drawing = program::draw(folder, make_figures(pairs, dataset.description));
-  std::cout << "\nWritten into " << folder.string() << ":\nfigure1a, figure1b, figure1c (.csv"
-            << (drawing.files.empty() ? "" : ", .svg, .png") << "), figure1_summary.csv\n"
-            << drawing.problem << (drawing.problem.empty() ? "" : "\n");
-  return program::interrupted() ? program::interrupted_exit_code : 0;
+  return experiment.finish(make_figures(pairs, experiment.dataset().description), {"figure1_summary"});
 }
 
 }  // namespace

@@ -7,6 +7,17 @@
 #include <utility>
 
 namespace data {
+namespace {
+
+void halve(const std::uint8_t* pixels, float* values) {
+  for (Eigen::Index row = 0; row < image_rows; row += 2) {
+    const std::uint8_t *upper = pixels + row * image_columns, *lower = upper + image_columns;
+    for (Eigen::Index column = 0; column < image_columns; column += 2)
+      *values++ = static_cast<float>(upper[column] + upper[column + 1] + lower[column] + lower[column + 1]) / 1020.0f;
+  }
+}
+
+}  // namespace
 
 Batches::Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed)
     : batch_(static_cast<std::size_t>(batch)), random_(seed) {
@@ -34,10 +45,10 @@ std::span<const Eigen::Index> Batches::next() {
 void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input,
               Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out) {
   const auto rows = static_cast<Eigen::Index>(indices.size());
-  if (out.rows() != rows || out.cols() != image_pixels) {
+  if (out.rows() != rows || out.cols() != input_pixels(input)) {
     throw std::invalid_argument("data: to_float(digits, indices, input, out): expected out [" + std::to_string(rows) +
-                                ", " + std::to_string(image_pixels) + "], got [" + std::to_string(out.rows()) + ", " +
-                                std::to_string(out.cols()) + ']');
+                                ", " + std::to_string(input_pixels(input)) + "], got [" + std::to_string(out.rows()) +
+                                ", " + std::to_string(out.cols()) + ']');
   }
   for (const Eigen::Index index : indices) {
     if (index >= 0 && index < digits.count()) continue;
@@ -54,10 +65,14 @@ void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input
     }
     const std::uint8_t* pixels = image(row);
     float* values = &out(row, 0);
-    if (input == Input::grey) {
-      for (Eigen::Index i = 0; i < image_pixels; ++i) values[i] = static_cast<float>(pixels[i]) * (1 / 255.0f);
-    } else {
-      for (Eigen::Index i = 0; i < image_pixels; ++i) values[i] = static_cast<float>(pixels[i] >> 7);
+    switch (input) {
+      case Input::grey:
+        for (Eigen::Index i = 0; i < image_pixels; ++i) values[i] = static_cast<float>(pixels[i]) * (1 / 255.0f);
+        break;
+      case Input::binary:
+        for (Eigen::Index i = 0; i < image_pixels; ++i) values[i] = static_cast<float>(pixels[i] >> 7);
+        break;
+      case Input::halved: halve(pixels, values); break;
     }
   }
 }

@@ -31,12 +31,16 @@ class Batches {
 enum class Input {
   grey,    ///< pixel / 255
   binary,  ///< 1 if pixel / 255 > 0.5, else 0
+  halved,  ///< the mean of 2x2 pixels, / 255: images of 14x14
 };
+
+/// How many numbers an image becomes: 784, or 196 if it is halved.
+constexpr Eigen::Index input_pixels(Input input) { return input == Input::halved ? image_pixels / 4 : image_pixels; }
 
 /// A batch of images as floats: row i of `out` is image indices[i]. A column-major matrix with one image per column is
 /// passed as `out.transpose()`.
 ///
-/// Shapes: out [indices.size(), 784].
+/// Shapes: out [indices.size(), input_pixels(input)].
 /// Throws std::invalid_argument if `out` has other extents or an index is not one of an image.
 void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input,
               Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out);

@@ -19,16 +19,22 @@ int fail(const CLI::App& app, std::string message, int code) {
   return code;
 }
 
+CLI::Validator number_that(bool (*is_good)(double), const std::string& expected) {
+  const auto check = [is_good, expected](const std::string& text) -> std::string {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (!text.empty() && *end == '\0' && std::isfinite(value) && is_good(value)) return {};
+    return expected + text + "'";
+  };
+  return CLI::Validator(check, "");
+}
+
 }  // namespace
 
 void add_common_options(CLI::App& app, CommonOptions& options) {
   app.add_option("--data", options.data, "a folder with MNIST's four files, plain or .gz")->type_name("DIR");
   app.add_option("--output", options.output, "where results go")->type_name("DIR")->capture_default_str();
-  app.add_option("--seeds,--seed", options.seeds, "one run for each: weights and order of the data")
-      ->delimiter(',')
-      ->check(at_least(0))
-      ->type_name("N,...")
-      ->default_str("0");
+  add_numbers(app, "--seeds,--seed", options.seeds, "one run for each: weights and order of the data", at_least(0));
 }
 
 CLI::Validator at_least(std::int64_t minimum) {
@@ -42,13 +48,11 @@ CLI::Validator at_least(std::int64_t minimum) {
 }
 
 CLI::Validator positive() {
-  const auto check = [](const std::string& text) -> std::string {
-    char* end = nullptr;
-    const double value = std::strtod(text.c_str(), &end);
-    if (!text.empty() && *end == '\0' && std::isfinite(value) && value > 0) return {};
-    return "expected a number greater than 0, got '" + text + "'";
-  };
-  return CLI::Validator(check, "");
+  return number_that([](double value) { return value > 0; }, "expected a number greater than 0, got '");
+}
+
+CLI::Validator not_negative() {
+  return number_that([](double value) { return value >= 0; }, "expected 0 or a number greater than 0, got '");
 }
 
 int run(CLI::App& app, int argc, const char* const* argv, const std::function<int()>& body) {

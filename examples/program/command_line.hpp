@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,25 @@ CLI::Validator at_least(std::int64_t minimum);
 
 /// Refuses what is not a finite number greater than 0: nan and inf too.
 CLI::Validator positive();
+
+/// The same, but takes 0.
+CLI::Validator not_negative();
+
+/// Adds an option that takes a number, and says its default.
+template <class Value>
+void add_number(CLI::App& app, const std::string& name, Value& value, const std::string& text,
+                const CLI::Validator& validator) {
+  app.add_option(name, value, text)->check(validator)->capture_default_str();
+}
+
+/// Adds an option that takes several numbers, separated by commas, and says its default.
+template <class Value>
+void add_numbers(CLI::App& app, const std::string& name, std::vector<Value>& values, const std::string& text,
+                 const CLI::Validator& validator) {
+  std::ostringstream standard;
+  for (const Value& value : values) standard << (&value == values.data() ? "" : ",") << value;
+  app.add_option(name, values, text)->delimiter(',')->check(validator)->type_name("N,...")->default_str(standard.str());
+}
 
 /// Adds an option that takes one of a few words.
 template <class Value>

@@ -14,7 +14,7 @@ Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index
   for (Eigen::Index first = 0; first < samples.count; first += piece) {
     indices.resize(static_cast<std::size_t>(std::min(piece, samples.count - first)));
     std::iota(indices.begin(), indices.end(), first);
-    auto& images = samples.images.emplace_back(static_cast<Eigen::Index>(indices.size()), data::image_pixels);
+    auto& images = samples.images.emplace_back(static_cast<Eigen::Index>(indices.size()), data::input_pixels(input));
     data::to_float(digits, indices, input, images);
     const auto labels = digits.labels.begin() + first;
     samples.labels.emplace_back(labels, labels + static_cast<std::ptrdiff_t>(indices.size()));

@@ -31,7 +31,7 @@ Progress::Progress(const std::vector<std::string>& labels, std::int64_t steps, b
     : steps_(steps), visible_(visible), stream_(stream) {
   std::size_t width = 0;
   for (const std::string& label : labels) width = std::max(width, label.size());
-  for (const std::string& label : labels) lines_.push_back({label + std::string(width - label.size(), ' ')});
+  for (const std::string& label : labels) lines_.push_back({label + std::string(width - label.size(), ' '), {}});
 }
 
 void Progress::update(std::size_t network, std::int64_t step, double accuracy) {
@@ -39,9 +39,10 @@ void Progress::update(std::size_t network, std::int64_t step, double accuracy) {
   const std::lock_guard lock(mutex_);
   const auto now = Clock::now();
   Line& line = lines_[network];
+  if (line.step == 0) line.start = now;
   line.step = step;
   line.accuracy = accuracy;
-  line.seconds = std::chrono::duration<double>(now - start_).count();
+  line.seconds = std::chrono::duration<double>(now - line.start).count();
   if (step < steps_ && now - drawn_ < std::chrono::milliseconds(100)) return;
   drawn_ = now;
   draw();

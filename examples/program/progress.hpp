@@ -32,6 +32,7 @@ class Progress {
 
   struct Line {
     std::string label;
+    Clock::time_point start;  ///< when it was first heard of: not all networks begin at once
     std::int64_t step = 0;
     double accuracy = std::numeric_limits<double>::quiet_NaN(), seconds = 0;
   };
@@ -41,7 +42,6 @@ class Progress {
   const std::int64_t steps_;
   const bool visible_;
   std::FILE* const stream_;
-  const Clock::time_point start_ = Clock::now();
 
   std::mutex mutex_;
   std::vector<Line> lines_;

@@ -1,5 +1,6 @@
 #include "program/text.hpp"
 
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -12,6 +13,12 @@ std::string fixed(double value, int decimals) {
   std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
   text.pop_back();
   return text;
+}
+
+std::string shortest(double value) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, value);
+  return {text, end};
 }
 
 std::string grouped(std::int64_t number) {

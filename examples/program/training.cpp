@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <ctime>
 #include <stdexcept>
+#include <utility>
 
 #include "program/interrupt.hpp"
 #include "program/text.hpp"
 
 namespace program {
+
+namespace bn = batchnorm;
+
 namespace {
 
 /// Adds up the processor time that the calling thread spends between start() and stop().
@@ -34,7 +38,7 @@ class Feed {
       : digits_(digits),
         input_(protocol.input),
         batches_(digits.count(), protocol.batch, seed),
-        images_(protocol.batch, data::image_pixels),
+        images_(protocol.batch, data::input_pixels(protocol.input)),
         labels_(static_cast<std::size_t>(protocol.batch)) {}
 
   /// The next batch's images.
@@ -65,15 +69,13 @@ constexpr int population_batches_under_way = 100;
 class Trainer {
  public:
   Trainer(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          bool batch_norm)
+          Network network)
       : protocol_(protocol),
         views_(views),
-        network_(make_sigmoid_network(
-            {.batch_norm = batch_norm, .initial_deviation = protocol.initial_deviation, .seed = seed})),
+        network_(std::move(network)),
         feed_(protocol, dataset.train, seed),
         population_feed_(protocol, dataset.train, ~seed),
-        sgd_(static_cast<float>(protocol.learning_rate)) {
-    run_.batch_norm = batch_norm;
+        sgd_(0, static_cast<float>(protocol.weight_decay), static_cast<float>(protocol.momentum)) {
     run_.seed = seed;
   }
 
@@ -102,6 +104,7 @@ class Trainer {
     const auto& images = feed_.next();
     nn::softmax_cross_entropy(network_.model.forward(images), feed_.labels(), output_gradient_);
     network_.model.backward(images, output_gradient_);
+    sgd_.set_learning_rate(static_cast<float>(protocol_.learning_rate(run_.steps_made)));
     sgd_.step(network_.model);
   }
 
@@ -112,13 +115,14 @@ class Trainer {
 
   /// At equal distances, so that drifts can be compared; a run too short for one such step is looked at when it ends.
   bool is_time_to_probe() const {
+    if (!network_.probed_layer) return false;
     return run_.steps_made % protocol_.every == 0 ||
            (run_.steps_made == protocol_.steps && run_.percentiles.steps.empty());
   }
 
   void test() {
     run_.steps.push_back(run_.steps_made);
-    run_.accuracy.push_back(protocol_.statistics == Statistics::running
+    run_.accuracy.push_back(protocol_.statistics == Statistics::running || !has_batch_norm(network_)
                                 ? program::accuracy(network_.model, views_.test, activations_)
                                 : accuracy_with_population_statistics(population_batches_under_way));
   }
@@ -127,7 +131,7 @@ class Trainer {
     const nn::ModeScope probe(network_.model, bn::Mode::probe);
     network_.model.forward(views_.probe, probe_activations_);
     run_.percentiles.steps.push_back(run_.steps_made);
-    run_.percentiles.values.push_back(percentiles_of(probe_activations_[network_.last_sigmoid_input]));
+    run_.percentiles.values.push_back(percentiles_of(probe_activations_[*network_.probed_layer]));
   }
 
   /// The running averages are put back afterwards.
@@ -148,12 +152,13 @@ class Trainer {
     if (run_.steps_made == 0) return;
     run_.seconds_per_step = timer_.seconds() / static_cast<double>(run_.steps_made);
     run_.running_accuracy = program::accuracy(network_.model, views_.test, activations_);
-    if (run_.batch_norm) run_.population_accuracy = accuracy_with_population_statistics(protocol_.population_batches);
+    if (protocol_.population_batches > 0 && has_batch_norm(network_))
+      run_.population_accuracy = accuracy_with_population_statistics(protocol_.population_batches);
   }
 
   const Protocol& protocol_;
   const Views& views_;
-  SigmoidNetwork network_;
+  Network network_;
   Feed feed_, population_feed_;
   nn::Sgd<float> sgd_;
   nn::Matrix<float> output_gradient_;
@@ -175,8 +180,8 @@ Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
 }
 
 Run train(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          bool batch_norm, const std::function<void(std::int64_t, double)>& progress) {
-  return Trainer(protocol, dataset, views, seed, batch_norm).train(progress);
+          Network network, const std::function<void(std::int64_t, double)>& progress) {
+  return Trainer(protocol, dataset, views, seed, std::move(network)).train(progress);
 }
 
 }  // namespace program

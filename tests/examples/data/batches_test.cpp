@@ -101,4 +101,21 @@ TEST(ToFloat, RefusesWrongExtentsAndIndices) {
   EXPECT_THROW(call(-1, out), std::invalid_argument);
 }
 
+TEST(ToFloat, HalvedImagesAreMeansOfFourPixels) {
+  data::Digits digits;
+  digits.labels = {0, 0};
+  digits.pixels.assign(2 * data::image_pixels, 0);
+  std::uint8_t* second = &digits.pixels[data::image_pixels];
+  second[0] = 255;                                                           // in the first square
+  second[2] = second[3] = second[30] = second[31] = 51;                      // the second one
+  second[27 * 28 + 27] = second[27 * 28 + 26] = second[26 * 28 + 27] = 255;  // the last one
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> out(1, data::input_pixels(data::Input::halved));
+  const Eigen::Index index = 1;
+  data::to_float(digits, {&index, 1}, data::Input::halved, out);
+  EXPECT_EQ(out(0, 0), 0.25f);
+  EXPECT_EQ(out(0, 1), 0.2f);
+  EXPECT_EQ(out(0, 195), 0.75f);
+  EXPECT_EQ(out.sum(), 1.2f);
+}
+
 }  // namespace

@@ -16,7 +16,8 @@ enum class Colour { grey, binary };
 struct Program {
   program::CommonOptions common;
   std::int64_t steps = 50;
-  double rate = 1;
+  double rate = 1, decay = 0;
+  std::vector<double> rates = {0.5, 10};
   Colour colour = Colour::grey;
   std::function<int()> body = [] { return 0; };
   std::string out, err;
@@ -25,7 +26,9 @@ struct Program {
     CLI::App app("A test.", "test");
     program::add_common_options(app, common);
     app.add_option("--steps", steps, "steps")->check(program::at_least(1));
-    app.add_option("--lr", rate, "rate")->check(program::positive());
+    program::add_number(app, "--lr", rate, "rate", program::positive());
+    program::add_number(app, "--decay", decay, "decay", program::not_negative());
+    program::add_numbers(app, "--rates", rates, "rates", program::positive());
     program::add_choice(app, "--input", colour, "pixels", {{"grey", Colour::grey}, {"binary", Colour::binary}});
     std::vector<const char*> argv = {"test"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
@@ -49,6 +52,16 @@ TEST(CommandLine, Values) {
   EXPECT_EQ(test.err, "");
 }
 
+TEST(CommandLine, SeveralNumbersAndZero) {
+  Program test;
+  EXPECT_EQ(test.run({"--rates", "1,2.5,1e-2", "--decay", "0"}), 0);
+  EXPECT_EQ(test.rates, (std::vector<double>{1, 2.5, 0.01}));
+  EXPECT_EQ(test.decay, 0);
+  Program help;
+  EXPECT_EQ(help.run({"--help"}), 0);
+  EXPECT_NE(help.out.find("0.5,10"), std::string::npos) << "the default";
+}
+
 TEST(CommandLine, Defaults) {
   Program test;
   EXPECT_EQ(test.run({}), 0);
@@ -57,11 +70,25 @@ TEST(CommandLine, Defaults) {
 }
 
 TEST(CommandLine, NonsenseIsOneLineAndExitCodeTwo) {
-  const std::vector<std::vector<std::string>> nonsense = {
-      {"--steps", "0"},     {"--steps", "-5"},     {"--steps", "1.5"}, {"--steps", "many"},
-      {"--steps"},          {"--lr", "nan"},       {"--lr", "inf"},    {"--lr", "0"},
-      {"--lr", "-1"},       {"--lr", "fast"},      {"--seed", "-1"},   {"--seeds", "1,x"},
-      {"--input", "green"}, {"--no-such", "flag"}, {"word"},           {"--steps", "99999999999999999999"}};
+  const std::vector<std::vector<std::string>> nonsense = {{"--steps", "0"},
+                                                          {"--steps", "-5"},
+                                                          {"--steps", "1.5"},
+                                                          {"--steps", "many"},
+                                                          {"--steps"},
+                                                          {"--lr", "nan"},
+                                                          {"--lr", "inf"},
+                                                          {"--lr", "0"},
+                                                          {"--lr", "-1"},
+                                                          {"--lr", "fast"},
+                                                          {"--seed", "-1"},
+                                                          {"--seeds", "1,x"},
+                                                          {"--rates", "1,0"},
+                                                          {"--decay", "-1"},
+                                                          {"--decay", ""},
+                                                          {"--input", "green"},
+                                                          {"--no-such", "flag"},
+                                                          {"word"},
+                                                          {"--steps", "99999999999999999999"}};
   for (const auto& arguments : nonsense) {
     Program test;
     test.body = []() -> int { throw std::logic_error("it ran"); };

@@ -33,4 +33,9 @@ TEST(Text, Duration) {
   EXPECT_EQ(duration(std::numeric_limits<double>::infinity()).substr(0, 6), "277777");
 }
 
+TEST(Text, Shortest) {
+  EXPECT_EQ(program::shortest(0.01), "0.01");
+  EXPECT_EQ(program::shortest(30.0), "30");
+}
+
 }  // namespace

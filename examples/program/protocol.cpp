@@ -1,0 +1,22 @@
+#include "program/protocol.hpp"
+
+#include "program/command_line.hpp"
+
+namespace program {
+
+void add_protocol_options(CLI::App& app, Protocol& protocol) {
+  add_number(app, "--steps", protocol.steps, "steps of training", at_least(1));
+  add_number(app, "--batch", protocol.batch, "images in a batch", at_least(2));
+  add_number(app, "--every", protocol.every, "steps between two tests", at_least(1));
+  add_number(app, "--population-batches", protocol.population_batches,
+             "batches for the population statistics at the end", at_least(0));
+  add_choice(app, "--statistics", protocol.statistics, "what the tests normalise with",
+             {{"running", Statistics::running}, {"population", Statistics::population}});
+}
+
+void add_input_option(CLI::App& app, data::Input& input) {
+  add_choice(app, "--input", input, "pixels as they are, or black and white",
+             {{"grey", data::Input::grey}, {"binary", data::Input::binary}});
+}
+
+}  // namespace program

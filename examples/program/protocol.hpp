@@ -1,0 +1,34 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+
+#include "data/batches.hpp"
+#include "nn/sgd.hpp"
+
+namespace program {
+
+/// With which statistics a network with batch normalization is tested: running averages, or those of Algorithm 2.
+enum class Statistics { running, population };
+
+/// How to train a network, whichever it is.
+struct Protocol {
+  std::int64_t steps = 50'000;
+  Eigen::Index batch = 60;
+  nn::HalvingRate learning_rate = {1};
+  double weight_decay = 0;
+  double momentum = 0;
+  data::Input input = data::Input::grey;
+  Statistics statistics = Statistics::running;
+  std::int64_t every = 500;       ///< steps between two tests, and between two looks at the percentiles
+  Eigen::Index probe = 2000;      ///< how many training images, the first ones, the percentiles are taken over
+  int population_batches = 1000;  ///< for Algorithm 2 at the end; 0: none
+};
+
+/// Adds --steps, --batch, --every, --population-batches and --statistics.
+void add_protocol_options(CLI::App& app, Protocol& protocol);
+
+/// Adds --input, for networks that take whole images.
+void add_input_option(CLI::App& app, data::Input& input);
+
+}  // namespace program

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "program/training.hpp"
+
+namespace program {
+
+/// A value that there is not: "-" in tables, an empty cell in CSV files.
+inline constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+/// The accuracy of a test after this step, or none.
+double accuracy_at(const Run& run, std::int64_t step);
+
+/// The best of all tests, or none.
+double best_accuracy(const Run& run);
+
+/// The first tested step at which a run was at least as good as `target`, or none.
+double steps_to(const Run& run, double target);
+
+/// The arithmetic mean.
+double mean(const std::vector<double>& values);
+
+/// A value for each seed as text: the value, or mean and standard deviation. Without decimals, in groups of thousands.
+std::string over_seeds(const std::vector<double>& values, int decimals);
+
+}  // namespace program

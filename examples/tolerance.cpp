@@ -1,0 +1,242 @@
+// How much learning rate and initial weights matter, with and without batch normalization.
+//
+// Section 3.3 of "Batch Normalization" (Ioffe & Szegedy, 2015): "Batch Normalization also makes training more resilient
+// to the parameter scale", and "enables higher learning rates". Here the network of section 4.1 is trained with each
+// learning rate and each size of the initial weights, once without and once with batch normalization.
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <cmath>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "program/command_line.hpp"
+#include "program/csv.hpp"
+#include "program/experiment.hpp"
+#include "program/parallel.hpp"
+#include "program/progress.hpp"
+#include "program/results.hpp"
+#include "program/sigmoid_network.hpp"
+#include "program/table.hpp"
+#include "program/text.hpp"
+
+namespace {
+
+using program::Run;
+
+/// Which layers' initial weights vary; the others' are from N(0, 0.01^2).
+enum class Layers { all, hidden };
+
+/// The word for a standard deviation of 1 / sqrt(inputs) instead of a number.
+const std::string fan_in = "fan-in";
+
+struct Options {
+  program::CommonOptions common;
+  program::Protocol protocol = {.steps = 5'000, .every = 1'000, .population_batches = 0};
+  std::vector<double> learning_rates = {0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30};
+  std::vector<std::string> deviations = {"0.001", "0.01", fan_in, "0.1", "1", "10"};
+  Layers layers = Layers::all;
+};
+
+/// One network: where it stands in the grid, and what came out for each seed.
+struct Cell {
+  bool batch_norm;
+  std::size_t learning_rate, deviation;
+  std::vector<Run> runs = {};
+};
+
+/// The networks in the order of the files: those without batch normalization, by learning rates, by deviations.
+struct Grid {
+  const Options& options;
+  std::vector<Cell> cells = {};
+
+  /// The mean over the seeds of the accuracy after a step.
+  double accuracy(bool batch_norm, std::size_t learning_rate, std::size_t deviation, std::int64_t step) const {
+    for (const Cell& cell : cells) {
+      if (cell.batch_norm != batch_norm || cell.learning_rate != learning_rate || cell.deviation != deviation) continue;
+      std::vector<double> values;
+      for (const Run& run : cell.runs) values.push_back(program::accuracy_at(run, step));
+      return program::mean(values);
+    }
+    return program::none;
+  }
+};
+
+CLI::Validator deviation_or_word() {
+  const auto check = [](std::string& text) -> std::string {
+    if (text == fan_in) return {};
+    const std::string problem = program::positive()(text);
+    return problem.empty() ? problem : problem + " or " + fan_in;
+  };
+  return CLI::Validator(check, "");
+}
+
+void add_options(CLI::App& app, Options& options) {
+  program::add_common_options(app, options.common);
+  program::add_protocol_options(app, options.protocol);
+  program::add_input_option(app, options.protocol.input);
+  program::add_numbers(app, "--lr", options.learning_rates, "learning rates", program::positive());
+  program::add_numbers(app, "--init-std", options.deviations,
+                       "standard deviations of the initial weights; " + fan_in + ": 1 / sqrt(inputs)",
+                       deviation_or_word());
+  program::add_choice(app, "--init-layers", options.layers,
+                      "whose initial weights these are; hidden: the output's 0.01",
+                      {{"all", Layers::all}, {"hidden", Layers::hidden}});
+}
+
+nn::Deviation deviation_of(const std::string& text) {
+  if (text == fan_in) return nn::lecun_deviation;
+  return nn::constant_deviation(std::stod(text));
+}
+
+program::Network make_network(const Options& options, const Cell& cell, std::uint64_t seed) {
+  return program::make_sigmoid_network(
+      {.batch_norm = cell.batch_norm,
+       .deviation = deviation_of(options.deviations[cell.deviation]),
+       .output_deviation = options.layers == Layers::hidden ? nn::constant_deviation(0.01) : nn::Deviation(),
+       .seed = seed});
+}
+
+Grid make_grid(const Options& options) {
+  Grid grid{options};
+  for (const bool batch_norm : {false, true}) {
+    for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
+      for (std::size_t j = 0; j < options.deviations.size(); ++j)
+        grid.cells.push_back({batch_norm, i, j, std::vector<Run>(options.common.seeds.size())});
+    }
+  }
+  return grid;
+}
+
+/// Trains all networks, as many at a time as there are cores.
+void train(Grid& grid, const program::Experiment& experiment) {
+  const Options& options = grid.options;
+  const auto& seeds = options.common.seeds;
+  const std::size_t networks = grid.cells.size() * seeds.size();
+  program::Progress progress({program::grouped(static_cast<std::int64_t>(networks)) + " networks"},
+                             options.protocol.steps * static_cast<std::int64_t>(networks),
+                             program::is_terminal(stderr));
+  std::atomic<std::int64_t> steps = 0;
+  program::for_each_in_parallel(networks, [&](std::size_t i) {
+    Cell& cell = grid.cells[i / seeds.size()];
+    program::Protocol protocol = options.protocol;
+    protocol.learning_rate.initial = options.learning_rates[cell.learning_rate];
+    const std::uint64_t seed = seeds[i % seeds.size()];
+    program::Network network = make_network(options, cell, seed);
+    network.probed_layer.reset();  // nobody looks at percentiles here
+    cell.runs[i % seeds.size()] =
+        experiment.train(protocol, seed, std::move(network),
+                         [&](std::int64_t, double accuracy) { progress.update(0, ++steps, accuracy); });
+  });
+}
+
+// --- What is reported
+
+std::string network_name(bool batch_norm) { return batch_norm ? "with BN" : "without BN"; }
+
+void print_accuracies(const Grid& grid, std::int64_t step) {
+  const Options& options = grid.options;
+  for (const bool batch_norm : {false, true}) {
+    std::vector<std::string> header = {"learning rate"};
+    for (const std::string& deviation : options.deviations) header.push_back("std " + deviation);
+    program::Table table(header);
+    for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
+      std::vector<std::string> row = {program::shortest(options.learning_rates[i])};
+      for (std::size_t j = 0; j < options.deviations.size(); ++j)
+        row.push_back(program::fixed(grid.accuracy(batch_norm, i, j, step), 3));
+      table.add(row);
+    }
+    std::cout << "\nTest accuracy " << network_name(batch_norm) << " after " << program::grouped(step) << " steps"
+              << (options.common.seeds.size() > 1 ? ", mean of the seeds\n" : "\n") << table;
+  }
+}
+
+/// How many of the grid's networks learned, in words.
+void print_summary(const Grid& grid, std::int64_t step) {
+  constexpr double learned = 0.9;
+  std::cout << '\n';
+  for (const bool batch_norm : {false, true}) {
+    int good = 0, all = 0;
+    double best = 0;
+    for (std::size_t i = 0; i < grid.options.learning_rates.size(); ++i) {
+      for (std::size_t j = 0; j < grid.options.deviations.size(); ++j, ++all) {
+        const double accuracy = grid.accuracy(batch_norm, i, j, step);
+        good += accuracy >= learned;
+        best = std::max(best, accuracy);
+      }
+    }
+    std::cout << network_name(batch_norm) << ": " << good << " of " << all << " reach " << program::fixed(learned, 2)
+              << ", the best " << program::fixed(best, 3) << '\n';
+  }
+}
+
+// --- What is written
+
+void write_accuracies(const std::filesystem::path& folder, const Grid& grid) {
+  program::Csv csv(folder / "tolerance.csv", {"network", "init_std", "lr", "seed", "step", "accuracy"});
+  for (const Cell& cell : grid.cells) {
+    for (const Run& run : cell.runs) {
+      for (std::size_t i = 0; i < run.steps.size(); ++i)
+        csv.add({cell.batch_norm ? "with_bn" : "without_bn", grid.options.deviations[cell.deviation]},
+                {grid.options.learning_rates[cell.learning_rate], static_cast<double>(run.seed),
+                 static_cast<double>(run.steps[i]), run.accuracy[i]});
+    }
+  }
+  csv.close();
+}
+
+/// A picture as a matrix of numbers: a row for each learning rate, a column for each deviation.
+program::Figure write_heat_map(const std::filesystem::path& folder, const Grid& grid, bool batch_norm,
+                               std::int64_t step, const std::string& data) {
+  const Options& options = grid.options;
+  const std::string name = batch_norm ? "tolerance_with_bn" : "tolerance_without_bn";
+  std::vector<std::string> columns = {"lr"};
+  columns.insert(columns.end(), options.deviations.begin(), options.deviations.end());
+  program::Csv csv(folder / (name + ".csv"), columns);
+  for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
+    std::vector<double> row;
+    for (std::size_t j = 0; j < options.deviations.size(); ++j) row.push_back(grid.accuracy(batch_norm, i, j, step));
+    csv.add({program::shortest(options.learning_rates[i])}, row);
+  }
+  csv.close();
+  const std::string cells = "'" + name + ".csv' matrix rowheaders columnheaders using 1:2:";
+  return {name, "Test accuracy " + network_name(batch_norm) + " after " + program::grouped(step) + " steps\n" + data,
+          "set xlabel 'standard deviation of the initial weights'\nset ylabel 'learning rate'\nset key off\n"
+          "set tics nomirror out scale 0\nset cbrange [0:1]\nset cblabel 'test accuracy'\n"
+          "set palette defined (0 '#14213d', 0.6 '#1f4fbf', 0.9 '#8fb8f0', 1 '#fff4d6')\n",
+          cells + "3 with image, " + cells +
+              "(sprintf('%.2f', $3)):($3 > 0.8 ? 0x000000 : 0xffffff) with labels tc rgb variable font ',11'"};
+}
+
+int tolerance(const Options& options) {
+  const auto& folder = options.common.output;
+  const program::Experiment experiment(
+      options.common, options.protocol,
+      "Tolerance: 784-100-100-100-10 sigmoid units, " + program::grouped(options.protocol.steps) + " steps of " +
+          std::to_string(options.protocol.batch) + ", " + std::to_string(options.learning_rates.size()) +
+          " learning rates, " + std::to_string(options.deviations.size()) + " initial deviations");
+  Grid grid = make_grid(options);
+  train(grid, experiment);
+
+  program::report_interrupt();
+  const std::int64_t last = options.protocol.steps;
+  if (last > 1'000) print_accuracies(grid, 1'000);
+  print_accuracies(grid, last);
+  print_summary(grid, last);
+  write_accuracies(folder, grid);
+  std::vector<program::Figure> figures;
+  for (const bool batch_norm : {false, true})
+    figures.push_back(write_heat_map(folder, grid, batch_norm, last, experiment.dataset().description));
+  return experiment.finish(figures, {"tolerance"});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Learning rates and initial weights, with and without batch normalization.", "tolerance");
+  Options options;
+  add_options(app, options);
+  return program::run(app, argc, argv, [&] { return tolerance(options); });
+}

@@ -1,0 +1,33 @@
+#include "program/results.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace {
+
+program::Run three_tests() {
+  program::Run run;
+  run.steps = {100, 200, 300};
+  run.accuracy = {0.5, 0.9, 0.8};
+  return run;
+}
+
+TEST(Results, OfOneRun) {
+  const program::Run run = three_tests(), nothing;
+  EXPECT_EQ(program::accuracy_at(run, 300), 0.8);
+  EXPECT_TRUE(std::isnan(program::accuracy_at(run, 250)));
+  EXPECT_EQ(program::best_accuracy(run), 0.9);
+  EXPECT_TRUE(std::isnan(program::best_accuracy(nothing)));
+  EXPECT_EQ(program::steps_to(run, 0.8), 200);
+  EXPECT_TRUE(std::isnan(program::steps_to(run, 0.95)));
+}
+
+TEST(Results, OverSeeds) {
+  EXPECT_EQ(program::over_seeds({0.5}, 2), "0.50");
+  EXPECT_EQ(program::over_seeds({0.5, 0.7}, 2), "0.60 +-0.14");
+  EXPECT_EQ(program::over_seeds({1000, 3000}, 0), "2,000 +-1,414");
+  EXPECT_EQ(program::over_seeds({0.5, program::none}, 2), "-");
+}
+
+}  // namespace
