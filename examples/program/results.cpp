@@ -22,6 +22,15 @@ double steps_to(const Run& run, double target) {
   return none;
 }
 
+Run smoothed(const Run& run) {
+  Run result;
+  for (std::size_t i = 2; i < run.steps.size(); ++i) {
+    result.steps.push_back(run.steps[i]);
+    result.accuracy.push_back((run.accuracy[i - 2] + run.accuracy[i - 1] + run.accuracy[i]) / 3);
+  }
+  return result;
+}
+
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }

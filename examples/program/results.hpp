@@ -20,6 +20,10 @@ double best_accuracy(const Run& run);
 /// The first tested step at which a run was at least as good as `target`, or none.
 double steps_to(const Run& run, double target);
 
+/// The run with the mean of three tests in a row for the accuracy of each, beginning with the third: a target that is
+/// met by a single lucky test is not kept.
+Run smoothed(const Run& run);
+
 /// The arithmetic mean.
 double mean(const std::vector<double>& values);
 

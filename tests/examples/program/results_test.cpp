@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <vector>
 
 namespace {
 
@@ -21,6 +23,13 @@ TEST(Results, OfOneRun) {
   EXPECT_TRUE(std::isnan(program::best_accuracy(nothing)));
   EXPECT_EQ(program::steps_to(run, 0.8), 200);
   EXPECT_TRUE(std::isnan(program::steps_to(run, 0.95)));
+}
+
+TEST(Results, SmoothedRunsAreMeansOfThree) {
+  const program::Run smooth = program::smoothed(three_tests());
+  EXPECT_EQ(smooth.steps, std::vector<std::int64_t>{300});
+  EXPECT_DOUBLE_EQ(smooth.accuracy.front(), 2.2 / 3);
+  EXPECT_TRUE(program::smoothed({}).steps.empty());
 }
 
 TEST(Results, OverSeeds) {
