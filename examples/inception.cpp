@@ -63,22 +63,17 @@ struct Result {
 
 void add_options(CLI::App& app, Options& options) {
   auto& protocol = options.protocol;
-  std::string words;
-  for (const Variant& variant : all_variants) {
-    options.words.push_back(variant.word);
-    words += (words.empty() ? "" : ",") + variant.word;
-  }
+  for (const Variant& variant : all_variants) options.words.push_back(variant.word);
   program::add_common_options(app, options.common);
   program::add_protocol_options(app, protocol);
   app.add_option("--variants", options.words, "which networks")
       ->delimiter(',')
       ->check(CLI::IsMember(options.words))
       ->type_name("WORD,...")
-      ->default_str(words);
-  program::add_number(app, "--lr", protocol.learning_rate.initial,
-                      "Inception's learning rate; the others are x1, x5, x30", program::positive());
-  program::add_number(app, "--half-life", protocol.learning_rate.half_life,
-                      "steps in which the learning rate halves; 0: never", program::not_negative());
+      ->default_str("all");
+  program::add_number(app, "--lr", protocol.learning_rate.initial, "Inception's learning rate", program::positive());
+  program::add_number(app, "--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
+                      program::not_negative());
   program::add_number(app, "--momentum", protocol.momentum, "momentum", program::not_negative());
   program::add_number(app, "--weight-decay", protocol.weight_decay, "weight decay", program::not_negative());
   program::add_number(app, "--dropout", options.dropout, "part that is dropped in front of the classifier",
@@ -277,7 +272,7 @@ int inception(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("The paper's Figures 2 and 3 in small: Inception with and without batch normalization.", "inception");
+  CLI::App app("Figures 2 and 3 in small: Inception with and without batch normalization.", "inception");
   Options options;
   add_options(app, options);
   return program::run(app, argc, argv, [&] { return inception(options); });

@@ -78,11 +78,9 @@ void add_options(CLI::App& app, Options& options) {
   program::add_protocol_options(app, options.protocol);
   program::add_input_option(app, options.protocol.input);
   program::add_numbers(app, "--lr", options.learning_rates, "learning rates", program::positive());
-  program::add_numbers(app, "--init-std", options.deviations,
-                       "standard deviations of the initial weights; " + fan_in + ": 1 / sqrt(inputs)",
+  program::add_numbers(app, "--init-std", options.deviations, "initial deviations; " + fan_in + ": 1 / sqrt(inputs)",
                        deviation_or_word());
-  program::add_choice(app, "--init-layers", options.layers,
-                      "whose initial weights these are; hidden: the output's 0.01",
+  program::add_choice(app, "--init-layers", options.layers, "hidden: the output layer keeps 0.01",
                       {{"all", Layers::all}, {"hidden", Layers::hidden}});
 }
 
