@@ -21,6 +21,7 @@ struct Unit {
 
   bool batch_norm = true;
   Activation activation = Activation::relu;
+  bool per_activation = false;  ///< batch normalization of each pixel's channels by themselves: see BatchNorm
 };
 
 /// Puts together a network for images, keeping count of their shape:
@@ -41,13 +42,20 @@ class ImageStack {
   /// What comes out of it so far.
   const Shape& shape() const { return shape_; }
 
+  /// What follows each convolution from here on.
+  ImageStack& use(const Unit& unit) {
+    unit_ = unit;
+    return *this;
+  }
+
   /// A convolution, then batch normalization or else a bias, then the activation.
   ImageStack& convolution(Eigen::Index channels, const Window& window = {}) {
     add_shaped(Convolution<Scalar>(shape_, channels, window, unit_.batch_norm ? Bias::no : Bias::yes));
     const bool relu = unit_.activation == Unit::Activation::relu;
     if (unit_.batch_norm) {
-      relu ? add(BatchNorm<Scalar, bn::relu>({.channels = channels}))
-           : add(BatchNorm<Scalar, bn::sigmoid>({.channels = channels}));
+      const Eigen::Index pixels = unit_.per_activation ? shape_.pixels() : 1;
+      const bn::Options options{.channels = pixels * channels};
+      relu ? add(BatchNorm<Scalar, bn::relu>(options, pixels)) : add(BatchNorm<Scalar, bn::sigmoid>(options, pixels));
     } else {
       relu ? add(Relu<Scalar>()) : add(Sigmoid<Scalar>());
     }

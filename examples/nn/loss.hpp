@@ -13,6 +13,16 @@ namespace nn {
 /// The class of each sample of a batch.
 using Labels = std::span<const std::uint8_t>;
 
+/// The probabilities of the classes: exp(logit) / sum of exp(logits), for each sample.
+///
+/// The largest logit of a sample is subtracted first, so that no exponential overflows.
+template <class Scalar>
+Matrix<Scalar> softmax(const Matrix<Scalar>& logits) {
+  Matrix<Scalar> result = (logits.colwise() - logits.rowwise().maxCoeff()).array().exp();
+  result.array().colwise() /= result.rowwise().sum().array().eval();
+  return result;
+}
+
 /// Softmax with cross-entropy: the mean over the batch of -log(softmax(logits)[label]), and its gradient with respect
 /// to the logits, (softmax(logits) - onehot(label)) / samples.
 ///

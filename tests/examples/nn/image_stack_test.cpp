@@ -64,6 +64,18 @@ TEST(ImageStack, BatchNormStandsBehindEachConvolutionAndItsBiasIsLeftOut) {
   EXPECT_EQ(statistics, 7);
 }
 
+TEST(ImageStack, PerActivationFromSomewhereOn) {
+  Stack net({4, 3, 1}, {});
+  net.convolution(2).use({.per_activation = true}).convolution(2, {.stride = 2}).global_average_pool().dense(4);
+  auto model = net.take();
+  std::vector<Eigen::Index> gammas;
+  model.for_each_parameter([&](bn::Parameter<double> parameter) {
+    if (parameter.name == "gamma") gammas.push_back(parameter.value.size());
+  });
+  EXPECT_EQ(gammas, (std::vector<Eigen::Index>{2, 2 * 2 * 2}));
+  nn_check::check_network(model, random_matrix(7 * 12, 1, 6));
+}
+
 TEST(ImageStack, TheModeReachesTheBranches) {
   auto model = small_inception({.batch_norm = true});
   model.forward(images());

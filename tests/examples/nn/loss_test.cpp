@@ -43,6 +43,17 @@ TEST(SoftmaxCrossEntropy, HugeLogitsDoNotOverflow) {
   EXPECT_EQ(gradient(1, 1), -0.5f);
 }
 
+TEST(Softmax, IsThatOfTheLossAndSumsToOne) {
+  Matrix logits(2, 3), gradient;
+  logits << 0.1, -0.7, 2.0, 1000, 1000, -1000;
+  const Matrix probabilities = nn::softmax<double>(logits);
+  EXPECT_DOUBLE_EQ(probabilities.row(0).sum(), 1);
+  EXPECT_DOUBLE_EQ(probabilities(1, 0), 0.5);
+  nn::softmax_cross_entropy<double>(logits, Labels{2, 0}, gradient);
+  EXPECT_DOUBLE_EQ(2 * gradient(0, 2), probabilities(0, 2) - 1);
+  EXPECT_DOUBLE_EQ(2 * gradient(0, 1), probabilities(0, 1));
+}
+
 TEST(CountCorrect, CountsTheLargest) {
   Matrix logits(3, 2);
   logits << 1, 2, 2, 1, -1, -2;
