@@ -19,8 +19,8 @@ void halve(const std::uint8_t* pixels, float* values) {
 
 }  // namespace
 
-Batches::Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed)
-    : batch_(static_cast<std::size_t>(batch)), random_(seed) {
+Batches::Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed, Order order)
+    : batch_(static_cast<std::size_t>(batch)), random_(seed), reshuffle_(order == Order::reshuffled) {
   if (batch < 1 || batch > count) {
     throw std::invalid_argument("data: Batches(count, batch, seed): expected a batch from 1 to count = " +
                                 std::to_string(count) + ", got " + std::to_string(batch));
@@ -32,9 +32,10 @@ Batches::Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed)
 
 std::span<const Eigen::Index> Batches::next() {
   if (next_ == order_.size()) {  // a new epoch: Fisher and Yates's shuffle
-    for (std::size_t i = order_.size() - 1; i > 0; --i) {
+    for (std::size_t i = order_.size() - 1; shuffle_ && i > 0; --i) {
       std::swap(order_[i], order_[static_cast<std::size_t>(random_.below(static_cast<Eigen::Index>(i + 1)))]);
     }
+    shuffle_ = reshuffle_;
     next_ = 0;
   }
   const std::size_t first = next_;

@@ -10,12 +10,18 @@
 
 namespace data {
 
-/// Minibatches: every sample once an epoch, in an order that is drawn anew for each epoch.
+/// What the epochs have in common.
+enum class Order {
+  reshuffled,  ///< nothing: each has an order of its own
+  fixed,       ///< everything: the same samples are always together in a batch
+};
+
+/// Minibatches: every sample once an epoch, in a random order.
 class Batches {
  public:
   /// Batches of `batch` of the samples 0 to count - 1; an epoch's last batch has what is left. The order depends on the
   /// seed alone, not on the compiler. Throws std::invalid_argument unless 1 <= batch <= count.
-  Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed);
+  Batches(Eigen::Index count, Eigen::Index batch, std::uint64_t seed, Order order = Order::reshuffled);
 
   /// The next batch's samples; valid until the next call.
   std::span<const Eigen::Index> next();
@@ -25,6 +31,8 @@ class Batches {
   std::size_t next_;
   std::vector<Eigen::Index> order_;
   Random random_;
+  bool shuffle_ = true;
+  bool reshuffle_;
 };
 
 /// How a pixel becomes a network's input.

@@ -46,6 +46,14 @@ TEST(Batches, DependOnTheSeedAlone) {
   EXPECT_EQ(Indices(first.begin(), first.begin() + 5), (Indices{476, 371, 223, 829, 330}));
 }
 
+TEST(Batches, InAFixedOrderTheSameSamplesStayTogether) {
+  data::Batches fixed(10, 4, 3, data::Order::fixed), reshuffled(10, 4, 3);
+  const Indices first = epoch(fixed, 10);
+  EXPECT_EQ(epoch(reshuffled, 10), first) << "the first epoch is the same";
+  EXPECT_NE(epoch(reshuffled, 10), first);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(epoch(fixed, 10), first);
+}
+
 TEST(Batches, RefuseNonsense) {
   EXPECT_THROW(data::Batches(10, 0, 0), std::invalid_argument);
   EXPECT_THROW(data::Batches(10, -1, 0), std::invalid_argument);
