@@ -18,8 +18,6 @@
 #include "program/command_line.hpp"
 #include "program/csv.hpp"
 #include "program/experiment.hpp"
-#include "program/parallel.hpp"
-#include "program/progress.hpp"
 #include "program/results.hpp"
 #include "program/sigmoid_network.hpp"
 #include "program/table.hpp"
@@ -53,24 +51,18 @@ void add_options(CLI::App& app, Options& options) {
 /// Trains both networks of each seed, as many at a time as there are cores.
 std::vector<Pair> train_pairs(const Options& options, const program::Experiment& experiment) {
   const auto& seeds = options.common.seeds;
-  std::vector<Pair> pairs;
-  std::vector<std::string> labels;
+  std::vector<program::Job> jobs;
   for (const std::uint64_t seed : seeds) {
-    pairs.emplace_back();
-    pairs.back().without.seed = pairs.back().with.seed = seed;
-    for (const char* network : {"without BN", "with BN"})
-      labels.push_back("seed " + std::to_string(seed) + " " + network);
+    for (const bool batch_norm : {false, true}) {
+      const program::SigmoidNetworkOptions network = {
+          .batch_norm = batch_norm, .deviation = nn::constant_deviation(options.initial_deviation), .seed = seed};
+      jobs.push_back({"seed " + std::to_string(seed) + (batch_norm ? " with BN" : " without BN"), options.protocol,
+                      seed, [network] { return program::make_sigmoid_network(network); }});
+    }
   }
-  program::Progress progress(labels, options.protocol.steps, program::is_terminal(stderr));
-  program::for_each_in_parallel(labels.size(), [&](std::size_t i) {
-    const std::uint64_t seed = seeds[i / 2];
-    const bool batch_norm = i % 2 == 1;
-    (batch_norm ? pairs[i / 2].with : pairs[i / 2].without) = experiment.train(
-        options.protocol, seed,
-        program::make_sigmoid_network(
-            {.batch_norm = batch_norm, .deviation = nn::constant_deviation(options.initial_deviation), .seed = seed}),
-        [&](std::int64_t step, double accuracy) { progress.update(i, step, accuracy); });
-  });
+  std::vector<Run> runs = experiment.train(jobs);
+  std::vector<Pair> pairs;
+  for (std::size_t i = 0; i < runs.size(); i += 2) pairs.push_back({std::move(runs[i]), std::move(runs[i + 1])});
   // After Ctrl-C: without the seeds that were not begun, but not without any.
   while (pairs.size() > 1 && pairs.back().with.steps_made == 0) pairs.pop_back();
   return pairs;

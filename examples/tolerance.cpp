@@ -5,7 +5,6 @@
 // learning rate and each size of the initial weights, once without and once with batch normalization.
 
 #include <algorithm>
-#include <atomic>
 #include <charconv>
 #include <cmath>
 #include <iostream>
@@ -15,8 +14,6 @@
 #include "program/command_line.hpp"
 #include "program/csv.hpp"
 #include "program/experiment.hpp"
-#include "program/parallel.hpp"
-#include "program/progress.hpp"
 #include "program/results.hpp"
 #include "program/sigmoid_network.hpp"
 #include "program/table.hpp"
@@ -90,11 +87,18 @@ nn::Deviation deviation_of(const std::string& text) {
 }
 
 program::Network make_network(const Options& options, const Cell& cell, std::uint64_t seed) {
-  return program::make_sigmoid_network(
+  program::Network network = program::make_sigmoid_network(
       {.batch_norm = cell.batch_norm,
        .deviation = deviation_of(options.deviations[cell.deviation]),
        .output_deviation = options.layers == Layers::hidden ? nn::constant_deviation(0.01) : nn::Deviation(),
        .seed = seed});
+  network.probed_layer.reset();  // nobody looks at percentiles here
+  return network;
+}
+
+std::string cell_name(const Options& options, const Cell& cell) {
+  return "lr " + program::shortest(options.learning_rates[cell.learning_rate]) + " std " +
+         options.deviations[cell.deviation] + (cell.batch_norm ? " with BN" : " without BN");
 }
 
 Grid make_grid(const Options& options) {
@@ -112,22 +116,18 @@ Grid make_grid(const Options& options) {
 void train(Grid& grid, const program::Experiment& experiment) {
   const Options& options = grid.options;
   const auto& seeds = options.common.seeds;
-  const std::size_t networks = grid.cells.size() * seeds.size();
-  program::Progress progress({program::grouped(static_cast<std::int64_t>(networks)) + " networks"},
-                             options.protocol.steps * static_cast<std::int64_t>(networks),
-                             program::is_terminal(stderr));
-  std::atomic<std::int64_t> steps = 0;
-  program::for_each_in_parallel(networks, [&](std::size_t i) {
-    Cell& cell = grid.cells[i / seeds.size()];
-    program::Protocol protocol = options.protocol;
-    protocol.learning_rate.initial = options.learning_rates[cell.learning_rate];
-    const std::uint64_t seed = seeds[i % seeds.size()];
-    program::Network network = make_network(options, cell, seed);
-    network.probed_layer.reset();  // nobody looks at percentiles here
-    cell.runs[i % seeds.size()] =
-        experiment.train(protocol, seed, std::move(network),
-                         [&](std::int64_t, double accuracy) { progress.update(0, ++steps, accuracy); });
-  });
+  std::vector<program::Job> jobs;
+  for (const Cell& cell : grid.cells) {
+    for (const std::uint64_t seed : seeds) {
+      program::Protocol protocol = options.protocol;
+      protocol.learning_rate.initial = options.learning_rates[cell.learning_rate];
+      jobs.push_back(
+          {cell_name(options, cell), protocol, seed, [&, seed] { return make_network(options, cell, seed); }});
+    }
+  }
+  std::vector<Run> runs = experiment.train(jobs);
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    grid.cells[i / seeds.size()].runs[i % seeds.size()] = std::move(runs[i]);
 }
 
 // --- What is reported

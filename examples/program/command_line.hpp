@@ -46,18 +46,22 @@ void add_numbers(CLI::App& app, const std::string& name, std::vector<Value>& val
   app.add_option(name, values, text)->delimiter(',')->check(validator)->type_name("N,...")->default_str(standard.str());
 }
 
-/// Adds an option that takes one of a few words.
+/// Adds an option that takes one of a few words. `then` is called when it was given: to change the defaults of options
+/// that are added after this one, which are read after it wherever they stand.
 template <class Value>
 void add_choice(CLI::App& app, const std::string& name, Value& value, const std::string& text,
-                const std::vector<std::pair<std::string, Value>>& choices) {
+                const std::vector<std::pair<std::string, Value>>& choices, const std::function<void()>& then = {}) {
   std::string words, standard;
   for (const auto& [word, meaning] : choices) {
     words += (words.empty() ? "" : "|") + word;
     if (meaning == value) standard = word;
   }
-  const auto parse = [&value, choices, words, name](const std::string& text_given) {
+  const auto parse = [&value, choices, words, name, then](const std::string& text_given) {
     for (const auto& [word, meaning] : choices) {
-      if (word == text_given) return void(value = meaning);
+      if (word != text_given) continue;
+      value = meaning;
+      if (then) then();
+      return;
     }
     throw CLI::ValidationError(name, "expected " + words + ", got '" + text_given + "'");
   };

@@ -30,6 +30,30 @@ double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activa
   return static_cast<double>(correct) / static_cast<double>(samples.count);
 }
 
+nn::Matrix<float> class_probabilities(nn::Sequential<float>& model, const Samples& samples) {
+  const nn::ModeScope inference(model, bn::Mode::inference);
+  nn::Activations<float> activations;
+  nn::Matrix<float> result;
+  Eigen::Index first = 0;
+  for (const auto& images : samples.images) {
+    const nn::Matrix<float> piece = nn::softmax(model.forward(images, activations));
+    if (first == 0) result.resize(samples.count, piece.cols());
+    result.middleRows(first, piece.rows()) = piece;
+    first += piece.rows();
+  }
+  return result;
+}
+
+double accuracy(const nn::Matrix<float>& probabilities, const Samples& samples) {
+  Eigen::Index correct = 0, first = 0;
+  for (const auto& labels : samples.labels) {
+    const auto count = static_cast<Eigen::Index>(labels.size());
+    correct += nn::count_correct<float>(probabilities.middleRows(first, count), labels);
+    first += count;
+  }
+  return static_cast<double>(correct) / static_cast<double>(samples.count);
+}
+
 void use_population_statistics(nn::Sequential<float>& model, int count,
                                const std::function<const nn::Matrix<float>&()>& next) {
   std::vector<bn::PopulationStatistics<float>> populations;

@@ -24,6 +24,12 @@ Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index
 /// The part of the samples that the model gets right in inference mode. The model's mode is as before afterwards.
 double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activations<float>& activations);
 
+/// The probabilities of the classes, [samples.count, classes], as the model sees them in inference mode.
+nn::Matrix<float> class_probabilities(nn::Sequential<float>& model, const Samples& samples);
+
+/// The part of the samples whose label has the largest probability, or logit.
+double accuracy(const nn::Matrix<float>& probabilities, const Samples& samples);
+
 /// The paper's Algorithm 2 for all layers of a network at once: sets their running statistics to population statistics,
 /// the average over `count` batches, of which next() returns one after the other. Parameters are left alone, and the
 /// mode is as before afterwards.

@@ -1,9 +1,12 @@
 #include "program/experiment.hpp"
 
+#include <atomic>
 #include <iostream>
 
 #include "program/interrupt.hpp"
 #include "program/output_folder.hpp"
+#include "program/parallel.hpp"
+#include "program/progress.hpp"
 #include "program/text.hpp"
 
 namespace program {
@@ -15,6 +18,33 @@ Experiment::Experiment(const CommonOptions& common, const Protocol& protocol, co
   views_ = make_views(protocol, dataset_);
   std::cout << headline << "\nData: " << dataset_.description << "\nfrom " << dataset_.origin << std::endl;
   catch_interrupt();
+}
+
+std::vector<Run> Experiment::train(const std::vector<Job>& jobs) const {
+  constexpr std::size_t most_lines = 20;
+  const bool together = jobs.size() > most_lines;
+  std::vector<Progress::Network> lines;
+  std::int64_t all_steps = 0;
+  for (const Job& job : jobs) {
+    lines.push_back({job.label, job.protocol.steps});
+    all_steps += job.protocol.steps;
+  }
+  if (together) lines = {{grouped(static_cast<std::int64_t>(jobs.size())) + " networks", all_steps}};
+  Progress progress(lines, is_terminal(stderr));
+
+  std::vector<Run> runs(jobs.size());
+  for (std::size_t i = 0; i < jobs.size(); ++i) runs[i].seed = jobs[i].seed;
+  std::atomic<std::int64_t> steps = 0;
+  for_each_in_parallel(jobs.size(), [&](std::size_t i) {
+    const Job& job = jobs[i];
+    Network network = job.make();
+    runs[i] =
+        program::train(job.protocol, dataset_, views_, job.seed, network, [&](std::int64_t step, double accuracy) {
+          together ? progress.update(0, ++steps, accuracy) : progress.update(i, step, accuracy);
+        });
+    if (job.look) job.look(network);
+  });
+  return runs;
 }
 
 int Experiment::finish(const std::vector<Figure>& figures, const std::vector<std::string>& tables) const {

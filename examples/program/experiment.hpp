@@ -12,6 +12,16 @@
 
 namespace program {
 
+/// A network to be trained.
+struct Job {
+  std::string label;  ///< of its progress
+  Protocol protocol;  ///< with the input and probe of the experiment's
+  std::uint64_t seed = 0;
+  std::function<Network()> make;
+  std::function<void(Network&)> look =
+      {};  ///< at the trained network, if anybody wants to; on the thread that trained it
+};
+
 /// What surrounds the training of networks, the same in every program: data, folder, Ctrl-C, and the words about them.
 class Experiment {
  public:
@@ -21,12 +31,12 @@ class Experiment {
 
   const data::Dataset& dataset() const { return dataset_; }
 
-  /// Trains one network on the data: see program::train(). From any number of threads; `protocol` has the input and
-  /// probe of the constructor's.
-  Run train(const Protocol& protocol, std::uint64_t seed, Network network,
-            const std::function<void(std::int64_t step, double accuracy)>& progress) const {
-    return program::train(protocol, dataset_, views_, seed, std::move(network), progress);
-  }
+  /// The test images, as the networks take them.
+  const Samples& test() const { return views_.test; }
+
+  /// Trains networks on the data, as many at a time as there are cores, and returns what came out of each: see
+  /// program::train(). After Ctrl-C some have made no step. Progress is a line a network, or one for all of many.
+  std::vector<Run> train(const std::vector<Job>& jobs) const;
 
   /// Draws the figures, says what there is in the folder (`tables` are CSV files that have no figure of their name), and
   /// returns the exit code.

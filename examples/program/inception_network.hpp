@@ -8,12 +8,16 @@ namespace program {
 
 /// Which Inception network to build.
 struct InceptionOptions {
-  nn::Unit unit;
-  double dropout = 0;  ///< in front of the classifier
+  nn::Unit unit = {};
+  Eigen::Index image = 14;           ///< rows and columns of the images: 14 or 28
+  double dropout = 0;                ///< in front of the classifier
+  bool local_response_norm = false;  ///< after the first pool, as before batch normalization was known
+  bool per_activation = false;       ///< batch normalization of each place by itself, in the last module
+  double weights = 1;                ///< what the convolutions' initial weights are multiplied with
   std::uint64_t seed = 0;
 };
 
-/// The paper's Inception network in small, for 14x14 images: 11 layers of weights deep, 22,242 weights and biases
+/// The paper's Inception network in small: 11 layers of weights deep, 22,242 weights and biases
 /// without batch normalization.
 ///
 /// Source: Ioffe & Szegedy 2015, appendix; its modules with two 3x3 convolutions for one of 5x5, average pools in the
@@ -36,17 +40,22 @@ inline Network make_inception(const InceptionOptions& options) {
          [&](Stack& branch) { branch.max_pool(halving); }});
   };
 
-  Stack net({14, 14, 1}, options.unit);
-  net.convolution(16, three).max_pool(halving);  // 7x7
+  Stack net({options.image, options.image, 1}, options.unit);
+  net.convolution(16, three).max_pool(halving);  // 7x7, from images of 14x14
+  if (options.local_response_norm) net.local_response_norm({.alpha = 1});
   module(net, 8, &Stack::average_pool);
   halving_module(net, 16);  // 4x4
-  module(net, 16, &Stack::max_pool);
+  nn::Unit last = options.unit;
+  last.per_activation = options.per_activation;
+  module(net.use(last), 16, &Stack::max_pool);
   net.global_average_pool();
   if (options.dropout > 0) net.dropout(options.dropout, ~options.seed);
-  net.dense(10);
+  const Eigen::Index features = net.shape().channels;
 
   Network network{net.take(), {}};
-  nn::initialise_weights(network.model, nn::he_deviation, options.seed);
+  nn::Normal normal(options.seed);
+  network.model.initialise(normal, [&](Eigen::Index inputs) { return options.weights * nn::he_deviation(inputs); });
+  network.model.add(nn::Dense<float>(features, 10)).initialise(normal, nn::he_deviation);
   return network;
 }
 

@@ -27,11 +27,12 @@ std::string progress_line(const std::string& label, std::int64_t step, std::int6
   return line.substr(0, terminal_width - 1);
 }
 
-Progress::Progress(const std::vector<std::string>& labels, std::int64_t steps, bool visible, std::FILE* stream)
-    : steps_(steps), visible_(visible), stream_(stream) {
+Progress::Progress(const std::vector<Network>& networks, bool visible, std::FILE* stream)
+    : visible_(visible), stream_(stream) {
   std::size_t width = 0;
-  for (const std::string& label : labels) width = std::max(width, label.size());
-  for (const std::string& label : labels) lines_.push_back({label + std::string(width - label.size(), ' '), {}});
+  for (const Network& network : networks) width = std::max(width, network.label.size());
+  for (const auto& [label, steps] : networks)
+    lines_.push_back({.label = label + std::string(width - label.size(), ' '), .steps = steps});
 }
 
 void Progress::update(std::size_t network, std::int64_t step, double accuracy) {
@@ -43,7 +44,7 @@ void Progress::update(std::size_t network, std::int64_t step, double accuracy) {
   line.step = step;
   line.accuracy = accuracy;
   line.seconds = std::chrono::duration<double>(now - line.start).count();
-  if (step < steps_ && now - drawn_ < std::chrono::milliseconds(100)) return;
+  if (step < line.steps && now - drawn_ < std::chrono::milliseconds(100)) return;
   drawn_ = now;
   draw();
 }
@@ -53,7 +54,7 @@ void Progress::draw() {
   if (!first_) text = "\x1b[" + std::to_string(lines_.size()) + "A";  // up to the first line
   first_ = false;
   for (const Line& line : lines_) {
-    text += "\r\x1b[2K" + progress_line(line.label, line.step, steps_, line.accuracy, line.seconds) + "\n";
+    text += "\r\x1b[2K" + progress_line(line.label, line.step, line.steps, line.accuracy, line.seconds) + "\n";
   }
   std::fputs(text.c_str(), stream_);
   std::fflush(stream_);

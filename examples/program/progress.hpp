@@ -20,8 +20,14 @@ bool is_terminal(std::FILE* stream);
 /// Threads: update() may be called from any of them.
 class Progress {
  public:
-  /// One line for each label. With `visible` false nothing is ever written; the usual value is is_terminal(stderr).
-  Progress(const std::vector<std::string>& labels, std::int64_t steps, bool visible, std::FILE* stream = stderr);
+  /// What a line is about.
+  struct Network {
+    std::string label;
+    std::int64_t steps;
+  };
+
+  /// One line for each network. With `visible` false nothing is ever written; the usual value is is_terminal(stderr).
+  Progress(const std::vector<Network>& networks, bool visible, std::FILE* stream = stderr);
 
   /// Tells how many steps one network has made, and the last accuracy measured (NaN before the first). Draws ten times
   /// a second at the most, and once at the end.
@@ -32,14 +38,14 @@ class Progress {
 
   struct Line {
     std::string label;
-    Clock::time_point start;  ///< when it was first heard of: not all networks begin at once
+    std::int64_t steps;
+    Clock::time_point start = {};  ///< when it was first heard of: not all networks begin at once
     std::int64_t step = 0;
     double accuracy = std::numeric_limits<double>::quiet_NaN(), seconds = 0;
   };
 
   void draw();
 
-  const std::int64_t steps_;
   const bool visible_;
   std::FILE* const stream_;
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "data/batches.hpp"
+#include "data/distortion.hpp"
 #include "nn/sgd.hpp"
 
 namespace program {
@@ -18,6 +19,9 @@ struct Protocol {
   nn::HalvingRate learning_rate = {1};
   double weight_decay = 0;
   double momentum = 0;
+  Eigen::Index training_images = 0;  ///< the first so many; 0: all
+  data::Order order = data::Order::reshuffled;
+  data::Distortion distortion = {};  ///< of the training images
   data::Input input = data::Input::grey;
   Statistics statistics = Statistics::running;
   std::int64_t every = 500;       ///< steps between two tests, and between two looks at the percentiles
@@ -25,7 +29,7 @@ struct Protocol {
   int population_batches = 1000;  ///< for Algorithm 2 at the end; 0: none
 };
 
-/// Adds --steps, --batch, --every, --population-batches and --statistics.
+/// Adds --steps, --batch, --training-images, --every, --population-batches and --statistics.
 void add_protocol_options(CLI::App& app, Protocol& protocol);
 
 /// Adds --input, for networks that take whole images.

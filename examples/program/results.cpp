@@ -2,11 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 
+#include "program/csv.hpp"
 #include "program/text.hpp"
 
 namespace program {
+namespace {
+
+double standard_deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return none;
+  const double middle = mean(values);
+  double squares = 0;
+  for (const double value : values) squares += (value - middle) * (value - middle);
+  return std::sqrt(squares / static_cast<double>(values.size() - 1));
+}
+
+std::string mean_and_error(const std::vector<double>& values, double error, int decimals) {
+  const auto text = [&](double value) {
+    return decimals > 0 || std::isnan(value) ? fixed(value, decimals) : grouped(std::lround(value));
+  };
+  return text(mean(values)) + (std::isnan(error) ? "" : " +-" + text(error));
+}
+
+}  // namespace
 
 double accuracy_at(const Run& run, std::int64_t step) {
   const auto found = std::ranges::find(run.steps, step);
@@ -31,19 +51,39 @@ Run smoothed(const Run& run) {
   return result;
 }
 
+void write_runs(const std::filesystem::path& path, const std::vector<NamedRuns>& networks) {
+  Csv csv(path, {"network", "seed", "step", "accuracy"});
+  for (const auto& [word, runs] : networks) {
+    for (const Run& run : *runs) {
+      for (std::size_t i = 0; i < run.steps.size(); ++i)
+        csv.add({word}, {static_cast<double>(run.seed), static_cast<double>(run.steps[i]), run.accuracy[i]});
+    }
+  }
+  csv.close();
+}
+
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+double standard_error(const std::vector<double>& values) {
+  return standard_deviation(values) / std::sqrt(static_cast<double>(values.size()));
+}
+
+bool is_beyond_noise(const std::vector<double>& values) {
+  // What |mean| / standard error exceeds by chance once in twenty times, for 2, 3, ... values.
+  constexpr double student[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26};
+  if (values.size() < 2) return false;
+  const double limit = student[std::min(values.size() - 2, std::size(student) - 1)];
+  return std::abs(mean(values)) > limit * standard_error(values);
+}
+
+std::string with_standard_error(const std::vector<double>& values, int decimals) {
+  return mean_and_error(values, standard_error(values), decimals);
+}
+
 std::string over_seeds(const std::vector<double>& values, int decimals) {
-  const auto text = [&](double value) {
-    return decimals > 0 || std::isnan(value) ? fixed(value, decimals) : grouped(std::lround(value));
-  };
-  const double middle = mean(values);
-  if (values.size() < 2 || std::isnan(middle)) return text(middle);
-  double squares = 0;
-  for (const double value : values) squares += (value - middle) * (value - middle);
-  return text(middle) + " +-" + text(std::sqrt(squares / static_cast<double>(values.size() - 1)));
+  return mean_and_error(values, standard_deviation(values), decimals);
 }
 
 }  // namespace program

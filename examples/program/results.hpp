@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -24,8 +25,26 @@ double steps_to(const Run& run, double target);
 /// met by a single lucky test is not kept.
 Run smoothed(const Run& run);
 
+/// The runs of one network, a seed each.
+struct NamedRuns {
+  std::string word;
+  const std::vector<Run>* runs;
+};
+
+/// Writes every test of every run into a CSV file: network, seed, step, accuracy.
+void write_runs(const std::filesystem::path& path, const std::vector<NamedRuns>& networks);
+
 /// The arithmetic mean.
 double mean(const std::vector<double>& values);
+
+/// The standard error of the mean: the standard deviation over the root of the count; none of less than two values.
+double standard_error(const std::vector<double>& values);
+
+/// Whether the mean differs from 0 by more than chance explains: by Student's t, at 95 %. Never of less than two values.
+bool is_beyond_noise(const std::vector<double>& values);
+
+/// A value for each seed as text: the mean and its standard error.
+std::string with_standard_error(const std::vector<double>& values, int decimals);
 
 /// A value for each seed as text: the value, or mean and standard deviation. Without decimals, in groups of thousands.
 std::string over_seeds(const std::vector<double>& values, int decimals);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <ctime>
+#include <numeric>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -31,34 +33,61 @@ class ThreadTimer {
   double start_ = 0, seconds_ = 0;
 };
 
+/// How many images a network is trained with.
+Eigen::Index count_training_images(const Protocol& protocol, const data::Digits& digits) {
+  return protocol.training_images > 0 ? std::min(protocol.training_images, digits.count()) : digits.count();
+}
+
 /// Training batches as a network takes them.
 class Feed {
  public:
   Feed(const Protocol& protocol, const data::Digits& digits, std::uint64_t seed)
       : digits_(digits),
         input_(protocol.input),
-        batches_(digits.count(), protocol.batch, seed),
-        images_(protocol.batch, data::input_pixels(protocol.input)),
-        labels_(static_cast<std::size_t>(protocol.batch)) {}
+        distortion_(protocol.distortion),
+        batches_(count_training_images(protocol, digits), protocol.batch, seed, protocol.order),
+        random_(seed, 1),
+        images_(protocol.batch, data::input_pixels(protocol.input)) {
+    batch_.labels.resize(static_cast<std::size_t>(protocol.batch));
+    batch_.pixels.resize(batch_.labels.size() * data::image_pixels);
+    numbers_.resize(batch_.labels.size());
+    std::iota(numbers_.begin(), numbers_.end(), Eigen::Index{0});
+  }
 
   /// The next batch's images.
   const nn::Matrix<float>& next() {
     auto indices = batches_.next();
-    if (indices.size() < labels_.size()) indices = batches_.next();
-    data::to_float(digits_, indices, input_, images_);
-    for (std::size_t i = 0; i < labels_.size(); ++i) labels_[i] = digits_.labels[static_cast<std::size_t>(indices[i])];
+    if (indices.size() < numbers_.size()) indices = batches_.next();
+    for (std::size_t i = 0; i < indices.size(); ++i)
+      batch_.labels[i] = digits_.labels[static_cast<std::size_t>(indices[i])];
+    if (distortion_ == data::Distortion{}) {
+      data::to_float(digits_, indices, input_, images_);
+    } else {
+      distort(indices);
+      data::to_float(batch_, numbers_, input_, images_);
+    }
     return images_;
   }
 
   /// The labels that go with them.
-  nn::Labels labels() const { return labels_; }
+  nn::Labels labels() const { return batch_.labels; }
 
  private:
+  void distort(std::span<const Eigen::Index> indices) {
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      const auto* image = &digits_.pixels[static_cast<std::size_t>(indices[i]) * data::image_pixels];
+      data::distort(image, distortion_, random_, &batch_.pixels[i * data::image_pixels]);
+    }
+  }
+
   const data::Digits& digits_;
   data::Input input_;
+  data::Distortion distortion_;
   data::Batches batches_;
+  data::Random random_;
+  data::Digits batch_;                 ///< the labels, and the pixels where they are distorted
+  std::vector<Eigen::Index> numbers_;  ///< 0, 1, ...: all of the batch
   nn::Matrix<float> images_;
-  std::vector<std::uint8_t> labels_;
 };
 
 /// How many batches make population statistics for one of many tests in the course of training; at the end there are
@@ -69,10 +98,10 @@ constexpr int population_batches_under_way = 100;
 class Trainer {
  public:
   Trainer(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          Network network)
+          Network& network)
       : protocol_(protocol),
         views_(views),
-        network_(std::move(network)),
+        network_(network),
         feed_(protocol, dataset.train, seed),
         population_feed_(protocol, dataset.train, ~seed),
         sgd_(0, static_cast<float>(protocol.weight_decay), static_cast<float>(protocol.momentum)) {
@@ -158,7 +187,7 @@ class Trainer {
 
   const Protocol& protocol_;
   const Views& views_;
-  Network network_;
+  Network& network_;
   Feed feed_, population_feed_;
   nn::Sgd<float> sgd_;
   nn::Matrix<float> output_gradient_;
@@ -170,9 +199,10 @@ class Trainer {
 }  // namespace
 
 Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
-  if (protocol.batch > dataset.train.count()) {
-    throw std::runtime_error("--batch " + std::to_string(protocol.batch) + ": there are only " +
-                             grouped(dataset.train.count()) + " training images");
+  const Eigen::Index images = count_training_images(protocol, dataset.train);
+  if (protocol.batch > images) {
+    throw std::runtime_error("--batch " + std::to_string(protocol.batch) + ": there are only " + grouped(images) +
+                             " training images");
   }
   if (dataset.test.count() == 0) throw std::runtime_error("there are no test images");
   auto probe = make_samples(dataset.train, protocol.input, protocol.probe, protocol.probe);
@@ -180,8 +210,8 @@ Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
 }
 
 Run train(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          Network network, const std::function<void(std::int64_t, double)>& progress) {
-  return Trainer(protocol, dataset, views, seed, std::move(network)).train(progress);
+          Network& network, const std::function<void(std::int64_t, double)>& progress) {
+  return Trainer(protocol, dataset, views, seed, network).train(progress);
 }
 
 }  // namespace program

@@ -37,12 +37,12 @@ struct Run {
 /// Prepares test and probe images. Throws std::runtime_error if the data are too few for the protocol.
 Views make_views(const Protocol& protocol, const data::Dataset& dataset);
 
-/// Trains one network until the protocol's last step, or until Ctrl-C, and tells `progress` of each step and the last
+/// Trains a network until the protocol's last step, or until Ctrl-C, and tells `progress` of each step and the last
 /// accuracy. An epoch's incomplete last batch is left out. The order of the data depends on the seed alone, so all
 /// networks of a seed see the same.
 ///
 /// The same arguments give the same bits from one build, whatever other threads do.
 Run train(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          Network network, const std::function<void(std::int64_t step, double accuracy)>& progress);
+          Network& network, const std::function<void(std::int64_t step, double accuracy)>& progress);
 
 }  // namespace program

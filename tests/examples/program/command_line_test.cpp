@@ -120,4 +120,22 @@ TEST(CommandLine, ErrorsOfTheBody) {
   EXPECT_EQ(test.run({}), 130);
 }
 
+TEST(CommandLine, AChoiceChangesTheDefaultsOfLaterOptionsOnly) {
+  enum class Size { small, large };
+  const auto parse = [](std::vector<const char*> words) {
+    CLI::App app;
+    Size size = Size::small;
+    double number = 1;
+    program::add_choice(app, "--size", size, "", {{"small", Size::small}, {"large", Size::large}},
+                        [&] { number = size == Size::large ? 100 : 10; });
+    program::add_number(app, "--number", number, "", program::positive());
+    words.insert(words.begin(), "test");
+    app.parse(static_cast<int>(words.size()), words.data());
+    return number;
+  };
+  EXPECT_EQ(parse({}), 1);
+  EXPECT_EQ(parse({"--size", "large"}), 100);
+  EXPECT_EQ(parse({"--number", "7", "--size", "large"}), 7);
+}
+
 }  // namespace

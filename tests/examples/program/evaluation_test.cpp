@@ -28,6 +28,19 @@ TEST(Accuracy, CountsOverAllPiecesAndRestoresTheMode) {
   EXPECT_EQ(model.mode(), bn::Mode::training);
 }
 
+TEST(ClassProbabilities, AreThoseOfAllPiecesInOrder) {
+  const data::Dataset dataset = data::drawn_dataset(10, 30);
+  const auto samples = program::make_samples(dataset.test, data::Input::grey, 30, 7);
+  nn::Sequential<float> model;
+  model.add(nn::Dense<float>(784, 10));
+  nn::initialise_weights(model, 0.1, 1);
+  nn::Activations<float> activations;
+  const nn::Matrix<float> probabilities = program::class_probabilities(model, samples);
+  ASSERT_EQ(probabilities.rows(), 30);
+  EXPECT_NEAR(probabilities.row(29).sum(), 1, 1e-6);
+  EXPECT_EQ(program::accuracy(probabilities, samples), program::accuracy(model, samples, activations));
+}
+
 TEST(PopulationStatistics, AverageOverBatchesAsInAlgorithm2) {
   nn::Sequential<float> model;
   auto& norm = model.add(nn::BatchNorm<float>({.channels = 1}));

@@ -45,14 +45,14 @@ TEST(Progress, LineFitsTheTerminal) {
 
 TEST(Progress, IsQuietWhereNobodyWatches) {
   Capture capture;
-  program::Progress progress({"a", "b"}, 10, program::is_terminal(capture.file()), capture.file());
+  program::Progress progress({{"a", 10}, {"b", 10}}, program::is_terminal(capture.file()), capture.file());
   progress.update(0, 10, 0.5);
   EXPECT_EQ(capture.text(), "");
 }
 
 TEST(Progress, RedrawsInPlace) {
   Capture capture;
-  program::Progress progress({"a", "bcd"}, 10, true, capture.file());
+  program::Progress progress({{"a", 10}, {"bcd", 10}}, true, capture.file());
   progress.update(0, 10, 0.5);
   progress.update(1, 10, 0.25);
   const std::string text = capture.text();
@@ -63,14 +63,14 @@ TEST(Progress, RedrawsInPlace) {
 
 TEST(Progress, DrawsTenTimesASecondAtTheMost) {
   Capture capture;
-  program::Progress progress({"a"}, 1'000'000, true, capture.file());
+  program::Progress progress({{"a", 1'000'000}}, true, capture.file());
   for (int i = 0; i < 1000; ++i) progress.update(0, i, 0.5);
   EXPECT_LT(capture.text().size(), 1000u);
 }
 
 TEST(Progress, TakesReportsFromSeveralThreads) {
   Capture capture;
-  program::Progress progress({"a", "b"}, 1000, true, capture.file());
+  program::Progress progress({{"a", 1000}, {"b", 1000}}, true, capture.file());
   const auto work = [&](std::size_t network) {
     for (int i = 1; i <= 1000; ++i) progress.update(network, i, 0.5);
   };

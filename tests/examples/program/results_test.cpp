@@ -32,6 +32,17 @@ TEST(Results, SmoothedRunsAreMeansOfThree) {
   EXPECT_TRUE(program::smoothed({}).steps.empty());
 }
 
+TEST(Results, BeyondNoiseIsBeyondStudentsT) {
+  EXPECT_DOUBLE_EQ(program::standard_error({1, 3}), 1);
+  EXPECT_EQ(program::with_standard_error({1, 3}, 1), "2.0 +-1.0");
+  EXPECT_TRUE(std::isnan(program::standard_error({1})));
+  EXPECT_FALSE(program::is_beyond_noise({5})) << "one value says nothing about noise";
+  EXPECT_FALSE(program::is_beyond_noise({1, 1.2})) << "for two values 11 standard errors are not enough";
+  EXPECT_TRUE(program::is_beyond_noise({-1, -1.1}));
+  EXPECT_FALSE(program::is_beyond_noise({1, 2, 3, -1}));
+  EXPECT_TRUE(program::is_beyond_noise({1, 2, 3, 2}));
+}
+
 TEST(Results, OverSeeds) {
   EXPECT_EQ(program::over_seeds({0.5}, 2), "0.50");
   EXPECT_EQ(program::over_seeds({0.5, 0.7}, 2), "0.60 +-0.14");

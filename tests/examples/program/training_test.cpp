@@ -36,7 +36,8 @@ program::Network network(std::uint64_t seed, bool batch_norm) {
 }
 
 TrainingRun train(const Protocol& protocol, std::uint64_t seed, bool batch_norm) {
-  return program::train(protocol, digits(), program::make_views(protocol, digits()), seed, network(seed, batch_norm),
+  program::Network trained = network(seed, batch_norm);
+  return program::train(protocol, digits(), program::make_views(protocol, digits()), seed, trained,
                         [](std::int64_t, double) {});
 }
 
@@ -85,6 +86,26 @@ TEST(Training, ABatchLargerThanTheDataIsRefused) {
   } catch (const std::runtime_error& error) {
     EXPECT_STREQ(error.what(), "--batch 401: there are only 400 training images");
   }
+}
+
+TEST(Training, OnFewImagesInAFixedOrder) {
+  Protocol protocol = short_protocol(), all = protocol;
+  protocol.training_images = 50;  // one batch: the order does not matter, up to rounding
+  Protocol fixed = protocol;
+  fixed.order = data::Order::fixed;
+  const TrainingRun few = train(protocol, 1, true);
+  EXPECT_LT(few.running_accuracy, train(all, 1, true).running_accuracy);
+  EXPECT_NEAR(few.running_accuracy, train(fixed, 1, true).running_accuracy, 0.05);
+  all.training_images = 400;
+  EXPECT_EQ(train(all, 1, true).accuracy, train(short_protocol(), 1, true).accuracy) << "that is all of them";
+}
+
+TEST(Training, OnDistortedImages) {
+  Protocol distorted = short_protocol();
+  distorted.distortion = {.shift = 20};  // most of them off the sheet
+  EXPECT_LT(train(distorted, 1, true).running_accuracy, train(short_protocol(), 1, true).running_accuracy);
+  distorted.distortion = {.rotation = 1e-6};
+  EXPECT_EQ(train(distorted, 1, true).accuracy, train(short_protocol(), 1, true).accuracy) << "no pixel changes";
 }
 
 TEST(Training, TheLearningRateFollowsItsSchedule) {
