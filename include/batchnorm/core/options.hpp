@@ -87,6 +87,11 @@ struct Options {
 
 namespace detail {
 
+/// Whether a forward pass takes statistics of its batch.
+constexpr bool reads_batch(const Mode& mode) {
+  return mode.statistics == StatisticsSource::batch || mode.update_running;
+}
+
 inline void check_epsilon(const char* call, double epsilon) {
   if (!(epsilon > 0.0 && std::isfinite(epsilon))) {
     fail(call, ": expected a finite epsilon > 0, got ", epsilon);

@@ -55,4 +55,19 @@ struct Parameter {
   bool weight_decay;
 };
 
+namespace detail {
+
+/// Calls visit(Parameter<Scalar>) for "gamma" and "beta", as far as there are any.
+template <class Scalar, class Visit>
+void for_each_parameter(Affine<Scalar>& affine, Gradients<Scalar>& gradients, Visit&& visit) {
+  const auto offer = [&](const char* name, ChannelArray<Scalar>& value, ChannelArray<Scalar>& gradient) {
+    if (value.size() == 0) return;
+    visit(Parameter<Scalar>{name, {value.data(), value.size()}, {gradient.data(), gradient.size()}, false});
+  };
+  offer("gamma", affine.gamma, gradients.gamma);
+  offer("beta", affine.beta, gradients.beta);
+}
+
+}  // namespace detail
+
 }  // namespace batchnorm::inline BATCHNORM_ABI

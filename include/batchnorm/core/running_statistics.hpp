@@ -10,6 +10,13 @@ namespace batchnorm::inline BATCHNORM_ABI {
 
 namespace detail {
 
+/// running = (1 - weight) * running + weight * batch, computed in double.
+template <class Running, class Batch>
+void blend(Running& running, const Batch& batch, double weight) {
+  using Scalar = typename Running::Scalar;
+  running = ((1.0 - weight) * running.template cast<double>() + weight * batch).template cast<Scalar>();
+}
+
 inline double variance_divisor(Index count, RunningVariance kind) {
   return static_cast<double>(kind == RunningVariance::unbiased ? count - 1 : count);
 }
@@ -59,8 +66,8 @@ struct RunningStatistics {
       return false;
     }
     const double weight = averaging.weight(batches);
-    blend(mean, moments.mean, weight);
-    blend(variance, moments.m2 / detail::variance_divisor(moments.count, kind), weight);
+    detail::blend(mean, moments.mean, weight);
+    detail::blend(variance, moments.m2 / detail::variance_divisor(moments.count, kind), weight);
     ++batches;
     return true;
   }
@@ -78,12 +85,6 @@ struct RunningStatistics {
     if (c == channels) return;
     detail::fail("RunningStatistics::update(moments): expected finite statistics, got mean ", moments.mean[c],
                  " and m2 ", moments.m2[c], " in channel ", c, "; NonFinite::skip leaves such a batch out");
-  }
-
- private:
-  template <class Values>
-  static void blend(ChannelArray<Scalar>& running, const Values& batch, double weight) {
-    running = ((1.0 - weight) * running.template cast<double>() + weight * batch).template cast<Scalar>();
   }
 };
 

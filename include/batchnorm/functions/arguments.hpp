@@ -9,6 +9,7 @@
 #include <batchnorm/core/options.hpp>
 #include <batchnorm/core/packet.hpp>
 #include <batchnorm/core/running_statistics.hpp>
+#include <batchnorm/core/saved.hpp>
 
 #include <cmath>
 #include <limits>
@@ -127,6 +128,35 @@ struct Call {
 
   void check_affine(const Affine<Scalar>& affine, Index channels) const {
     check_parameters("affine.gamma", "affine.beta", affine, channels);
+  }
+
+  /// The parameters of a layer, which its user may have assigned.
+  template <class LayerOptions>
+  void check_owned(const Affine<Scalar>& affine, const Gradients<Scalar>& gradients,
+                   const LayerOptions& options) const {
+    const Index scales = options.scale ? options.channels : 0, shifts = options.shift ? options.channels : 0;
+    check_size("affine().gamma", affine.gamma.size(), scales);
+    check_size("affine().beta", affine.beta.size(), shifts);
+    check_size("gradients().gamma", gradients.gamma.size(), scales);
+    check_size("gradients().beta", gradients.beta.size(), shifts);
+  }
+
+  /// That an argument is the one that the forward pass had or gave, as its fingerprint tells.
+  template <class X>
+  void check_saved(const Saved<Scalar>& saved, const Argument<X>& x, const Fingerprint& expected,
+                   const char* remedy) const {
+    if (saved.extents.empty()) {
+      fail(name, "(", x.name, "): expected a forward pass before, got none; call forward(x, y) first");
+    }
+    const auto& extents = x.shape.extents;
+    if (!std::equal(extents.begin(), extents.end(), saved.extents.begin(), saved.extents.end())) {
+      fail(name, "(", x.name, "): expected the ", x.name, " of the last forward pass, got other extents; ", x.name,
+           " is ", x.shape);
+    }
+    if (Fingerprint::of(views(x)[0]) != expected) {
+      fail(name, "(", x.name, "): expected the ", x.name, " of the last forward pass, got other values: ", remedy, "; ",
+           x.name, " is ", x.shape);
+    }
   }
 
   void check_running(const RunningStatistics<Scalar>& running, Index channels) const {

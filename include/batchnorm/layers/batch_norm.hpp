@@ -221,12 +221,7 @@ class BatchNorm {
   /// Calls visit(Parameter<Scalar>) for "gamma" and "beta", as far as the layer has them.
   template <class Visit>
   void for_each_parameter(Visit&& visit) {
-    const auto offer = [&](const char* name, ChannelArray<Scalar>& value, ChannelArray<Scalar>& gradient) {
-      if (value.size() == 0) return;
-      visit(Parameter<Scalar>{name, {value.data(), value.size()}, {gradient.data(), gradient.size()}, false});
-    };
-    offer("gamma", affine_.gamma, gradients_.gamma);
-    offer("beta", affine_.beta, gradients_.beta);
+    detail::for_each_parameter(affine_, gradients_, visit);
   }
 
   /// One line that says type, options, mode, and how many batches the running statistics have seen.
@@ -282,7 +277,7 @@ class BatchNorm {
     saved.output_fingerprint = detail::Fingerprint::of(detail::views(out)[0]);
     if (mode.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
-    if (reads_batch(mode)) std::swap(moments_, incoming_);
+    if (detail::reads_batch(mode)) std::swap(moments_, incoming_);
   }
 
   template <class X, class DY, class DX>
@@ -360,14 +355,10 @@ class BatchNorm {
     return saved.parameter_gradients ? &gradients_ : nullptr;
   }
 
-  static bool reads_batch(const Mode& mode) {
-    return mode.statistics == StatisticsSource::batch || mode.update_running;
-  }
-
   /// The mode to run in: mode_, unless x has too few values for it.
   template <class X>
   Mode mode_for(const Call& call, const detail::Argument<X>& x) const {
-    if (!reads_batch(mode_)) return mode_;
+    if (!detail::reads_batch(mode_)) return mode_;
     call.check_not_empty(x);
     if (x.view.count() > 1 || options_.single_value == SingleValue::zero_variance) return mode_;
     if (options_.single_value == SingleValue::error) {
@@ -382,11 +373,7 @@ class BatchNorm {
 
   /// Users may assign parameters and statistics, so their sizes are looked at in each call.
   void check_state(const Call& call) const {
-    const Index scales = options_.scale ? options_.channels : 0, shifts = options_.shift ? options_.channels : 0;
-    call.check_size("affine().gamma", affine_.gamma.size(), scales);
-    call.check_size("affine().beta", affine_.beta.size(), shifts);
-    call.check_size("gradients().gamma", gradients_.gamma.size(), scales);
-    call.check_size("gradients().beta", gradients_.beta.size(), shifts);
+    call.check_owned(affine_, gradients_, options_);
     call.check_size("running().mean", running_.mean.size(), options_.channels);
     call.check_size("running().variance", running_.variance.size(), options_.channels);
   }
@@ -395,20 +382,8 @@ class BatchNorm {
   template <class X>
   void check_saved(const Call& call, const Saved<Scalar>& saved, const detail::Argument<X>& x,
                    const detail::Fingerprint& expected) const {
-    if (saved.extents.empty()) {
-      detail::fail(call.name, "(", x.name, "): expected a forward pass before, got none; call forward(x, y) first");
-    }
-    const auto& extents = x.shape.extents;
-    if (!std::equal(extents.begin(), extents.end(), saved.extents.begin(), saved.extents.end())) {
-      detail::fail(call.name, "(", x.name, "): expected the ", x.name, " of the last forward pass, got other extents; ",
-                   x.name, " is ", x.shape);
-    }
-    if (detail::Fingerprint::of(detail::views(x)[0]) != expected) {
-      detail::fail(call.name, "(", x.name, "): expected the ", x.name,
-                   " of the last forward pass, got other values: keep a copy of what is overwritten in place, and a "
-                   "Saved for each of several passes; ",
-                   x.name, " is ", x.shape);
-    }
+    call.check_saved(saved, x, expected,
+                     "keep a copy of what is overwritten in place, and a Saved for each of several passes");
     call.check_size("saved.mean", saved.mean.size(), options_.channels);
     call.check_size("saved.inv_std", saved.inv_std.size(), options_.channels);
     call.check_size("saved.gamma", saved.gamma.size(), affine_.gamma.size());
