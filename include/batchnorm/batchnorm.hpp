@@ -12,6 +12,7 @@
 // The words: how tensors are seen, what can be chosen, what is learned, what is gathered.
 #include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/averaging.hpp>
+#include <batchnorm/core/covariance.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
 #include <batchnorm/core/layout.hpp>
 #include <batchnorm/core/moments.hpp>
@@ -21,6 +22,7 @@
 #include <batchnorm/core/population_statistics.hpp>
 #include <batchnorm/core/running_statistics.hpp>
 #include <batchnorm/core/saved.hpp>
+#include <batchnorm/core/whitening_options.hpp>
 
 // Functions with explicit state: forward, backward, inference folded into scale and shift.
 #include <batchnorm/functions/backward.hpp>
@@ -30,3 +32,4 @@
 // Layers: owners of parameters and statistics.
 #include <batchnorm/layers/batch_norm.hpp>
 #include <batchnorm/layers/recalibrate.hpp>
+#include <batchnorm/layers/whitening_norm.hpp>
