@@ -17,3 +17,4 @@
 #include "nn/sequential.hpp"           // Sequential, ModeScope
 #include "nn/sgd.hpp"                  // Sgd, HalvingRate
 #include "nn/shape.hpp"                // Shape, Window, and how images lie in a matrix
+#include "nn/whitening_norm.hpp"       // WhiteningNorm, a thin wrapper of the library's

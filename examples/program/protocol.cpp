@@ -4,11 +4,15 @@
 
 namespace program {
 
-void add_protocol_options(CLI::App& app, Protocol& protocol) {
+void add_length_options(CLI::App& app, Protocol& protocol) {
   add_number(app, "--steps", protocol.steps, "steps of training", at_least(1));
+  add_number(app, "--every", protocol.every, "steps between two tests", at_least(1));
+}
+
+void add_protocol_options(CLI::App& app, Protocol& protocol) {
+  add_length_options(app, protocol);
   add_number(app, "--batch", protocol.batch, "images in a batch", at_least(2));
   add_number(app, "--training-images", protocol.training_images, "only the first so many; 0: all", at_least(0));
-  add_number(app, "--every", protocol.every, "steps between two tests", at_least(1));
   add_number(app, "--population-batches", protocol.population_batches,
              "batches for the population statistics at the end", at_least(0));
   add_choice(app, "--statistics", protocol.statistics, "what the tests normalise with",

@@ -29,7 +29,10 @@ struct Protocol {
   int population_batches = 1000;  ///< for Algorithm 2 at the end; 0: none
 };
 
-/// Adds --steps, --batch, --training-images, --every, --population-batches and --statistics.
+/// Adds --steps and --every.
+void add_length_options(CLI::App& app, Protocol& protocol);
+
+/// Adds those, --batch, --training-images, --population-batches and --statistics.
 void add_protocol_options(CLI::App& app, Protocol& protocol);
 
 /// Adds --input, for networks that take whole images.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "program/network.hpp"
 
@@ -13,19 +14,28 @@ struct SigmoidNetworkOptions {
   nn::Deviation deviation = nn::constant_deviation(0.01);
   /// Of the output layer's weights, if it is another one.
   nn::Deviation output_deviation = {};
-  std::uint64_t seed = 0;  ///< the weights of both networks of a seed are the same
+  std::uint64_t seed = 0;  ///< the weights of all networks of a seed are the same
+  /// Whitening in the place of batch normalization; its channels are set to the layers' width.
+  std::optional<batchnorm::WhiteningOptions> whitening = {};
 };
 
-/// Batch normalization stands in front of each sigmoid, on Wu: the bias it makes useless is left out.
+/// Batch normalization, or whitening, stands in front of each sigmoid, on Wu: the bias it makes useless is left out.
 inline Network make_sigmoid_network(const SigmoidNetworkOptions& options) {
   constexpr Eigen::Index inputs = 784, hidden = 100, outputs = 10;
   Network network;
   auto& model = network.model;
   nn::Normal normal(options.seed);
+  const bool centred = options.batch_norm || options.whitening;
   for (const Eigen::Index width : {inputs, hidden, hidden}) {
-    model.add(nn::Dense<float>(width, hidden, options.batch_norm ? nn::Bias::no : nn::Bias::yes))
+    model.add(nn::Dense<float>(width, hidden, centred ? nn::Bias::no : nn::Bias::yes))
         .initialise(normal, options.deviation);
-    if (options.batch_norm) model.add(nn::BatchNorm<float>({.channels = hidden}));
+    if (options.whitening) {
+      batchnorm::WhiteningOptions whitening = *options.whitening;
+      whitening.channels = hidden;
+      model.add(nn::WhiteningNorm<float>(whitening));
+    } else if (options.batch_norm) {
+      model.add(nn::BatchNorm<float>({.channels = hidden}));
+    }
     network.probed_layer = model.size() - 1;  // in the end that of the last hidden layer's sigmoids
     model.add(nn::Sigmoid<float>());
   }

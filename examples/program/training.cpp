@@ -1,7 +1,6 @@
 #include "program/training.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <numeric>
 #include <span>
 #include <stdexcept>
@@ -9,29 +8,13 @@
 
 #include "program/interrupt.hpp"
 #include "program/text.hpp"
+#include "program/thread_timer.hpp"
 
 namespace program {
 
 namespace bn = batchnorm;
 
 namespace {
-
-/// Adds up the processor time that the calling thread spends between start() and stop().
-class ThreadTimer {
- public:
-  void start() { start_ = now(); }
-  void stop() { seconds_ += now() - start_; }
-  double seconds() const { return seconds_; }
-
- private:
-  static double now() {
-    std::timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-  }
-
-  double start_ = 0, seconds_ = 0;
-};
 
 /// How many images a network is trained with.
 Eigen::Index count_training_images(const Protocol& protocol, const data::Digits& digits) {

@@ -63,6 +63,14 @@ TEST(Gradients, BatchNormWithFusedActivation) {
   check_layer(squashed, random_matrix(7, 5, 2));
 }
 
+TEST(Gradients, WhiteningNorm) {
+  for (const auto method : {bn::WhiteningMethod::eigen, bn::WhiteningMethod::newton}) {
+    nn::WhiteningNorm<double> layer({.channels = 4, .method = method, .epsilon = 0.01});
+    randomise(layer, 1);
+    check_layer(layer, random_matrix(9, 4, 2));
+  }
+}
+
 TEST(Gradients, GradientsOfTwoBackwardsAddUp) {
   nn::Dense<double> layer(5, 3);
   const Matrix x = random_matrix(7, 5, 1), dy = random_matrix(7, 3, 2);

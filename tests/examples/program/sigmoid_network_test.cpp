@@ -30,6 +30,19 @@ TEST(SigmoidNetwork, HasBatchNormOrNot) {
   EXPECT_FALSE(program::has_batch_norm(without));
 }
 
+TEST(SigmoidNetwork, MayBeWhitenedInstead) {
+  auto whitened = program::make_sigmoid_network({.seed = 3, .whitening = bn::WhiteningOptions{.groups = 5}});
+  EXPECT_FALSE(program::has_batch_norm(whitened));
+  Eigen::Index gammas = 0, biases = 0;
+  whitened.model.for_each_parameter([&](bn::Parameter<float> parameter) {
+    gammas += parameter.name == "gamma" ? parameter.value.size() : 0;
+    biases += parameter.name == "bias";
+  });
+  EXPECT_EQ(gammas, 300);
+  EXPECT_EQ(biases, 1);
+  EXPECT_TRUE((weights_of(std::move(whitened))[2] == weights_of(program::make_sigmoid_network({.seed = 3}))[2]).all());
+}
+
 TEST(SigmoidNetwork, TheOutputLayerMayHaveWeightsOfItsOwnSize) {
   const auto same = weights_of(program::make_sigmoid_network({.deviation = nn::constant_deviation(1)}));
   const auto own = weights_of(program::make_sigmoid_network(
