@@ -257,7 +257,7 @@ program::Figure write_costs(const std::filesystem::path& folder, const Options& 
   for (const Index dimensions : options.dimensions) tics += (tics.empty() ? "" : ",") + std::to_string(dimensions);
   const auto [narrowest, widest] = std::ranges::minmax(options.dimensions);
   return {"whitening_cost", "Forward and backward of one layer on one thread",
-          "set logscale xy\nset xlabel 'dimensions'\nset ylabel 'ms a step'\nset key below maxrows 2\n"
+          "set logscale xy\nset xlabel 'dimensions'\nset ylabel 'ms a step'\nset key right center\n"
           "set format y '%g'\nset xtics (" +
               tics + ")\nset xrange [" + program::shortest(static_cast<double>(narrowest) / 1.1) + ":" +
               program::shortest(static_cast<double>(widest) * 1.1) + "]\n",
