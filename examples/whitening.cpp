@@ -225,7 +225,7 @@ void print_accuracies(const Trained& trained) {
   std::cout << "\nTest accuracy, and processor time of a whole step\n" << table;
   if (trained.batch <= 100) {
     std::cout << trained.batch
-              << " images in a layer's 100 dimensions: whitening makes them all equally\n"
+              << " images in a layer's 100 dimensions: full whitening makes them all equally\n"
                  "far from each other, but for epsilon, whatever they were. What inference whitens\n"
                  "with, the covariance of many batches, does not.\n";
   }

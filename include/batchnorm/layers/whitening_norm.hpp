@@ -22,12 +22,15 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// many groups as channels the layer is BatchNorm. A group of d channels of which a batch has m <= d samples has
 /// directions without any variance, which W enlarges by 1/sqrt(epsilon): choose a larger epsilon or smaller groups.
 ///
-/// Scalar, layout, modes, NaNs, options and running statistics are as in BatchNorm; there is no fused activation, and a
-/// single value per channel cannot be trained on. Products, roots and statistics are in double whatever Scalar is. A copy
-/// is a layer of its own.
+/// Scalar, layout, modes, options and running statistics are as in BatchNorm, and so are NaNs, but that one reaches all
+/// channels of its group. There is no fused activation, and a single value per channel cannot be trained on. Products,
+/// roots and statistics are in double whatever Scalar is. A copy is a layer of its own.
 ///
 /// Population statistics: run the batches in Mode::probe and call running().update(moments(), cumulative()) on fresh
 /// running statistics after each.
+///
+/// Newton's steps are products of matrices only, which pays where those are cheap; on one core the eigenvectors are
+/// cheaper (examples/README.md has the times).
 ///
 /// Memory: for each group of d channels about 8 d^2 doubles, and with newton 3 d^2 more per iteration; buffers for 256
 /// samples.
