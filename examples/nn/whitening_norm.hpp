@@ -1,5 +1,7 @@
 #pragma once
 
+#include <batchnorm/layers/whitening_norm.hpp>
+
 #include "nn/layer.hpp"
 
 namespace nn {

@@ -1,5 +1,6 @@
 /// \file
-/// Batch normalisation over Eigen: everything but the adapters. Read it as a table of contents.
+/// Batch normalisation over Eigen: everything but WhiteningNorm, which has a header of its own since it needs Eigen's
+/// eigenvalues (layers/whitening_norm.hpp). Read it as a table of contents.
 ///
 /// Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
 /// Covariate Shift", arXiv:1502.03167.
@@ -12,7 +13,6 @@
 // The words: how tensors are seen, what can be chosen, what is learned, what is gathered.
 #include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/averaging.hpp>
-#include <batchnorm/core/covariance.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
 #include <batchnorm/core/layout.hpp>
 #include <batchnorm/core/moments.hpp>
@@ -22,7 +22,6 @@
 #include <batchnorm/core/population_statistics.hpp>
 #include <batchnorm/core/running_statistics.hpp>
 #include <batchnorm/core/saved.hpp>
-#include <batchnorm/core/whitening_options.hpp>
 
 // Functions with explicit state: forward, backward, inference folded into scale and shift.
 #include <batchnorm/functions/backward.hpp>
@@ -32,4 +31,3 @@
 // Layers: owners of parameters and statistics.
 #include <batchnorm/layers/batch_norm.hpp>
 #include <batchnorm/layers/recalibrate.hpp>
-#include <batchnorm/layers/whitening_norm.hpp>

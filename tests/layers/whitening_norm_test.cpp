@@ -5,6 +5,7 @@
 #include <Eigen/Eigenvalues>
 #include <Eigen/LU>
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/whitening_norm.hpp>
 #include <limits>
 #include <sstream>
 #include <unsupported/Eigen/CXX11/Tensor>
