@@ -4,6 +4,10 @@
 
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <vector>
 
 namespace {
@@ -30,6 +34,16 @@ TEST(Results, SmoothedRunsAreMeansOfThree) {
   EXPECT_EQ(smooth.steps, std::vector<std::int64_t>{300});
   EXPECT_DOUBLE_EQ(smooth.accuracy.front(), 2.2 / 3);
   EXPECT_TRUE(program::smoothed({}).steps.empty());
+}
+
+TEST(Results, RunsAreWrittenTestByTest) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "results_test_runs.csv";
+  const std::vector<program::Run> runs = {three_tests(), {}};
+  program::write_runs(path, {{"some", &runs}});
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(text, "network,seed,step,accuracy\nsome,0,100,0.5\nsome,0,200,0.9\nsome,0,300,0.8\n");
+  std::filesystem::remove(path);
 }
 
 TEST(Results, BeyondNoiseIsBeyondStudentsT) {
