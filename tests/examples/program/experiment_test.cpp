@@ -18,10 +18,11 @@ TEST(Experiment, TrainsAllJobsAndShowsWhoeverLooksTheTrainedNetwork) {
   folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
   program::Protocol protocol;
   protocol.steps = 3;
+  protocol.batch = 20;
   protocol.every = 3;
   protocol.population_batches = 0;
   std::vector<program::Job> jobs;
-  std::vector<double> seen(25);  // more than there are lines of progress for
+  std::vector<double> seen(21);  // more than there are lines of progress for
   testing::internal::CaptureStdout();
   const program::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol,
                                        "headline");
