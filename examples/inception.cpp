@@ -53,10 +53,10 @@ const std::vector<Variant> short_variants = {
 /// weight decay. What is called L2 has weight decay: the paper's Inception was regularised.
 const std::vector<Variant> long_variants = {
     {"inception", "Inception", plain, 1, "31.0M", "72.2", 1, 1, 0},
-    {"inception-l2", "Inception, L2", plain, 1, "31.0M", "72.2", 1, 1, 1},
+    {"inception-l2", "Inception-L2", plain, 1, "31.0M", "72.2", 1, 1, 1},
     {"baseline", "BN-Baseline", normalised, 1, "13.3M", "72.7", 0.5, 1, 0},
     {"x5", "BN-x5", normalised, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 0},
-    {"x5-l2", "BN-x5, L2/5", normalised, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 1 / 5.0},
+    {"x5-l2", "BN-x5-L2/5", normalised, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 1 / 5.0},
     {"x15", "BN-x15", normalised, 15, "-", "-", 3 / 16.0, 1 / 6.0, 0},
     {"x5-sigmoid", "BN-x5-Sigmoid", normalised_sigmoid, 5, "-", "69.8", 1 / 6.0, 1 / 9.0, 0},
 };
@@ -216,7 +216,7 @@ std::vector<double> best_accuracies(const Result& result) {
 }
 
 void print_steps(const Result& reference, const std::vector<Result>& results) {
-  program::Table table({"to the best of " + reference.variant.name, "steps", "fewer", "kept*", "near**", "paper"});
+  program::Table table({"best of " + reference.variant.name, "steps", "fewer", "kept*", "near**", "paper"});
   for (const Result& result : results) {
     const auto times = [&](Measure measure) { return program::over_seeds(speedup(reference, result, measure), 1); };
     table.add({result.variant.name, program::over_seeds(steps_to_best_of(reference, result, Measure::first), 0),
@@ -239,7 +239,7 @@ void print_all_steps(const std::vector<Result>& results, Length length) {
 }
 
 void print_accuracies(const std::vector<Result>& results) {
-  program::Table table({"test accuracy, %", "maximum", "at the end", "population", "paper's maximum"});
+  program::Table table({"test accuracy, %", "maximum", "at the end", "population", "paper"});
   for (const Result& result : results) {
     const auto end = collect(result, [](const Run& run, std::size_t) { return 100 * run.running_accuracy; });
     const auto population = collect(result, [](const Run& run, std::size_t) { return 100 * run.population_accuracy; });
@@ -300,6 +300,7 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Result
 
 /// The curves, from the accuracy at which they part if all networks that learn anything come so far.
 program::Figure make_figure(const std::vector<Result>& results, const std::string& data) {
+  const std::vector<std::string> colours = {"black", "#999999", "#e08214", "#1f4fbf", "#35a0c8", "#3c9f4e", "#b03090"};
   double lowest = 1;
   std::int64_t last = 0;
   std::string plot;
@@ -309,11 +310,11 @@ program::Figure make_figure(const std::vector<Result>& results, const std::strin
     if (end > 0.5) lowest = std::min(lowest, end);
     last = std::max(last, result.runs.front().steps_made);
     plot += (i == 0 ? "'inception.csv'" : ", ''") + std::string(" using 1:") + std::to_string(i + 2) +
-            " with lines lw 2 lc " + std::to_string(i + 1) + (result.variant.unit.batch_norm ? "" : " dt (12,6)") +
-            " title '" + result.variant.name + "'";
+            " with lines lw 2 lc '" + colours[i % colours.size()] + "'" +
+            (result.variant.unit.batch_norm ? "" : " dt (12,6)") + " title '" + result.variant.name + "'";
   }
   return {"inception",
-          std::string("Inception in small: test accuracy, ") +
+          "Inception in small: test accuracy, " +
               program::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
               (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data,
           program::axes_over_steps(last) + "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" +
@@ -340,7 +341,8 @@ int inception(const Options& options) {
   for (const Result& result : results) runs.push_back({result.variant.word, &result.runs});
   program::write_runs(folder / "inception_runs.csv", runs);
   write_summary(folder, results);
-  return experiment.finish({make_figure(results, experiment.dataset().description)},
+  const std::string size = protocol.input == data::Input::halved ? " at 14x14" : " at 28x28";
+  return experiment.finish({make_figure(results, experiment.dataset().description + size)},
                            {"inception_runs", "inception_summary"});
 }
 

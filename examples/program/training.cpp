@@ -132,11 +132,13 @@ class Trainer {
            (run_.steps_made == protocol_.steps && run_.percentiles.steps.empty());
   }
 
+  /// Whether tests on the way take a network with the running averages that it has, if any.
+  bool tests_as_it_is() const { return protocol_.statistics == Statistics::running || !has_batch_norm(network_); }
+
   void test() {
     run_.steps.push_back(run_.steps_made);
-    run_.accuracy.push_back(protocol_.statistics == Statistics::running || !has_batch_norm(network_)
-                                ? program::accuracy(network_.model, views_.test, activations_)
-                                : accuracy_with_population_statistics(population_batches_under_way));
+    run_.accuracy.push_back(tests_as_it_is() ? program::accuracy(network_.model, views_.test, activations_)
+                                             : accuracy_with_population_statistics(population_batches_under_way));
   }
 
   void probe() {
@@ -163,7 +165,9 @@ class Trainer {
   void finish() {
     if (run_.steps_made == 0) return;
     run_.seconds_per_step = timer_.seconds() / static_cast<double>(run_.steps_made);
-    run_.running_accuracy = program::accuracy(network_.model, views_.test, activations_);
+    const bool just_tested = !run_.steps.empty() && run_.steps.back() == run_.steps_made && tests_as_it_is();
+    run_.running_accuracy =
+        just_tested ? run_.accuracy.back() : program::accuracy(network_.model, views_.test, activations_);
     if (protocol_.population_batches > 0 && has_batch_norm(network_))
       run_.population_accuracy = accuracy_with_population_statistics(protocol_.population_batches);
   }
