@@ -190,7 +190,8 @@ program::Figure write_gains(const std::filesystem::path& folder, const std::vect
           "set xlabel 'test accuracy gained, %'\nset key off\nset border 1\nset tics nomirror\nset ytics scale 0\n"
           "set yrange [*:*] reverse\nset offsets 0, 0, 0.5, 0.5\nset arrow from 0, graph 0 to 0, graph 1 nohead lc "
           "'black'\n",
-          "'accelerate.csv' using 2:0:3:ytic(1) with xerrorbars pt 7 ps 1.2 lw 2 lc '#1f4fbf'"};
+          "'accelerate.csv' using 2:0:ytic(1) with points pt 7 ps 1.2 lc '#1f4fbf', "
+          "'' using 2:0:3 with xerrorbars pt 0 lw 2 lc '#1f4fbf'"};
 }
 
 int accelerate(const Options& options) {
