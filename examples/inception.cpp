@@ -313,14 +313,14 @@ program::Figure make_figure(const std::vector<Result>& results, const std::strin
             " with lines lw 2 lc '" + colours[i % colours.size()] + "'" +
             (result.variant.unit.batch_norm ? "" : " dt (12,6)") + " title '" + result.variant.name + "'";
   }
-  return {"inception",
-          "Inception in small: test accuracy, " +
-              program::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
-              (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data,
-          program::axes_over_steps(last) + "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" +
-              (lowest > 0.95 ? "0.9" : "0") + ":1]\n" +
-              (last > 10'000 ? "set logscale x\nset xrange [100:*]\nset format x '%.0f'\n" : ""),
-          plot};
+  return {
+      "inception",
+      "Inception in small: test accuracy, " + program::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
+          (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data,
+      program::axes_over_steps(last) + "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" +
+          (lowest > 0.95 ? "0.9" : "0") + ":1]\n" +
+          (last > 10'000 ? "set logscale x\nset xrange [100:" + std::to_string(last) + "]\nset format x '%.0f'\n" : ""),
+      plot};
 }
 
 int inception(const Options& options) {
