@@ -110,7 +110,7 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Shapes   x, residual, dy, dx, dresidual: the same extents, rank >= 2; the others as in train_backward
 /// Aliasing dx and dresidual may each be x, residual or dy, not each other
 /// State    as train_backward
-/// Cost     reads x, dy and the residual twice, writes dx and dresidual once
+/// Cost     reads x, dy and the residual twice, writes dx and dresidual once; allocates as train_backward
 /// Throws   as train_backward
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class R, class DY, class Scalar, class DX, class DR,
@@ -183,7 +183,7 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
 /// Shapes   x, dy, dx: the same extents, rank >= 2; gamma, beta and their gradients: [C] or empty; running: [C]
 /// Aliasing dx may be x or dy
 /// State    adds to `gradients`; an empty one starts at zero
-/// Cost     reads x and dy twice, writes dx once
+/// Cost     reads x and dy twice, writes dx once; allocates as train_backward
 /// Throws   as train_backward
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
