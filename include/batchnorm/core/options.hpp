@@ -98,10 +98,12 @@ inline void check_epsilon(const char* call, double epsilon) {
   }
 }
 
+inline void check_channels(const char* call, Index channels) {
+  if (channels < 1) fail(call, ": expected channels >= 1, got ", channels, "; write for example {.channels = 64}");
+}
+
 inline const Options& checked(const Options& options) {
-  if (options.channels < 1) {
-    fail("Options: expected channels >= 1, got ", options.channels, "; write for example {.channels = 64}");
-  }
+  check_channels("Options", options.channels);
   check_epsilon("Options", options.epsilon);
   return options;
 }

@@ -39,9 +39,7 @@ struct WhiteningOptions {
 namespace detail {
 
 inline const WhiteningOptions& checked(const WhiteningOptions& options) {
-  if (options.channels < 1) {
-    fail("WhiteningOptions: expected channels >= 1, got ", options.channels, "; write for example {.channels = 64}");
-  }
+  check_channels("WhiteningOptions", options.channels);
   if (options.groups < 1 || options.channels % options.groups != 0) {
     fail("WhiteningOptions: expected a number of groups that divides the ", options.channels, " channels, got ",
          options.groups);
