@@ -196,11 +196,8 @@ program::Figure write_gains(const std::filesystem::path& folder, const std::vect
 
 int accelerate(const Options& options) {
   const auto& protocol = options.protocol;
-  const program::Experiment experiment(
-      options.common, protocol,
-      "Accelerating BN-x5: " + program::grouped(protocol.steps) + " steps of " + std::to_string(protocol.batch) +
-          (protocol.training_images > 0 ? " of " + program::grouped(protocol.training_images) + " images" : "") +
-          ", learning rate " + program::shortest(protocol.learning_rate.initial));
+  const program::Experiment experiment(options.common, protocol,
+                                       "Accelerating BN-x5:\n" + program::described(protocol));
   std::vector<Result> results = make_results(options);
   train(results, options, experiment);
 

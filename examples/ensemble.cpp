@@ -12,7 +12,6 @@
 #include "program/inception_network.hpp"
 #include "program/results.hpp"
 #include "program/table.hpp"
-#include "program/text.hpp"
 
 namespace {
 
@@ -157,11 +156,7 @@ program::Figure write_means(const std::filesystem::path& folder, const std::vect
 int ensemble(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
-  const program::Experiment experiment(options.common, protocol,
-                                       "An ensemble of six: " + program::grouped(protocol.steps) + " steps of " +
-                                           std::to_string(protocol.batch) + ", learning rate " +
-                                           program::shortest(protocol.learning_rate.initial) + ", halved every " +
-                                           program::shortest(protocol.learning_rate.half_life) + " steps");
+  const program::Experiment experiment(options.common, protocol, "An ensemble of six: " + program::described(protocol));
   const std::vector<Errors> errors = train(options, experiment);
 
   program::report_interrupt();

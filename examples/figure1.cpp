@@ -226,10 +226,8 @@ std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const 
 int figure1(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
-  const program::Experiment experiment(
-      options.common, protocol,
-      "Figure 1: 784-100-100-100-10 sigmoid units, " + program::grouped(protocol.steps) + " steps of " +
-          std::to_string(protocol.batch) + ", learning rate " + program::shortest(protocol.learning_rate.initial));
+  const program::Experiment experiment(options.common, protocol,
+                                       "Figure 1: 784-100-100-100-10 sigmoid units, " + program::described(protocol));
   const std::vector<Pair> pairs = train_pairs(options, experiment);
 
   program::report_interrupt();

@@ -327,10 +327,7 @@ int inception(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
   const program::Experiment experiment(options.common, protocol,
-                                       "Figures 2 and 3 in small: " + program::grouped(protocol.steps) + " steps of " +
-                                           std::to_string(protocol.batch) + ", learning rate " +
-                                           program::shortest(protocol.learning_rate.initial) + ", halved every " +
-                                           program::shortest(protocol.learning_rate.half_life) + " steps");
+                                       "Figures 2 and 3 in small:\n" + program::described(protocol));
   const std::vector<Result> results = train(options, experiment);
 
   program::report_interrupt();

@@ -1,8 +1,17 @@
 #include "program/protocol.hpp"
 
 #include "program/command_line.hpp"
+#include "program/text.hpp"
 
 namespace program {
+
+std::string described(const Protocol& protocol) {
+  const auto& rate = protocol.learning_rate;
+  return grouped(protocol.steps) + " steps of " + std::to_string(protocol.batch) +
+         (protocol.training_images > 0 ? " of " + grouped(protocol.training_images) + " images" : "") +
+         ", learning rate " + shortest(rate.initial) +
+         (rate.half_life > 0 ? ", halved every " + shortest(rate.half_life) + " steps" : "");
+}
 
 void add_length_options(CLI::App& app, Protocol& protocol) {
   add_number(app, "--steps", protocol.steps, "steps of training", at_least(1));

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <string>
 
 #include "data/batches.hpp"
 #include "data/distortion.hpp"
@@ -28,6 +29,9 @@ struct Protocol {
   Eigen::Index probe = 2000;      ///< how many training images, the first ones, the percentiles are taken over
   int population_batches = 1000;  ///< for Algorithm 2 at the end; 0: none
 };
+
+/// Its steps, batches and learning rate in words, as the headlines of experiments have them.
+std::string described(const Protocol& protocol);
 
 /// Adds --steps and --every.
 void add_length_options(CLI::App& app, Protocol& protocol);
