@@ -15,7 +15,7 @@ void train_backward(benchmark::State& state) {
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::Affine<Parameter> affine(shape.channels);
   bn::Gradients<Parameter> gradients(shape.channels);
-  bn::Moments<Parameter> moments;
+  bn::Moments moments;
   bn::batch_moments<Layout>(x, moments);
   for (auto _ : state) {
     bn::train_backward<Layout>(x, dy, affine, moments, 1e-5, dx, gradients, Activation{});

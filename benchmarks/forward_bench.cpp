@@ -13,7 +13,7 @@ void train_forward(benchmark::State& state) {
   auto y = random_tensor<Storage>(shape);
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::Affine<Parameter> affine(shape.channels);
-  bn::Moments<Parameter> moments;
+  bn::Moments moments;
   for (auto _ : state) {
     bn::train_forward<typename Storage::Layout>(x, affine, 1e-5, y, moments, Activation{});
     benchmark::ClobberMemory();

@@ -12,7 +12,7 @@ void normalise(benchmark::State& state) {
   auto y = random_tensor<Storage>(shape);
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::Affine<Parameter> affine(shape.channels);
-  const bn::RunningStatistics<Parameter> running(shape.channels);
+  const bn::RunningStatistics running(shape.channels);
   for (auto _ : state) {
     bn::normalise<typename Storage::Layout>(x, affine, running, 1e-5, y, Activation{});
     benchmark::ClobberMemory();

@@ -35,13 +35,13 @@ struct Solver {
 
   Candidate forward() const {
     return {.library = "batchnorm",
-            .run = [*this, x = tensor(problem.x), y = tensor(problem.out), moments = bn::Moments<float>()]() mutable {
+            .run = [*this, x = tensor(problem.x), y = tensor(problem.out), moments = bn::Moments()]() mutable {
               bn::train_forward<BnLayout>(device, x, affine, epsilon, y, moments, BnActivation{});
             }};
   }
 
   Candidate inference() const {
-    bn::RunningStatistics<float> running(problem.task.shape.channels);
+    bn::RunningStatistics running(problem.task.shape.channels);
     running.mean = array(problem.running_mean);
     running.variance = array(problem.running_variance);
     return {.library = "batchnorm", .run = [*this, x = tensor(problem.x), y = tensor(problem.out), running]() mutable {
@@ -50,7 +50,7 @@ struct Solver {
   }
 
   Candidate backward() const {
-    bn::Moments<float> moments;
+    bn::Moments moments;
     bn::batch_moments<BnLayout>(tensor(problem.x), moments);
     const auto gradients = std::make_shared<bn::Gradients<float>>(problem.task.shape.channels);
     return {.library = "batchnorm",

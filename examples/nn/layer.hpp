@@ -18,7 +18,7 @@ using ParameterVisitor = std::function<void(bn::Parameter<Scalar>)>;
 /// Called with what every layer of batch normalization gathers, whatever activation is fused to it: the moments of the
 /// last batch, and the running statistics, which may be assigned.
 template <class Scalar>
-using StatisticsVisitor = std::function<void(const bn::Moments<Scalar>&, bn::RunningStatistics<Scalar>&)>;
+using StatisticsVisitor = std::function<void(const bn::Moments&, bn::RunningStatistics&)>;
 
 /// One step of a network: it owns its parameters and their gradients, and no activations; the model keeps those.
 template <class Scalar>

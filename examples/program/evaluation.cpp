@@ -56,8 +56,8 @@ double accuracy(const nn::Matrix<float>& probabilities, const Samples& samples) 
 
 void use_population_statistics(nn::Sequential<float>& model, int count,
                                const std::function<const nn::Matrix<float>&()>& next) {
-  std::vector<bn::PopulationStatistics<float>> populations;
-  model.for_each_statistics([&](const bn::Moments<float>&, const bn::RunningStatistics<float>& running) {
+  std::vector<bn::PopulationStatistics> populations;
+  model.for_each_statistics([&](const bn::Moments&, const bn::RunningStatistics& running) {
     populations.emplace_back(running.mean.size());
   });
 
@@ -67,10 +67,10 @@ void use_population_statistics(nn::Sequential<float>& model, int count,
     model.forward(next(), activations);
     auto population = populations.begin();
     model.for_each_statistics(
-        [&](const bn::Moments<float>& moments, bn::RunningStatistics<float>&) { (population++)->add(moments); });
+        [&](const bn::Moments& moments, bn::RunningStatistics&) { (population++)->add(moments); });
   }
   auto population = populations.begin();
-  model.for_each_statistics([&](const bn::Moments<float>&, bn::RunningStatistics<float>& running) {
+  model.for_each_statistics([&](const bn::Moments&, bn::RunningStatistics& running) {
     running = (population++)->statistics();
   });
 }

@@ -150,15 +150,15 @@ class Trainer {
 
   /// The running averages are put back afterwards.
   double accuracy_with_population_statistics(int batches) {
-    std::vector<bn::RunningStatistics<float>> kept;
+    std::vector<bn::RunningStatistics> kept;
     network_.model.for_each_statistics(
-        [&](const bn::Moments<float>&, bn::RunningStatistics<float>& running) { kept.push_back(running); });
+        [&](const bn::Moments&, bn::RunningStatistics& running) { kept.push_back(running); });
     use_population_statistics(network_.model, batches,
                               [&]() -> const nn::Matrix<float>& { return population_feed_.next(); });
     const double result = program::accuracy(network_.model, views_.test, activations_);
     auto before = kept.begin();
     network_.model.for_each_statistics(
-        [&](const bn::Moments<float>&, bn::RunningStatistics<float>& running) { running = *before++; });
+        [&](const bn::Moments&, bn::RunningStatistics& running) { running = *before++; });
     return result;
   }
 

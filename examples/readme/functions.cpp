@@ -9,7 +9,7 @@ int main() {
   const double epsilon = 1e-5;
 
   // Statistics of two halves, from two threads or ranks, merged into those of the whole batch.
-  bn::Moments<float> moments, half;
+  bn::Moments moments, half;
   bn::batch_moments(x.topRows(32), moments);
   bn::batch_moments(x.bottomRows(32), half);
   moments.merge(half);
@@ -20,7 +20,7 @@ int main() {
   bn::train_backward(x, dy, affine, moments, epsilon, dx, gradients);
 
   // Inference as one multiplication and one addition per element.
-  bn::RunningStatistics<float> running(10);
+  bn::RunningStatistics running(10);
   running.update(moments, bn::cumulative());
   bn::scale_shift(x, bn::fold(affine, running, epsilon), y);
   std::cout << "largest |mean| of a channel of y: "

@@ -12,8 +12,8 @@ using testing_support::message_of;
 
 namespace {
 
-bn::Moments<float> moments(Eigen::Index count, std::initializer_list<double> mean, std::initializer_list<double> m2) {
-  bn::Moments<float> m(Eigen::Index(mean.size()));
+bn::Moments moments(Eigen::Index count, std::initializer_list<double> mean, std::initializer_list<double> m2) {
+  bn::Moments m(Eigen::Index(mean.size()));
   m.count = count;
   std::copy(mean.begin(), mean.end(), m.mean.begin());
   std::copy(m2.begin(), m2.end(), m.m2.begin());
@@ -21,9 +21,9 @@ bn::Moments<float> moments(Eigen::Index count, std::initializer_list<double> mea
 }
 
 /// The moments of the rows [begin, end) of a table, by the definition.
-bn::Moments<float> moments_of(const testing_support::Values& x, Eigen::Index begin, Eigen::Index end) {
+bn::Moments moments_of(const testing_support::Values& x, Eigen::Index begin, Eigen::Index end) {
   const testing_support::Values part = x.middleRows(begin, end - begin);
-  bn::Moments<float> m(x.cols());
+  bn::Moments m(x.cols());
   m.count = end - begin;
   const auto mean = testing_support::reference::batch_mean(part);
   m.mean = mean.cast<double>();
@@ -34,7 +34,7 @@ bn::Moments<float> moments_of(const testing_support::Values& x, Eigen::Index beg
 }  // namespace
 
 TEST(Moments, StartWithNoValues) {
-  const bn::Moments<float> none, three(3);
+  const bn::Moments none, three(3);
   EXPECT_EQ(none.count, 0);
   EXPECT_EQ(none.channels(), 0);
   EXPECT_EQ(three.count, 0);
@@ -74,10 +74,10 @@ TEST(Moments, MergeKeepsAVarianceThatIsSmallBesideTheMean) {
 TEST(Moments, OfNoValuesAreNeutral) {
   const auto a = moments(2, {2, 8}, {2, 5});
   auto left = a;
-  left.merge(bn::Moments<float>(2));
-  auto right = bn::Moments<float>(2);
+  left.merge(bn::Moments(2));
+  auto right = bn::Moments(2);
   right.merge(a);
-  auto from_default = bn::Moments<float>();
+  auto from_default = bn::Moments();
   from_default.merge(a);
   for (const auto* merged : {&left, &right, &from_default}) {
     EXPECT_EQ(merged->count, 2);

@@ -11,8 +11,8 @@ using testing_support::message_of;
 
 namespace {
 
-bn::Moments<double> moments(Eigen::Index count, double mean, double m2) {
-  bn::Moments<double> m(1);
+bn::Moments moments(Eigen::Index count, double mean, double m2) {
+  bn::Moments m(1);
   m.count = count;
   m.mean[0] = mean;
   m.m2[0] = m2;
@@ -23,7 +23,7 @@ bn::Moments<double> moments(Eigen::Index count, double mean, double m2) {
 
 // Batches of m = 4: mean 1 and biased variance 3, mean 5 and biased variance 6. E[x] = 3, Var[x] = 4/3 * (3 + 6)/2 = 6.
 TEST(PopulationStatistics, AreThePapersAlgorithm2ForEqualBatches) {
-  bn::PopulationStatistics<double> population(1);
+  bn::PopulationStatistics population(1);
   population.add(moments(4, 1, 12));
   population.add(moments(4, 5, 24));
   const auto running = population.statistics();
@@ -36,7 +36,7 @@ TEST(PopulationStatistics, AreThePapersAlgorithm2ForEqualBatches) {
 
 // Batches of 2 and 6: means 4 and 8, unbiased variances 2 and 10. Mean (2*4 + 6*8)/8 = 7, variance (2*2 + 6*10)/8 = 8.
 TEST(PopulationStatistics, WeighUnequalBatchesByCount) {
-  bn::PopulationStatistics<double> population(1);
+  bn::PopulationStatistics population(1);
   population.add(moments(2, 4, 2));
   population.add(moments(6, 8, 50));
   EXPECT_EQ(population.statistics().mean[0], 7.0);
@@ -44,15 +44,15 @@ TEST(PopulationStatistics, WeighUnequalBatchesByCount) {
 }
 
 TEST(PopulationStatistics, AreNotTheStatisticsOfTheMergedBatches) {
-  bn::PopulationStatistics<double> population(1);
+  bn::PopulationStatistics population(1);
   population.add(moments(2, -100, 2));
   population.add(moments(2, 100, 2));
   EXPECT_EQ(population.statistics().variance[0], 2.0);  // the spread between batch means is not part of Algorithm 2
 }
 
 TEST(PopulationStatistics, CanBeAskedBetweenBatches) {
-  bn::PopulationStatistics<float> population(2);
-  bn::Moments<float> batch(2);
+  bn::PopulationStatistics population(2);
+  bn::Moments batch(2);
   batch.count = 3;
   batch.mean << 1, 2;
   batch.m2 << 4, 8;
@@ -67,7 +67,7 @@ TEST(PopulationStatistics, CanBeAskedBetweenBatches) {
 TEST(PopulationStatistics, RefuseWhatHasNoVarianceAndStayAsTheyAre) {
   constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
                    infinity = std::numeric_limits<double>::infinity();
-  bn::PopulationStatistics<double> population(1);
+  bn::PopulationStatistics population(1);
   population.add(moments(4, 1, 12));
   EXPECT_TRUE(has_parts(message_of([&] { population.add(moments(1, 1, 0)); }), "PopulationStatistics::add(moments)",
                         "2 values", "got 1"));
@@ -75,7 +75,7 @@ TEST(PopulationStatistics, RefuseWhatHasNoVarianceAndStayAsTheyAre) {
                         "PopulationStatistics::add(moments)", "finite"));
   EXPECT_TRUE(has_parts(message_of([&] { population.add(moments(4, 1, infinity)); }),
                         "PopulationStatistics::add(moments)", "finite"));
-  EXPECT_TRUE(has_parts(message_of([&] { population.add(bn::Moments<double>(2)); }),
+  EXPECT_TRUE(has_parts(message_of([&] { population.add(bn::Moments(2)); }),
                         "PopulationStatistics::add(moments)", "expected 1 channel", "got 2"));
   auto torn = moments(4, 1, 12);
   torn.m2.setZero(3);
@@ -87,8 +87,8 @@ TEST(PopulationStatistics, RefuseWhatHasNoVarianceAndStayAsTheyAre) {
 }
 
 TEST(PopulationStatistics, RefuseAVarianceThatIsOnlyFiniteInDouble) {
-  bn::PopulationStatistics<float> population(1);
-  bn::Moments<float> batch(1);
+  bn::PopulationStatistics population(1);
+  bn::Moments batch(1);
   batch.count = 5;
   batch.m2[0] = 1e50;
   EXPECT_THROW(population.add(batch), std::invalid_argument);
@@ -96,7 +96,7 @@ TEST(PopulationStatistics, RefuseAVarianceThatIsOnlyFiniteInDouble) {
 }
 
 TEST(PopulationStatistics, OfNoBatchesAreAnError) {
-  const bn::PopulationStatistics<double> population(1);
+  const bn::PopulationStatistics population(1);
   EXPECT_TRUE(has_parts(message_of([&] { (void)population.statistics(); }), "PopulationStatistics::statistics()",
                         "at least one batch", "add()"));
 }

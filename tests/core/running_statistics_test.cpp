@@ -18,8 +18,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// One channel.
 template <class Scalar>
-bn::Moments<Scalar> moments(Eigen::Index count, double mean, double m2) {
-  bn::Moments<Scalar> m(1);
+bn::Moments moments(Eigen::Index count, double mean, double m2) {
+  bn::Moments m(1);
   m.count = count;
   m.mean[0] = mean;
   m.m2[0] = m2;
@@ -27,7 +27,7 @@ bn::Moments<Scalar> moments(Eigen::Index count, double mean, double m2) {
 }
 
 /// Whether two have the same bits, counters included.
-testing::AssertionResult equal(const bn::RunningStatistics<float>& a, const bn::RunningStatistics<float>& b) {
+testing::AssertionResult equal(const bn::RunningStatistics& a, const bn::RunningStatistics& b) {
   if (a.batches != b.batches || a.skipped != b.skipped) {
     return testing::AssertionFailure() << a.batches << " batches, " << a.skipped << " skipped; expected " << b.batches
                                        << ", " << b.skipped;
@@ -39,7 +39,7 @@ testing::AssertionResult equal(const bn::RunningStatistics<float>& a, const bn::
 }  // namespace
 
 TEST(RunningStatistics, StartAtMeanZeroVarianceOneAndNoBatches) {
-  const bn::RunningStatistics<float> running(3);
+  const bn::RunningStatistics running(3);
   EXPECT_TRUE((running.mean == Eigen::Array3f(0, 0, 0)).all());
   EXPECT_TRUE((running.variance == Eigen::Array3f(1, 1, 1)).all());
   EXPECT_EQ(running.batches, 0);
@@ -47,7 +47,7 @@ TEST(RunningStatistics, StartAtMeanZeroVarianceOneAndNoBatches) {
 }
 
 TEST(RunningStatistics, UsesUnbiasedVarianceByDefault) {
-  bn::RunningStatistics<float> running(1);
+  bn::RunningStatistics running(1);
   EXPECT_TRUE(running.update(moments<float>(5, 8, 20), bn::exponential(0.5)));
   EXPECT_EQ(running.mean[0], 4.0f);      // (0 + 8) / 2
   EXPECT_EQ(running.variance[0], 3.0f);  // (1 + 20/4) / 2
@@ -55,13 +55,13 @@ TEST(RunningStatistics, UsesUnbiasedVarianceByDefault) {
 }
 
 TEST(RunningStatistics, UsesBiasedVarianceIfAsked) {
-  bn::RunningStatistics<float> running(1);
+  bn::RunningStatistics running(1);
   running.update(moments<float>(5, 8, 20), bn::exponential(0.5), bn::RunningVariance::biased);
   EXPECT_EQ(running.variance[0], 2.5f);  // (1 + 20/5) / 2
 }
 
 TEST(RunningStatistics, ExponentialWeighsTheNewBatch) {
-  bn::RunningStatistics<double> running(1);
+  bn::RunningStatistics running(1);
   running.update(moments<double>(3, 16, 34), bn::exponential(0.25));
   EXPECT_EQ(running.mean[0], 4.0);      // 3/4 * 0 + 1/4 * 16
   EXPECT_EQ(running.variance[0], 5.0);  // 3/4 * 1 + 1/4 * 17
@@ -72,14 +72,14 @@ TEST(RunningStatistics, ExponentialWeighsTheNewBatch) {
 }
 
 TEST(RunningStatistics, ExponentialDecayWeighsTheOldValue) {
-  bn::RunningStatistics<double> running(1);
+  bn::RunningStatistics running(1);
   running.update(moments<double>(3, 16, 34), bn::exponential_decay(0.75));
   EXPECT_EQ(running.mean[0], 4.0);
   EXPECT_EQ(running.variance[0], 5.0);
 }
 
 TEST(RunningStatistics, CumulativeIsTheMeanOverTheBatchesWhateverTheStart) {
-  bn::RunningStatistics<double> running(1);
+  bn::RunningStatistics running(1);
   running.update(moments<double>(3, 4, 2), bn::cumulative());
   EXPECT_EQ(running.mean[0], 4.0);
   EXPECT_EQ(running.variance[0], 1.0);
@@ -93,13 +93,13 @@ TEST(RunningStatistics, CumulativeIsTheMeanOverTheBatchesWhateverTheStart) {
 }
 
 TEST(RunningStatistics, NoneLeavesEverythingAsItIs) {
-  bn::RunningStatistics<float> running(1);
+  bn::RunningStatistics running(1);
   EXPECT_FALSE(running.update(moments<float>(5, 8, 20), bn::none()));
-  EXPECT_TRUE(equal(running, bn::RunningStatistics<float>(1)));
+  EXPECT_TRUE(equal(running, bn::RunningStatistics(1)));
 }
 
 TEST(RunningStatistics, OfANewBatchWithWeightOneAreThatBatch) {
-  bn::RunningStatistics<float> running(1);
+  bn::RunningStatistics running(1);
   running.update(moments<float>(5, 8, 20), bn::exponential(1.0));
   EXPECT_EQ(running.mean[0], 8.0f);
   EXPECT_EQ(running.variance[0], 5.0f);
@@ -108,12 +108,12 @@ TEST(RunningStatistics, OfANewBatchWithWeightOneAreThatBatch) {
 TEST(RunningStatistics, SkipLeavesTheWholeUpdateOutWhenOneChannelIsNotFinite) {
   for (const double bad : {not_a_number, infinity, -infinity}) {
     for (const bool in_mean : {true, false}) {
-      bn::Moments<float> batch(3);
+      bn::Moments batch(3);
       batch.count = 4;
       batch.mean << 1, 2, 3;
       batch.m2 << 3, 6, 9;
       (in_mean ? batch.mean : batch.m2)[1] = bad;
-      bn::RunningStatistics<float> running(3), expected(3);
+      bn::RunningStatistics running(3), expected(3);
       expected.skipped = 1;
       EXPECT_FALSE(running.update(batch, bn::exponential(0.5)));
       EXPECT_TRUE(equal(running, expected));
@@ -123,18 +123,18 @@ TEST(RunningStatistics, SkipLeavesTheWholeUpdateOutWhenOneChannelIsNotFinite) {
 
 // The moments are doubles: a variance of 1e50 is finite there and infinite in float.
 TEST(RunningStatistics, SkipAlsoMeansValuesThatAreOnlyFiniteInDouble) {
-  bn::RunningStatistics<float> running(1), expected(1);
+  bn::RunningStatistics running(1), expected(1);
   expected.skipped = 1;
   EXPECT_FALSE(running.update(moments<float>(5, 1.0, 1e50), bn::exponential(0.5)));
   EXPECT_TRUE(equal(running, expected));
 }
 
 TEST(RunningStatistics, PropagateLetsNaNThroughInItsChannelOnly) {
-  bn::Moments<float> batch(2);
+  bn::Moments batch(2);
   batch.count = 3;
   batch.mean << not_a_number, 4;
   batch.m2 << not_a_number, 6;
-  bn::RunningStatistics<float> running(2);
+  bn::RunningStatistics running(2);
   EXPECT_TRUE(running.update(batch, bn::exponential(0.5), bn::RunningVariance::unbiased, bn::NonFinite::propagate));
   EXPECT_TRUE(std::isnan(running.mean[0]) && std::isnan(running.variance[0]));
   EXPECT_EQ(running.mean[1], 2.0f);
@@ -144,23 +144,23 @@ TEST(RunningStatistics, PropagateLetsNaNThroughInItsChannelOnly) {
 }
 
 TEST(RunningStatistics, ErrorThrowsNamesTheChannelAndChangesNothing) {
-  bn::Moments<float> batch(3);
+  bn::Moments batch(3);
   batch.count = 3;
   batch.mean << 1, 2, 3;
   batch.m2 << 1, infinity, 3;
-  bn::RunningStatistics<float> running(3);
+  bn::RunningStatistics running(3);
   const auto message = message_of(
       [&] { running.update(batch, bn::exponential(0.5), bn::RunningVariance::unbiased, bn::NonFinite::error); });
   EXPECT_TRUE(has_parts(message, "RunningStatistics::update(moments)", "finite", "got mean 2", "inf", "channel 1",
                         "NonFinite::skip"));
-  EXPECT_TRUE(equal(running, bn::RunningStatistics<float>(3)));
+  EXPECT_TRUE(equal(running, bn::RunningStatistics(3)));
 }
 
 TEST(RunningStatistics, LearnNothingFromOneValueOrNone) {
   for (const Eigen::Index count : {0, 1}) {
     for (const auto policy : {bn::NonFinite::skip, bn::NonFinite::propagate, bn::NonFinite::error}) {
       for (const auto kind : {bn::RunningVariance::unbiased, bn::RunningVariance::biased}) {
-        bn::RunningStatistics<float> running(1);
+        bn::RunningStatistics running(1);
         EXPECT_FALSE(running.update(moments<float>(count, 7, 0), bn::exponential(0.5), kind, policy));
         EXPECT_EQ(running.mean[0], 0.0f);
         EXPECT_EQ(running.variance[0], 1.0f);
@@ -171,21 +171,21 @@ TEST(RunningStatistics, LearnNothingFromOneValueOrNone) {
 }
 
 TEST(RunningStatistics, RefuseOtherChannelsAndChangeNothing) {
-  bn::RunningStatistics<float> running(2);
+  bn::RunningStatistics running(2);
   EXPECT_TRUE(has_parts(message_of([&] { running.update(moments<float>(5, 8, 20), bn::exponential(0.5)); }),
                         "RunningStatistics::update(moments)", "expected 2 channels", "1 in moments.mean"));
-  EXPECT_TRUE(equal(running, bn::RunningStatistics<float>(2)));
+  EXPECT_TRUE(equal(running, bn::RunningStatistics(2)));
 }
 
 TEST(RunningStatistics, RefuseAVarianceOfAnotherSizeThanTheMean) {
-  bn::RunningStatistics<float> running(1);
+  bn::RunningStatistics running(1);
   running.variance.resize(2);
   EXPECT_TRUE(has_parts(message_of([&] { running.update(moments<float>(5, 8, 20), bn::exponential(0.5)); }),
                         "expected 1 channel", "2 in variance"));
 }
 
 TEST(RunningStatistics, RefuseMomentsWhoseM2HasAnotherSizeThanTheirMean) {
-  bn::RunningStatistics<float> running(1);
+  bn::RunningStatistics running(1);
   auto batch = moments<float>(5, 8, 20);
   batch.m2.resize(3);
   batch.m2.setZero();

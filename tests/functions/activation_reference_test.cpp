@@ -85,7 +85,7 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
 
     const PerChannel gamma = affine.gamma.template cast<Real>(), beta = affine.beta.template cast<Real>();
     const auto forward = reference::forward(x_values, gamma, beta, epsilon);
-    batchnorm::Moments<Scalar> moments;
+    batchnorm::Moments moments;
     batchnorm::Gradients<Scalar> gradients;
     batchnorm::train_forward<L>(x.view(), affine, epsilon, y.view(), moments, activation);
     const Values y_values = values_of(y.view(), TypeParam::axis);
@@ -103,7 +103,7 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
     EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, backward.dgamma, dy_values * forward.x_hat));
     EXPECT_TRUE(close_sums<Scalar>(gradients.beta, backward.dbeta, dy_values));
 
-    batchnorm::RunningStatistics<Scalar> running(channels);
+    batchnorm::RunningStatistics running(channels);
     running.mean = random_per_channel(channels, -2, 2, random).template cast<Scalar>();
     running.variance = random_per_channel(channels, 0.5, 4, random).template cast<Scalar>();
     const auto inference = reference::normalise(x_values, gamma, beta, running.mean.template cast<Real>(),

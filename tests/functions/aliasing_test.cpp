@@ -31,13 +31,13 @@ Matrix data(Index rows, Index columns, std::uint64_t seed = 1) {
 
 template <class X, class Y>
 void forward(const X& x, Y&& y) {
-  bn::Moments<float> moments;
+  bn::Moments moments;
   bn::train_forward(x, affine, epsilon, y, moments);
 }
 
 template <class X, class DY, class DX>
 void backward(const X& x, const DY& dy, DX&& dx) {
-  bn::Moments<float> moments;
+  bn::Moments moments;
   bn::Gradients<float> gradients;
   bn::batch_moments(x, moments);
   bn::train_backward(x, dy, affine, moments, epsilon, dx, gradients);
@@ -141,7 +141,7 @@ TEST(Aliasing, HoldsForTensorsToo) {
   std::vector<float> memory(2 * 3 * 4 + 1, 1.0f);
   using Map = Eigen::TensorMap<Eigen::Tensor<float, 3, Eigen::RowMajor>>;
   const Map x(memory.data(), 2, 3, 4), shifted(memory.data() + 1, 2, 3, 4);
-  bn::RunningStatistics<float> running(4);
+  bn::RunningStatistics running(4);
   EXPECT_TRUE(has_parts(message_of([&] { bn::normalise<bn::channel_last>(x, affine, running, epsilon, Map(shifted)); }),
                         "normalise(y)", "overlaps part of x"));
   EXPECT_NO_THROW(bn::normalise<bn::channel_last>(x, affine, running, epsilon, Map(x)));
@@ -152,8 +152,8 @@ TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
   const auto x = memory.topRows(8);
   auto out = memory.bottomRows(8);
   const Matrix dy = data(8, 4, 2);
-  const bn::RunningStatistics<float> running(4);
-  bn::Moments<float> moments;
+  const bn::RunningStatistics running(4);
+  bn::Moments moments;
   bn::batch_moments(x, moments);
   bn::GradientSums sums(4);
   bn::Gradients<float> gradients(4);

@@ -21,8 +21,8 @@ namespace {
 
 const Matrix x = Matrix::Random(6, 3), dy = Matrix::Random(6, 3);
 
-bn::Moments<float> moments_of_x() {
-  bn::Moments<float> moments;
+bn::Moments moments_of_x() {
+  bn::Moments moments;
   bn::batch_moments(x, moments);
   return moments;
 }
@@ -31,17 +31,17 @@ bn::Moments<float> moments_of_x() {
 
 TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
   Matrix y;
-  EXPECT_EQ(message_of([&] { bn::normalise(x, bn::Affine<float>(), bn::RunningStatistics<float>(4), 1e-5, y); }),
+  EXPECT_EQ(message_of([&] { bn::normalise(x, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, y); }),
             "batchnorm: normalise(x): expected 4 channels on axis 1 (samples_in_rows), got 3; x is [6, 3] row-major");
   Eigen::Tensor<float, 4> image(2, 5, 3, 4), out;
   image.setZero();
   EXPECT_EQ(
       message_of([&] {
-        bn::normalise<bn::channel_first>(image, bn::Affine<float>(), bn::RunningStatistics<float>(4), 1e-5, out);
+        bn::normalise<bn::channel_first>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, out);
       }),
       "batchnorm: normalise(x): expected 4 channels on axis 1 (channel_first), got 5; x is [2, 5, 3, 4] column-major");
   EXPECT_EQ(message_of([&] {
-              bn::normalise<bn::channel_axis<2>>(image, bn::Affine<float>(), bn::RunningStatistics<float>(4), 1e-5,
+              bn::normalise<bn::channel_axis<2>>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5,
                                                  out);
             }),
             "batchnorm: normalise(x): expected 4 channels on axis 2 (channel_axis<2>), got 3; x is [2, 5, 3, 4] "
@@ -50,7 +50,7 @@ TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
 
 TEST(Arguments, OutputsNeedTheExtentsOfX) {
   Matrix y(6, 2);
-  bn::Moments<float> moments;
+  bn::Moments moments;
   EXPECT_EQ(message_of([&] { bn::train_forward(x, bn::Affine<float>(3), 1e-5, y, moments); }),
             "batchnorm: train_forward(y): expected the extents of x, [6, 3] row-major, got [6, 2] row-major; say "
             "y.resizeLike(x)");
@@ -64,7 +64,7 @@ TEST(Arguments, OutputsNeedTheExtentsOfX) {
 }
 
 TEST(Arguments, AnEmptyMatrixArrayOrTensorTakesTheExtentsOfX) {
-  bn::Moments<float> moments;
+  bn::Moments moments;
   Matrix y;
   bn::train_forward(x, bn::Affine<float>(3), 1e-5, y, moments);
   EXPECT_EQ(y.rows(), 6);
@@ -81,7 +81,7 @@ TEST(Arguments, AnEmptyMatrixArrayOrTensorTakesTheExtentsOfX) {
 }
 
 TEST(Arguments, AnEmptyMapIsAnError) {
-  bn::Moments<float> moments;
+  bn::Moments moments;
   EXPECT_THROW(bn::train_forward(x, bn::Affine<float>(3), 1e-5, Eigen::Map<Matrix>(nullptr, 0, 3), moments),
                std::invalid_argument);
 }
@@ -112,7 +112,7 @@ TEST(Arguments, ParametersAndStatisticsNeedOneValuePerChannel) {
   gradients.gamma.resize(5);
   EXPECT_TRUE(has_parts(message_of([&] { bn::train_backward(x, dy, affine, moments, 1e-5, dx, gradients); }),
                         "train_backward", "expected 3", "gradients.gamma", "got 5"));
-  bn::RunningStatistics<float> running(3);
+  bn::RunningStatistics running(3);
   running.variance.resize(1);
   EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, affine, running, 1e-5, y); }), "normalise", "expected 3",
                         "variance", "got 1"));
@@ -143,7 +143,7 @@ TEST(Arguments, EmptyGradientsStartAtZero) {
 
 TEST(Arguments, EpsilonMustBePositiveAndFinite) {
   Matrix y;
-  bn::Moments<float> moments;
+  bn::Moments moments;
   for (const double epsilon :
        {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     EXPECT_TRUE(has_parts(message_of([&] { bn::train_forward(x, bn::Affine<float>(3), epsilon, y, moments); }),
@@ -152,7 +152,7 @@ TEST(Arguments, EpsilonMustBePositiveAndFinite) {
 }
 
 TEST(Arguments, AnEmptyBatchHasMomentsOfNothing) {
-  bn::Moments<float> moments = moments_of_x();
+  bn::Moments moments = moments_of_x();
   bn::batch_moments(Matrix(0, 3), moments);
   EXPECT_EQ(moments.count, 0);
   EXPECT_EQ(moments.channels(), 3);
@@ -178,7 +178,7 @@ TEST(Arguments, AnInnerStrideIsRefusedByName) {
 TEST(Arguments, AnEmptyPartOfABatchAddsNothingToTheGradients) {
   const auto check = [](const auto& empty) {
     std::remove_cvref_t<decltype(empty)> dx;
-    bn::Moments<float> moments(empty.cols());
+    bn::Moments moments(empty.cols());
     moments.count = 6;
     bn::Gradients<float> gradients(empty.cols());
     gradients.gamma.setConstant(2);
@@ -202,7 +202,7 @@ TEST(Arguments, BackwardFromOutputTakesGammasOfHalfDownToASixteenth) {
   for (Index i = 0; i < values.size(); ++i) values.data()[i] = static_cast<Eigen::half>(float(i * 5 % 11) - 5.0f);
   bn::Affine<float> affine(3);
   affine.gamma << 0.0625f, -0.25f, 1;
-  bn::Moments<float> moments;
+  bn::Moments moments;
   bn::batch_moments(values, moments);
   bn::Gradients<float> gradients;
   const auto call = [&] { bn::train_backward_from_output(values, values, affine, moments, 1e-5, out, gradients); };

@@ -76,7 +76,7 @@ TYPED_TEST(Exact, TrainingForward) {
   using S = typename TypeParam::Scalar;
   this->for_each_shape([](const auto& extents, Index count, Index channels, const auto& affine, auto& x) {
     typename TypeParam::Container y(extents);
-    batchnorm::Moments<S> moments;
+    batchnorm::Moments moments;
     batchnorm::train_forward<Layout>(x.view(), affine, epsilon, y.view(), moments);
     const Values result = values_of(y.view(), TypeParam::axis);
     ASSERT_EQ(moments.count, count);
@@ -95,7 +95,7 @@ TYPED_TEST(Exact, TrainingBackwardOfAGradientAlongX) {
   this->for_each_shape([](const auto& extents, Index count, Index channels, const auto& affine, auto& x) {
     typename TypeParam::Container dy(extents), dx(extents);
     assign(table(count, channels, [](Index i, Index) { return sign(i); }), dy.view(), TypeParam::axis);
-    batchnorm::Moments<S> moments;
+    batchnorm::Moments moments;
     batchnorm::Gradients<S> gradients;
     batchnorm::batch_moments<Layout>(x.view(), moments);
     batchnorm::train_backward<Layout>(x.view(), dy.view(), affine, moments, epsilon, dx.view(), gradients);
@@ -115,7 +115,7 @@ TYPED_TEST(Exact, TrainingBackwardOfAConstantGradient) {
   this->for_each_shape([](const auto& extents, Index count, Index channels, const auto& affine, auto& x) {
     typename TypeParam::Container dy(extents), dx(extents);
     assign(table(count, channels, [](Index, Index c) { return Real(1 + c); }), dy.view(), TypeParam::axis);
-    batchnorm::Moments<S> moments;
+    batchnorm::Moments moments;
     batchnorm::Gradients<S> gradients;
     batchnorm::batch_moments<Layout>(x.view(), moments);
     batchnorm::train_backward<Layout>(x.view(), dy.view(), affine, moments, epsilon, dx.view(), gradients);
@@ -133,7 +133,7 @@ TYPED_TEST(Exact, InferenceAndItsGradient) {
   using S = typename TypeParam::Scalar;
   this->for_each_shape([](const auto& extents, Index count, Index channels, const auto& affine, auto& x) {
     typename TypeParam::Container y(extents), dx(extents);
-    batchnorm::RunningStatistics<S> running(channels);
+    batchnorm::RunningStatistics running(channels);
     for (Index c = 0; c < channels; ++c) running.mean[c] = S(c);
     running.variance.setConstant(57);
     batchnorm::normalise<Layout>(x.view(), affine, running, epsilon, y.view());

@@ -16,8 +16,8 @@ using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 namespace {
 
 /// Two channels: means 1 and 2; variances 9 and 57, with epsilon 7 inv_std 1/4 and 1/8.
-bn::RunningStatistics<float> statistics() {
-  bn::RunningStatistics<float> running(2);
+bn::RunningStatistics statistics() {
+  bn::RunningStatistics running(2);
   running.mean << 1, 2;
   running.variance << 9, 57;
   return running;
@@ -67,7 +67,7 @@ TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpr
   bn::Affine<double> affine(9);
   affine.gamma = testing_support::random_per_channel(9, 0.5, 1.5, random).cast<double>();
   affine.beta = testing_support::random_per_channel(9, -1, 1, random).cast<double>();
-  bn::RunningStatistics<double> running(9);
+  bn::RunningStatistics running(9);
   running.mean = testing_support::random_per_channel(9, -1, 1, random).cast<double>();
   running.variance = testing_support::random_per_channel(9, 0.5, 4, random).cast<double>();
   Eigen::MatrixXd folded, inferred;

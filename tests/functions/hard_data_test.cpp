@@ -21,7 +21,7 @@ constexpr Real promised = 1e-6L;
 template <class A>
 struct Pass {
   Values y, dx;
-  batchnorm::Moments<float> moments;
+  batchnorm::Moments moments;
   batchnorm::Gradients<float> gradients;
 };
 

@@ -23,7 +23,7 @@ void expect_the_reference(Index samples, Index channels, Real mean, Real deviati
   affine.gamma = random_per_channel(channels, 0.5, 1.5, random).template cast<Scalar>();
   affine.beta = random_per_channel(channels, -1, 1, random).template cast<Scalar>();
   Matrix y, dx;
-  batchnorm::Moments<Scalar> moments;
+  batchnorm::Moments moments;
   batchnorm::Gradients<Scalar> gradients;
   batchnorm::train_forward(x, affine, epsilon, y, moments);
   batchnorm::train_backward(x, dy, affine, moments, epsilon, dx, gradients);

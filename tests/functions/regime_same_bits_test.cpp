@@ -23,7 +23,7 @@ struct Step {
 
   Container x, dy, y, dx;
   bn::Affine<Scalar> affine;
-  bn::Moments<Scalar> moments;
+  bn::Moments moments;
   bn::Gradients<Scalar> gradients;
 
   Step(const Extents<A::rank>& extents, const Values& x_values, const Values& dy_values)
@@ -78,7 +78,7 @@ void expect_the_same_in_other_ways(const Extents<A::rank>& extents) {
   Step<A> expected(extents, x_values, dy_values);
 
   auto x = expected.x, dy = expected.dy, y = expected.y, dx = expected.dx;
-  bn::Moments<Scalar> moments;
+  bn::Moments moments;
   bn::Gradients<Scalar> gradients;
   bn::train_forward<L>(x.view(), expected.affine, epsilon, x.view(), moments, bn::relu{});
   EXPECT_TRUE(equal_bits(x.view(), expected.y.view())) << "y on x";

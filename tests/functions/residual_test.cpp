@@ -31,12 +31,12 @@ struct ResidualProblem : Problem<A> {
     assign(residual_values, residual.view(), A::axis);
   }
 
-  bn::Moments<Scalar> forward(auto&& from, auto&& added, auto&& to) const {
-    bn::Moments<Scalar> moments;
+  bn::Moments forward(auto&& from, auto&& added, auto&& to) const {
+    bn::Moments moments;
     bn::train_forward<L>(from, added, this->affine, epsilon, to, moments, add_relu);
     return moments;
   }
-  bn::Gradients<Scalar> backward(const bn::Moments<Scalar>& moments, auto&& from, auto&& added, auto&& gradient,
+  bn::Gradients<Scalar> backward(const bn::Moments& moments, auto&& from, auto&& added, auto&& gradient,
                                  auto&& to, auto&& added_to) const {
     bn::Gradients<Scalar> gradients;
     bn::train_backward<L>(from, added, gradient, this->affine, moments, epsilon, to, added_to, gradients, add_relu);

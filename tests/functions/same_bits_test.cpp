@@ -52,7 +52,7 @@ class SameBits : public testing::Test {
   struct Data {
     Container x, dy;
     batchnorm::Affine<Scalar> affine;
-    batchnorm::RunningStatistics<Scalar> running;
+    batchnorm::RunningStatistics running;
 
     Data(const Extents<A::rank>& extents, std::uint64_t seed)
         : x(extents), dy(extents), affine(channels(extents)), running(channels(extents)) {
@@ -69,7 +69,7 @@ class SameBits : public testing::Test {
 
   struct Result {
     Container y, dx;
-    batchnorm::Moments<Scalar> moments;
+    batchnorm::Moments moments;
     batchnorm::Gradients<Scalar> gradients;
 
     explicit Result(const Extents<A::rank>& extents) : y(extents), dx(extents) {}
@@ -110,7 +110,7 @@ TYPED_TEST(SameBits, FusedAndInHalves) {
   this->for_each_shape([&](const auto& extents, auto& data) {
     auto expected = this->fused(extents, data);
     typename TypeParam::A::Container y(extents), dx(extents);
-    batchnorm::Moments<S> moments;
+    batchnorm::Moments moments;
     batchnorm::batch_moments<L>(data.x.view(), moments);
     batchnorm::normalise<L>(data.x.view(), data.affine, moments, epsilon, y.view(), activation);
     batchnorm::GradientSums sums;
@@ -133,7 +133,7 @@ TYPED_TEST(SameBits, ForwardInPlaceAndOutOfPlace) {
   this->for_each_shape([&](const auto& extents, auto& data) {
     auto expected = this->fused(extents, data);
     auto x = data.x;
-    batchnorm::Moments<S> moments;
+    batchnorm::Moments moments;
     batchnorm::train_forward<L>(x.view(), data.affine, epsilon, x.view(), moments, activation);
     EXPECT_TRUE(equal_bits(x.view(), expected.y.view()));
     EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));

@@ -64,10 +64,10 @@ TYPED_TEST(SixteenBits, CarryNaNAndInfinity) {
   x(39, 18) = number(std::numeric_limits<float>::quiet_NaN());
   x(20, 3) = number(std::numeric_limits<float>::infinity());
   x(21, 3) = number(-std::numeric_limits<float>::infinity());
-  batchnorm::Moments<float> moments;
+  batchnorm::Moments moments;
   const batchnorm::Affine<float> affine(19);
   batchnorm::train_forward(x, affine, epsilon, y, moments);
-  batchnorm::normalise(x, affine, batchnorm::RunningStatistics<float>(19), epsilon, inferred);
+  batchnorm::normalise(x, affine, batchnorm::RunningStatistics(19), epsilon, inferred);
   for (Index c = 0; c < 19; ++c) {
     const bool strange = c == 3 || c == 18;
     EXPECT_EQ(std::isfinite(moments.mean[c]) && std::isfinite(moments.m2[c]), !strange) << "channel " << c;
@@ -86,7 +86,7 @@ TYPED_TEST(SixteenBits, OverflowToInfinityWhereTheStoredTypeDoes) {
   x.row(1).setConstant(static_cast<TypeParam>(1.0f));
   batchnorm::Affine<float> affine(33);
   affine.gamma.setConstant(1e5f);
-  batchnorm::Moments<float> moments;
+  batchnorm::Moments moments;
   batchnorm::train_forward(x, affine, 1e-12, y, moments);
   for (Index c = 0; c < 33; ++c) {
     EXPECT_EQ(float(y(1, c)), float(static_cast<TypeParam>(1e5f)));

@@ -33,8 +33,8 @@ struct Laid {
     view = to;
   }
 
-  bn::Moments<Scalar> moments() const {
-    bn::Moments<Scalar> result;
+  bn::Moments moments() const {
+    bn::Moments result;
     bn::detail::batch_moments<Scalar>(bn::detail::Executor(), view, result);
     return result;
   }
@@ -233,7 +233,7 @@ TYPED_TEST(BatchMoments, DoNotDependOnTheAddressOfTheData) {
       std::copy(laid.memory.begin(), laid.memory.end(), moved.begin() + std::ptrdiff_t(offset));
       auto view = laid.view;
       view.data = moved.data() + offset;
-      bn::Moments<TypeParam> moments;
+      bn::Moments moments;
       bn::detail::batch_moments(bn::detail::Executor(), view, moments);
       ASSERT_TRUE(equal_statistics(moments.mean, expected.mean));
       ASSERT_TRUE(equal_statistics(moments.m2, expected.m2));

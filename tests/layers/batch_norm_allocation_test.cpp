@@ -209,8 +209,8 @@ TYPED_TEST(Allocation, IsNoneInFunctionsWhoseStateIsReused) {
   using L = typename TypeParam::Layout;
   for_each_shape<TypeParam>([](auto& t, Index channels) {
     const bn::Affine<Scalar> affine(channels);
-    bn::RunningStatistics<Scalar> running(channels);
-    bn::Moments<Scalar> moments;
+    bn::RunningStatistics running(channels);
+    bn::Moments moments;
     bn::GradientSums sums;
     constexpr double epsilon = 1e-3;
     const auto &x = t.x.view(), &dy = t.dy.view();
@@ -232,8 +232,8 @@ TYPED_TEST(Allocation, IsTheTwoSumsOfEachChannelInFusedBackwardFunctions) {
   using L = typename TypeParam::Layout;
   for_each_shape<TypeParam>([](auto& t, Index channels) {
     const bn::Affine<Scalar> affine(channels);
-    const bn::RunningStatistics<Scalar> running(channels);
-    bn::Moments<Scalar> moments;
+    const bn::RunningStatistics running(channels);
+    bn::Moments moments;
     bn::Gradients<Scalar> gradients(channels);
     constexpr double epsilon = 1e-3;
     const auto &x = t.x.view(), &dy = t.dy.view();

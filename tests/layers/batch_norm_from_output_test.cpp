@@ -136,7 +136,7 @@ TYPED_TEST(FromOutput, GivesTheBitsOfTheFunctionsInPlaceToo) {
   constexpr int axis = TypeParam::axis;
   Random random(19);
   Problem<TypeParam> p(extents<TypeParam>(), random);
-  bn::Moments<Scalar> moments;
+  bn::Moments moments;
   bn::Gradients<Scalar> gradients;
   const typename TypeParam::Activation activation;
   bn::train_forward<L>(p.x.view(), p.affine, epsilon, p.y.view(), moments, activation);

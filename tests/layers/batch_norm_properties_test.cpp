@@ -39,7 +39,7 @@ bn::Affine<double> some_affine() {
 
 struct Pass {
   Matrix y, dx;
-  bn::Moments<double> moments;
+  bn::Moments moments;
   bn::Gradients<double> gradients;
 };
 
@@ -133,7 +133,7 @@ TEST(Training, GivesGradientsThatAreOrthogonalToXUpToEpsilon) {
 
 TEST(Training, CanBeUndoneByGammaAndBeta) {
   const Matrix x = data(1);
-  bn::Moments<double> moments;
+  bn::Moments moments;
   bn::batch_moments(x, moments);
   bn::Affine<double> affine(channels);
   affine.gamma = (moments.variance() + epsilon).sqrt();
@@ -152,7 +152,7 @@ using Image = Eigen::Tensor<double, 4, Eigen::RowMajor>;
 template <class Layout>
 struct ImagePass {
   Image y, dx;
-  bn::Moments<double> moments;
+  bn::Moments moments;
   bn::Gradients<double> gradients;
 
   ImagePass(const Image& x, const Image& dy) {
@@ -188,9 +188,9 @@ TEST(Training, OfPartsWithMergedMomentsAndSumsIsTrainingOfTheWhole) {
   const auto affine = some_affine();
   const Index cuts[] = {0, 1, 8, 29, samples};
 
-  bn::Moments<double> moments;
+  bn::Moments moments;
   for (int part = 0; part < 4; ++part) {
-    bn::Moments<double> of_part;
+    bn::Moments of_part;
     bn::batch_moments(x.middleRows(cuts[part], cuts[part + 1] - cuts[part]), of_part);
     moments.merge(of_part);
   }

@@ -75,7 +75,7 @@ struct Fixture {
   static Values table(auto& container) { return values_of(container.view(), A::axis); }
   PerChannel gamma() const { return layer.affine().gamma.template cast<Real>(); }
   PerChannel beta() const { return layer.affine().beta.template cast<Real>(); }
-  reference::Forward inference(const bn::RunningStatistics<Scalar>& running) {
+  reference::Forward inference(const bn::RunningStatistics& running) {
     return reference::normalise(table(x), gamma(), beta(), running.mean.template cast<Real>(),
                                 running.variance.template cast<Real>(), epsilon);
   }

@@ -125,7 +125,7 @@ TEST(Semantics, RunningStatisticsStartAtMeanZeroVarianceOneAndNoBatches) {
 // Two batches of m = 4, means 0 and 10, unbiased variances 12 and 4.
 TEST(Semantics, PopulationStatisticsOverProbedBatchesAreAlgorithm2) {
   Layer layer({.channels = 1, .mode = bn::Mode::probe});
-  bn::PopulationStatistics<float> population(1);
+  bn::PopulationStatistics population(1);
   const Matrix second{{8}, {10}, {10}, {12}};
   Matrix y;
   for (const Matrix& x : {four_values(), second}) {

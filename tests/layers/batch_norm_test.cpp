@@ -286,8 +286,8 @@ TEST(BatchNorm, GivesTheBitsOfTheFunctions) {
   auto layer = make<Layer>();
   const bn::Affine<float> affine = layer.affine();
   Matrix y, dx, expected_y, expected_dx;
-  bn::Moments<float> moments;
-  bn::RunningStatistics<float> running(5);
+  bn::Moments moments;
+  bn::RunningStatistics running(5);
   bn::Gradients<float> gradients(5);
 
   layer.forward(x1, y);

@@ -219,8 +219,8 @@ TEST(DefaultDevice, IsTakenByEveryFunction) {
   RowMatrix y, dx, expected;
   const Eigen::DefaultDevice device;
   const bn::Affine<float> affine(3);
-  bn::RunningStatistics<float> running(3);
-  bn::Moments<float> moments;
+  bn::RunningStatistics running(3);
+  bn::Moments moments;
   bn::Gradients<float> gradients;
   bn::GradientSums sums;
   bn::train_forward(x, affine, 1e-5, expected, moments);

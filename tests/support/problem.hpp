@@ -26,7 +26,7 @@ struct Problem {
   Extents<A::rank> extents;
   Values x_values, dy_values;
   batchnorm::Affine<Scalar> affine;
-  batchnorm::RunningStatistics<Scalar> running;
+  batchnorm::RunningStatistics running;
   typename A::Container x, dy, y, dx;
 
   Problem(const Extents<A::rank>& extents_, Random& random)
@@ -41,8 +41,8 @@ struct Problem {
         dx(extents) {
     affine.gamma = random_per_channel(channels(), 0.5, 1.5, random).template cast<Scalar>();
     affine.beta = random_per_channel(channels(), -1, 1, random).template cast<Scalar>();
-    running.mean = random_per_channel(channels(), -2, 2, random).template cast<Scalar>();
-    running.variance = random_per_channel(channels(), 0.5, 4, random).template cast<Scalar>();
+    running.mean = random_per_channel(channels(), -2, 2, random).template cast<double>();
+    running.variance = random_per_channel(channels(), 0.5, 4, random).template cast<double>();
     assign(x_values, x.view(), A::axis);
     assign(dy_values, dy.view(), A::axis);
   }
@@ -79,7 +79,7 @@ void expect_training(Problem<A>& p, Real allowance = tolerance<typename A::Scala
   using Element = typename A::Scalar;
   using Scalar = batchnorm::statistics_t<Element>;
   using L = typename A::Layout;
-  batchnorm::Moments<Scalar> moments;
+  batchnorm::Moments moments;
   batchnorm::train_forward<L>(p.x.view(), p.affine, epsilon, p.y.view(), moments);
   const auto forward = p.expected_forward();
   EXPECT_EQ(moments.count, p.count());

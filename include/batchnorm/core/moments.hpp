@@ -16,7 +16,6 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///
 /// Shapes   mean, m2: [C]
 /// Units    mean: those of x; m2: those of x squared
-template <class Scalar>
 struct Moments {
   Index count = 0;
   Eigen::ArrayXd mean, m2;

@@ -14,7 +14,6 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// For batches of equal size these are the paper's E[x] = E_B[mean_B] and Var[x] = m/(m-1) E_B[variance_B].
 ///
 /// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, steps 8 to 10.
-template <class Scalar>
 class PopulationStatistics {
  public:
   explicit PopulationStatistics(Index channels)
@@ -24,7 +23,7 @@ class PopulationStatistics {
   ///
   /// Throws   std::invalid_argument if the channels differ, if there are fewer than two values per channel, or if the
   ///          moments are not finite; nothing has changed then
-  void add(const Moments<Scalar>& moments) {
+  void add(const Moments& moments) {
     if (moments.mean.size() != mean_.size() || moments.m2.size() != mean_.size()) {
       detail::fail("PopulationStatistics::add(moments): expected ", mean_.size(), " channels, got ",
                    moments.mean.size(), " in moments.mean and ", moments.m2.size(), " in moments.m2");
@@ -51,12 +50,12 @@ class PopulationStatistics {
   /// What a layer's running statistics are to become.
   ///
   /// Throws   std::invalid_argument if no batch was added
-  RunningStatistics<Scalar> statistics() const {
+  RunningStatistics statistics() const {
     if (batches_ == 0)
       detail::fail("PopulationStatistics::statistics(): expected at least one batch, got none; call add() first");
-    RunningStatistics<Scalar> result(mean_.size());
-    result.mean = mean_.template cast<Scalar>();
-    result.variance = variance_.template cast<Scalar>();
+    RunningStatistics result(mean_.size());
+    result.mean = mean_;
+    result.variance = variance_;
     result.batches = batches_;
     return result;
   }

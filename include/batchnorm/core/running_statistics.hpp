@@ -21,13 +21,11 @@ inline double variance_divisor(Index count, RunningVariance kind) {
   return static_cast<double>(kind == RunningVariance::unbiased ? count - 1 : count);
 }
 
-/// The first channel whose mean or variance is no finite Scalar, or the number of channels; for counts of 2 and more.
-template <class Scalar>
-Index find_non_finite(const Moments<Scalar>& moments, RunningVariance kind) {
+/// The first channel whose mean or variance is not finite, or the number of channels; for counts of 2 and more.
+inline Index find_non_finite(const Moments& moments, RunningVariance kind) {
   const double divisor = variance_divisor(moments.count, kind);
   Index c = 0;
-  while (c < moments.channels() && std::isfinite(static_cast<Scalar>(moments.mean[c])) &&
-         std::isfinite(static_cast<Scalar>(moments.m2[c] / divisor))) {
+  while (c < moments.channels() && std::isfinite(moments.mean[c]) && std::isfinite(moments.m2[c] / divisor)) {
     ++c;
   }
   return c;
@@ -38,14 +36,13 @@ Index find_non_finite(const Moments<Scalar>& moments, RunningVariance kind) {
 /// Averages of batch means and variances over training: what inference normalises with.
 ///
 /// Starts at mean 0, variance 1, batches 0.
-template <class Scalar>
 struct RunningStatistics {
-  ChannelArray<Scalar> mean, variance;
+  Eigen::ArrayXd mean, variance;
   /// Batches that were blended in, and batches that were left out.
   std::int64_t batches = 0, skipped = 0;
 
   explicit RunningStatistics(Index channels)
-      : mean(ChannelArray<Scalar>::Zero(channels)), variance(ChannelArray<Scalar>::Ones(channels)) {}
+      : mean(Eigen::ArrayXd::Zero(channels)), variance(Eigen::ArrayXd::Ones(channels)) {}
 
   /// Blends one batch in, wholly or not at all; returns whether it did.
   ///
@@ -57,8 +54,8 @@ struct RunningStatistics {
   ///
   /// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.1 and Algorithm 2, step 10 (the factor m / (m - 1)).
   /// Throws   std::invalid_argument if the channels differ, or if moments are not finite under NonFinite::error
-  bool update(const Moments<Scalar>& moments, const Averaging& averaging,
-              RunningVariance kind = RunningVariance::unbiased, NonFinite non_finite = NonFinite::skip) {
+  bool update(const Moments& moments, const Averaging& averaging, RunningVariance kind = RunningVariance::unbiased,
+              NonFinite non_finite = NonFinite::skip) {
     check(moments, kind, non_finite);
     if (averaging == none()) return false;
     if (moments.count < 2 || (non_finite == NonFinite::skip && detail::find_non_finite(moments, kind) < mean.size())) {
@@ -73,7 +70,7 @@ struct RunningStatistics {
   }
 
   /// Throws what update() would throw.
-  void check(const Moments<Scalar>& moments, RunningVariance kind, NonFinite non_finite) const {
+  void check(const Moments& moments, RunningVariance kind, NonFinite non_finite) const {
     const Index channels = mean.size();
     if (variance.size() != channels || moments.mean.size() != channels || moments.m2.size() != channels) {
       detail::fail("RunningStatistics::update(moments): expected ", channels, " channels as in mean, got ",

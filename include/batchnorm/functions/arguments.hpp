@@ -159,12 +159,12 @@ struct Call {
     }
   }
 
-  void check_running(const RunningStatistics<Scalar>& running, Index channels) const {
+  void check_running(const RunningStatistics& running, Index channels) const {
     check_size("running.mean", running.mean.size(), channels);
     check_size("running.variance", running.variance.size(), channels);
   }
 
-  void check_moments(const Moments<Scalar>& moments, Index channels) const {
+  void check_moments(const Moments& moments, Index channels) const {
     check_size("moments.mean", moments.mean.size(), channels);
     check_size("moments.m2", moments.m2.size(), channels);
     if (moments.count < 1) fail(name, ": expected moments of at least 1 value per channel, got ", moments.count);

@@ -19,24 +19,23 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// Throws   std::invalid_argument if extents or sizes differ, or if epsilon is not positive
 /// Threads  safe if no two calls write the same sums; the number of threads changes no bit of the result
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class Activation = identity>
-void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
-                   const Moments<Scalar>& moments, double epsilon, GradientSums& sums,
-                   const Activation& activation = {}) {
+void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
+                   double epsilon, GradientSums& sums, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"gradient_sums"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::BatchStatistics statistics{moments, epsilon};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
-                        detail::normalisation(statistics, affine, activation), sums);
+                        detail::normalisation<Scalar>(statistics, affine, activation), sums);
 }
 
 /// The same where no activation is fused: the parameters do not enter.
-template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar>
-void gradient_sums(const D& device, const X& x, const DY& dy, const Moments<Scalar>& moments, GradientSums& sums) {
-  gradient_sums<Layout>(device, x, dy, Affine<Scalar>{}, moments, Options{}.epsilon, sums);
+template <class Layout = samples_in_rows, Device D, class X, class DY>
+void gradient_sums(const D& device, const X& x, const DY& dy, const Moments& moments, GradientSums& sums) {
+  gradient_sums<Layout>(device, x, dy, Affine<statistics_t<detail::scalar_t<X>>>{}, moments, Options{}.epsilon, sums);
 }
 
 /// The second half of train_backward: dx from the sums over the whole batch, of which x may be a part.
@@ -52,9 +51,8 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Moments<Scal
 /// Threads  safe if no two calls write the same dx
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
-void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
-                    const Moments<Scalar>& moments, double epsilon, const GradientSums& sums, DX&& dx,
-                    const Activation& activation = {}) {
+void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
+                    double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"input_gradient"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -63,9 +61,9 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
   call.check_sums(sums, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::BatchStatistics statistics{moments, epsilon};
   detail::input_gradient(detail::executor(device), detail::views(in, gradient),
-                         detail::normalisation(statistics, affine, activation), sums, moments.count,
+                         detail::normalisation<Scalar>(statistics, affine, activation), sums, moments.count,
                          std::array{out.view});
 }
 
@@ -84,9 +82,8 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Threads  safe if no two calls write the same dx or gradients
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
-void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
-                    const Moments<Scalar>& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
-                    const Activation& activation = {}) {
+void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
+                    double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -97,10 +94,10 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
   call.prepare_gradients(affine, gradients);
 
   GradientSums sums;
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation(statistics, affine, activation), StatisticsSource::batch, moments.count, sums,
-                   &gradients, std::array{out.view});
+                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::batch,
+                   moments.count, sums, &gradients, std::array{out.view});
 }
 
 /// Gradients of train_forward with a residual.
@@ -116,8 +113,8 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
 template <class Layout = samples_in_rows, Device D, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
 void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
-                    const Moments<Scalar>& moments, double epsilon, DX&& dx, DR&& dresidual,
-                    Gradients<Scalar>& gradients, const Activation& activation) {
+                    const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
+                    const Activation& activation) {
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto added = call.input_like(in, "residual", residual);
@@ -130,10 +127,10 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
   call.prepare_gradients(affine, gradients);
 
   GradientSums sums;
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient, added),
-                   detail::normalisation(statistics, affine, activation), StatisticsSource::batch, moments.count, sums,
-                   &gradients, std::array{out.view, added_out.view});
+                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::batch,
+                   moments.count, sums, &gradients, std::array{out.view, added_out.view});
 }
 
 /// train_backward from y, the output of train_forward, where x has been overwritten or was never kept: so a network
@@ -153,7 +150,7 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
 template <class Layout = samples_in_rows, Device D, class Y, class DY, class Scalar, class DX,
           class Activation = identity>
 void train_backward_from_output(const D& device, const Y& y, const DY& dy, const Affine<Scalar>& affine,
-                                const Moments<Scalar>& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                                const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
   static_assert(InvertibleActivation<Activation, Scalar>,
                 "batchnorm: train_backward_from_output needs an activation that has an inverse, as identity and "
@@ -169,10 +166,10 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
   call.prepare_gradients(affine, gradients);
 
   GradientSums sums;
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
+  const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(out_of_forward, gradient),
-                   detail::recovery(statistics, affine, activation), StatisticsSource::batch, moments.count, sums,
-                   &gradients, std::array{out.view});
+                   detail::recovery<Scalar>(statistics, affine, activation), StatisticsSource::batch, moments.count,
+                   sums, &gradients, std::array{out.view});
 }
 
 /// Gradients of a batch that was normalised with running statistics, which are constants.
@@ -189,7 +186,7 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
 void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
-                     const RunningStatistics<Scalar>& running, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                     const RunningStatistics& running, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                      const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"frozen_backward"};
   const auto in = call.input("x", x, running.mean.size());
@@ -201,52 +198,52 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
   call.prepare_gradients(affine, gradients);
 
   GradientSums sums;
-  const detail::RunningView<Scalar> statistics{running, epsilon};
+  const detail::RunningView statistics{running, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation(statistics, affine, activation), StatisticsSource::running, in.view.count(),
-                   sums, &gradients, std::array{out.view});
+                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::running,
+                   in.view.count(), sums, &gradients, std::array{out.view});
 }
 
 /// gradient_sums on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class Activation = identity>
-void gradient_sums(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
-                   double epsilon, GradientSums& sums, const Activation& activation = {}) {
+void gradient_sums(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
+                   GradientSums& sums, const Activation& activation = {}) {
   gradient_sums<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, activation);
 }
 
 /// gradient_sums on the calling thread, where no activation is fused.
-template <class Layout = samples_in_rows, class X, class DY, class Scalar>
-void gradient_sums(const X& x, const DY& dy, const Moments<Scalar>& moments, GradientSums& sums) {
+template <class Layout = samples_in_rows, class X, class DY>
+void gradient_sums(const X& x, const DY& dy, const Moments& moments, GradientSums& sums) {
   gradient_sums<Layout>(detail::CallingThread{}, x, dy, moments, sums);
 }
 
 /// input_gradient on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
-                    double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
+                    const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
   input_gradient<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, dx, activation);
 }
 
 /// train_backward on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
-                    double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
+                    DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
 }
 
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
-void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
-                    const Moments<Scalar>& moments, double epsilon, DX&& dx, DR&& dresidual,
-                    Gradients<Scalar>& gradients, const Activation& activation) {
+void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
+                    double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
+                    const Activation& activation) {
   train_backward<Layout>(detail::CallingThread{}, x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients,
                          activation);
 }
 
 /// train_backward_from_output on the calling thread.
 template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class DX, class Activation = identity>
-void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
+void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                                 double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
   train_backward_from_output<Layout>(detail::CallingThread{}, y, dy, affine, moments, epsilon, dx, gradients,
@@ -255,7 +252,7 @@ void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& 
 
 /// frozen_backward on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void frozen_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const RunningStatistics<Scalar>& running,
+void frozen_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const RunningStatistics& running,
                      double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   frozen_backward<Layout>(detail::CallingThread{}, x, dy, affine, running, epsilon, dx, gradients, activation);
 }

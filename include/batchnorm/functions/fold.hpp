@@ -26,7 +26,7 @@ struct ScaleShift {
 /// Shapes   gamma, beta: [C] or empty; running: [C]
 /// Throws   std::invalid_argument if sizes differ or epsilon is not positive
 template <class Scalar>
-ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics<Scalar>& running, double epsilon) {
+ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics& running, double epsilon) {
   const Index channels = running.mean.size();
   const detail::Call<samples_in_rows, Scalar> call{"fold"};
   call.check_running(running, channels);
@@ -34,7 +34,7 @@ ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics<Sc
   detail::check_epsilon(call.name, epsilon);
 
   const detail::AffineView<Scalar> parameters{affine};
-  const detail::RunningView<Scalar> statistics{running, epsilon};
+  const detail::RunningView statistics{running, epsilon};
   ScaleShift<Scalar> folded{ChannelArray<Scalar>(channels), ChannelArray<Scalar>(channels)};
   detail::for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
     const auto scale = parameters.gamma(c, lanes) * statistics.inv_std(c, lanes);

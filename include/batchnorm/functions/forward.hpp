@@ -24,8 +24,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///          is not positive
 /// Threads  safe if no two calls write the same y or moments; the number of threads changes no bit of the result
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y,
-                   Moments<Scalar>& moments, const Activation& activation = {}) {
+void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
+                   const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
   call.check_not_empty(in);
@@ -42,12 +42,12 @@ void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, do
 /// Cost     reads x once
 /// Throws   std::invalid_argument if x has an inner stride
 /// Threads  as train_forward
-template <class Layout = samples_in_rows, Device D, class X, class Scalar>
-void batch_moments(const D& device, const X& x, Moments<Scalar>& moments) {
-  const detail::Call<Layout, Scalar> call{"batch_moments"};
+template <class Layout = samples_in_rows, Device D, class X>
+void batch_moments(const D& device, const X& x, Moments& moments) {
+  const detail::Call<Layout, statistics_t<detail::scalar_t<X>>> call{"batch_moments"};
   const auto in = call.input("x", x);
   if (in.view.size() == 0) {
-    moments = Moments<Scalar>(in.view.channels);
+    moments = Moments(in.view.channels);
     return;
   }
   detail::batch_moments(detail::executor(device), detail::views(in)[0], moments);
@@ -63,17 +63,17 @@ void batch_moments(const D& device, const X& x, Moments<Scalar>& moments) {
 /// Throws   as train_forward
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const Moments<Scalar>& moments,
-               double epsilon, Y&& y, const Activation& activation = {}) {
+void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const Moments& moments, double epsilon, Y&& y,
+               const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"normalise"};
   const auto in = call.input("x", x, moments.channels());
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  const detail::BatchStatistics<Scalar> statistics{moments, epsilon};
-  detail::normalise(detail::executor(device), detail::views(in), detail::normalisation(statistics, affine, activation),
-                    out.view);
+  const detail::BatchStatistics statistics{moments, epsilon};
+  detail::normalise(detail::executor(device), detail::views(in),
+                    detail::normalisation<Scalar>(statistics, affine, activation), out.view);
 }
 
 /// Normalises with running statistics, as inference does. An empty x is a no-op.
@@ -87,7 +87,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
 /// Throws   as train_forward
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const RunningStatistics<Scalar>& running,
+void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const RunningStatistics& running,
                double epsilon, Y&& y, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"normalise"};
   const auto in = call.input("x", x, running.mean.size());
@@ -95,9 +95,9 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
-  const detail::RunningView<Scalar> statistics{running, epsilon};
-  detail::normalise(detail::executor(device), detail::views(in), detail::normalisation(statistics, affine, activation),
-                    out.view);
+  const detail::RunningView statistics{running, epsilon};
+  detail::normalise(detail::executor(device), detail::views(in),
+                    detail::normalisation<Scalar>(statistics, affine, activation), out.view);
 }
 
 /// train_forward with a residual that is added before the activation, as at the end of a residual block.
@@ -113,7 +113,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
 template <class Layout = samples_in_rows, Device D, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
 void train_forward(const D& device, const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y,
-                   Moments<Scalar>& moments, const Activation& activation) {
+                   Moments& moments, const Activation& activation) {
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
   const auto added = call.input_like(in, "residual", residual);
@@ -127,7 +127,7 @@ void train_forward(const D& device, const X& x, const R& residual, const Affine<
 
 /// train_forward on the calling thread.
 template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = identity>
-void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments<Scalar>& moments,
+void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation = {}) {
   train_forward<Layout>(detail::CallingThread{}, x, affine, epsilon, y, moments, activation);
 }
@@ -135,14 +135,14 @@ void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&&
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
-void train_forward(const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y,
-                   Moments<Scalar>& moments, const Activation& activation) {
+void train_forward(const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
+                   const Activation& activation) {
   train_forward<Layout>(detail::CallingThread{}, x, residual, affine, epsilon, y, moments, activation);
 }
 
 /// batch_moments on the calling thread.
-template <class Layout = samples_in_rows, class X, class Scalar>
-void batch_moments(const X& x, Moments<Scalar>& moments) {
+template <class Layout = samples_in_rows, class X>
+void batch_moments(const X& x, Moments& moments) {
   batch_moments<Layout>(detail::CallingThread{}, x, moments);
 }
 

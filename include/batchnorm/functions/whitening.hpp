@@ -60,8 +60,7 @@ inline auto buffer_rows(SampleRows& buffer, Index rows, Index channels) {
 /// Mean and scatter of a batch: reads x twice.
 template <class Element>
 void batch_covariance(const Executor& executor, const ChannelView<const Element>& x,
-                      std::vector<WhiteningGroup>& groups, Moments<statistics_t<Element>>& by_channel,
-                      CovarianceMoments& moments) {
+                      std::vector<WhiteningGroup>& groups, Moments& by_channel, CovarianceMoments& moments) {
   batch_moments(executor, x, by_channel);
   moments.count = x.count();
   moments.mean = by_channel.mean.matrix();

@@ -20,9 +20,8 @@ EIGEN_STRONG_INLINE Channels inverse_root(const Channels& variance, double epsil
 }
 
 /// Mean and 1/sqrt(variance + epsilon) of a batch.
-template <class Scalar>
 struct BatchStatistics {
-  const Moments<Scalar>& moments;
+  const Moments& moments;
   double epsilon;
 
   Channels mean(Index c, auto lanes) const { return channels_of(moments.mean, c, lanes); }
@@ -32,9 +31,8 @@ struct BatchStatistics {
 };
 
 /// The same of running statistics.
-template <class Scalar>
 struct RunningView {
-  const RunningStatistics<Scalar>& running;
+  const RunningStatistics& running;
   double epsilon;
 
   Channels mean(Index c, auto lanes) const { return channels_of(running.mean, c, lanes); }
@@ -140,10 +138,10 @@ struct Normalisation {
   }
 };
 
-template <class Scalar, template <class> class Statistics, class Activation>
-Normalisation<Scalar, Statistics<Scalar>, Activation> normalisation(
-    const Statistics<Scalar>& statistics, const std::type_identity_t<AffineView<Scalar>>& affine,
-    const Activation& activation) {
+template <class Scalar, class Statistics, class Activation>
+Normalisation<Scalar, Statistics, Activation> normalisation(const Statistics& statistics,
+                                                            const AffineView<Scalar>& affine,
+                                                            const Activation& activation) {
   return {statistics, affine, activation};
 }
 
@@ -173,10 +171,9 @@ struct Recovery {
   }
 };
 
-template <class Scalar, template <class> class Statistics, class Activation>
-Recovery<Scalar, Statistics<Scalar>, Activation> recovery(const Statistics<Scalar>& statistics,
-                                                          const std::type_identity_t<AffineView<Scalar>>& affine,
-                                                          const Activation& activation) {
+template <class Scalar, class Statistics, class Activation>
+Recovery<Scalar, Statistics, Activation> recovery(const Statistics& statistics, const AffineView<Scalar>& affine,
+                                                  const Activation& activation) {
   return {statistics, affine, activation};
 }
 

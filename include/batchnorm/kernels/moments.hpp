@@ -31,7 +31,7 @@ struct ShiftedSums {
 
 /// The moments of a block, into those of its channels.
 template <class B, class Element>
-void block_moments(const B& block, const ChannelView<const Element>& x, Moments<statistics_t<Element>>& moments) {
+void block_moments(const B& block, const ChannelView<const Element>& x, Moments& moments) {
   using Scalar = statistics_t<Element>;
   const Index channels = block.channels;
   ColumnBuffer<Scalar, max_columns> shift;
@@ -87,8 +87,8 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments<
 }
 
 /// Makes room for the moments of x.
-template <class Scalar, class Element>
-void resize(Moments<Scalar>& moments, const ChannelView<Element>& x) {
+template <class Element>
+void resize(Moments& moments, const ChannelView<Element>& x) {
   moments.count = x.count();
   moments.mean.resize(x.channels);
   moments.m2.resize(x.channels);
@@ -98,16 +98,14 @@ void resize(Moments<Scalar>& moments, const ChannelView<Element>& x) {
 ///
 /// Shapes   x: outer x channels x inner, count >= 1; moments: [channels]
 template <class Element>
-void batch_moments(const Executor& executor, const ChannelView<const Element>& view,
-                   Moments<statistics_t<Element>>& moments) {
+void batch_moments(const Executor& executor, const ChannelView<const Element>& view, Moments& moments) {
   const ChannelView<const Element> x = is_one_plane(view) ? as_one_plane(view) : view;
-  using Part = Moments<statistics_t<Element>>;
   resize(moments, x);
-  Part merged;
+  Moments merged;
   reduce_all(
-      executor, Views<const Element, 1>{x}, moments, [&] { return Part(x.channels); },
-      [&](const auto& block, Part& part) { block_moments(block, x, part); },
-      [&](Part& part, Index values) {
+      executor, Views<const Element, 1>{x}, moments, [&] { return Moments(x.channels); },
+      [&](const auto& block, Moments& part) { block_moments(block, x, part); },
+      [&](Moments& part, Index values) {
         part.count = values;
         merged.merge(part);
       });

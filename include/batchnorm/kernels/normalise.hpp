@@ -37,10 +37,10 @@ void normalise(const Executor& executor, const Views<const Element, N>& inputs, 
 template <class Element, std::size_t N, class Activation>
 void train_forward(const Executor& executor, const Views<const Element, N>& inputs,
                    const AffineView<statistics_t<Element>>& affine, double epsilon, const Activation& activation,
-                   const ChannelView<Element>& y, Moments<statistics_t<Element>>& moments) {
+                   const ChannelView<Element>& y, Moments& moments) {
   using Scalar = statistics_t<Element>;
   const auto& x = inputs[0];
-  const Normalisation<Scalar, BatchStatistics<Scalar>, Activation> forward{{moments, epsilon}, affine, activation};
+  const Normalisation<Scalar, BatchStatistics, Activation> forward{{moments, epsilon}, affine, activation};
   const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y});
   if (is_one_plane(x) || !hold_whole_channels(kind)) {
     batch_moments(executor, x, moments);

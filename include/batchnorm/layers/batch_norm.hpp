@@ -208,13 +208,13 @@ class BatchNorm {
   const Affine<Scalar>& affine() const { return affine_; }
   Gradients<Scalar>& gradients() { return gradients_; }
   const Gradients<Scalar>& gradients() const { return gradients_; }
-  RunningStatistics<Scalar>& running() { return running_; }
-  const RunningStatistics<Scalar>& running() const { return running_; }
+  RunningStatistics& running() { return running_; }
+  const RunningStatistics& running() const { return running_; }
   /// What the last forward pass that was kept in the layer left for backward.
   const Saved<Scalar>& saved() const { return saved_; }
   /// The moments of the last batch that a forward pass read: to update running statistics by hand, or gather
   /// PopulationStatistics.
-  const Moments<Scalar>& moments() const { return moments_; }
+  const Moments& moments() const { return moments_; }
 
   void zero_gradients() { gradients_.zero(); }
 
@@ -254,17 +254,17 @@ class BatchNorm {
     const auto fingerprint = detail::Fingerprint::of(inputs[0]), of_residual = detail::Fingerprint::of(inputs.back());
 
     const detail::AffineView<Scalar> affine{affine_};
-    const detail::RunningView<Scalar> running{running_, options_.epsilon};
+    const detail::RunningView running{running_, options_.epsilon};
     if (mode.statistics == StatisticsSource::batch) {
       detail::train_forward(executor, inputs, affine, options_.epsilon, activation_, out.view, incoming_);
     } else {
       if (mode.update_running) detail::batch_moments(executor, inputs[0], incoming_);
-      detail::normalise(executor, inputs, detail::normalisation(running, affine, activation_), out.view);
+      detail::normalise(executor, inputs, detail::normalisation<Scalar>(running, affine, activation_), out.view);
     }
     if (mode.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
 
     if (mode.statistics == StatisticsSource::batch) {
-      keep(detail::BatchStatistics<Scalar>{incoming_, options_.epsilon}, saved);
+      keep(detail::BatchStatistics{incoming_, options_.epsilon}, saved);
     } else {
       keep(running, saved);
     }
@@ -290,7 +290,7 @@ class BatchNorm {
     check_saved(call, saved, in, saved.fingerprint);
     const auto out = call.output("dx", dx, in, gradient);
     detail::backward(executor, detail::views(in, gradient),
-                     detail::normalisation(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
+                     detail::normalisation<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
                      saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
   }
 
@@ -307,7 +307,7 @@ class BatchNorm {
     const auto out = call.output("dx", dx, in, added, gradient);
     const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
     detail::backward(executor, detail::views(in, gradient, added),
-                     detail::normalisation(detail::SavedStatistics<Scalar>{saved_}, saved_, activation_),
+                     detail::normalisation<Scalar>(detail::SavedStatistics<Scalar>{saved_}, saved_, activation_),
                      saved_.statistics, saved_.count, sums_, gradients_for(saved_),
                      std::array{out.view, added_out.view});
   }
@@ -326,8 +326,8 @@ class BatchNorm {
     call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
     const auto out = call.output("dx", dx, in, gradient);
     detail::backward(executor, detail::views(in, gradient),
-                     detail::recovery(detail::SavedStatistics<Scalar>{saved}, saved, activation_), saved.statistics,
-                     saved.count, sums_, gradients_for(saved), std::array{out.view});
+                     detail::recovery<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
+                     saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
   }
 
   template <class Y, class X, class... Residual>
@@ -340,8 +340,8 @@ class BatchNorm {
     const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
     const detail::AffineView<Scalar> affine{affine_};
-    const detail::RunningView<Scalar> running{running_, options_.epsilon};
-    detail::normalise(executor, inputs, detail::normalisation(running, affine, activation_), out.view);
+    const detail::RunningView running{running_, options_.epsilon};
+    detail::normalise(executor, inputs, detail::normalisation<Scalar>(running, affine, activation_), out.view);
   }
 
   template <std::size_t Residuals>
@@ -408,11 +408,11 @@ class BatchNorm {
   Activation activation_;
   Affine<Scalar> affine_;
   Gradients<Scalar> gradients_;
-  RunningStatistics<Scalar> running_;
+  RunningStatistics running_;
   Saved<Scalar> saved_;
-  Moments<Scalar> moments_;
+  Moments moments_;
   /// Where a pass gathers moments and sums, kept for their storage. A pass that throws leaves moments_ as they were.
-  Moments<Scalar> incoming_;
+  Moments incoming_;
   GradientSums sums_;
 };
 

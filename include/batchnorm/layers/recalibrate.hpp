@@ -22,8 +22,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 template <Device D, class Scalar, class Layout, class Activation, class Batches>
 void recalibrate(const D& device, BatchNorm<Scalar, Layout, Activation>& layer, Batches&& batches) {
   const detail::Call<Layout, Scalar> call{"recalibrate"};
-  PopulationStatistics<Scalar> population(layer.options().channels);
-  Moments<Scalar> moments;
+  PopulationStatistics population(layer.options().channels);
+  Moments moments;
   for (const auto& batch : batches) {
     call.input("batch", batch, layer.options().channels);
     batch_moments<Layout>(device, batch, moments);

@@ -283,7 +283,7 @@ class WhiteningNorm {
   Groups groups_;
   /// Where a pass gathers moments and sums, kept for their storage. A pass that throws leaves moments_ as they were.
   CovarianceMoments incoming_;
-  Moments<Scalar> by_channel_;
+  Moments by_channel_;
   Eigen::VectorXd dgamma_, dbeta_;
 };
 

@@ -60,7 +60,7 @@ TEST(ImageStack, BatchNormStandsBehindEachConvolutionAndItsBiasIsLeftOut) {
   EXPECT_EQ(count(without, "bias"), count(with, "gamma") + 4);
   EXPECT_EQ(count(without, "gamma"), 0);
   int statistics = 0;
-  with.for_each_statistics([&](const bn::Moments<double>&, bn::RunningStatistics<double>&) { ++statistics; });
+  with.for_each_statistics([&](const bn::Moments&, bn::RunningStatistics&) { ++statistics; });
   EXPECT_EQ(statistics, 7);
 }
 
@@ -82,7 +82,7 @@ TEST(ImageStack, TheModeReachesTheBranches) {
   const nn::ModeScope scope(model, bn::Mode::inference);
   model.forward(images());
   model.for_each_statistics(
-      [](const bn::Moments<double>&, bn::RunningStatistics<double>& running) { EXPECT_EQ(running.batches, 1); });
+      [](const bn::Moments&, bn::RunningStatistics& running) { EXPECT_EQ(running.batches, 1); });
 }
 
 }  // namespace
