@@ -472,7 +472,7 @@ TEST(WhiteningNormPopulation, InferenceWhitensThePopulation) {
   for (const auto method : both_methods) {
     Layer layer({.channels = 3, .method = method, .iterations = 20, .mode = bn::Mode::probe});
     Matrix all(80, 3), y;
-    layer.running() = bn::RunningCovariance<double>(3);
+    layer.running() = bn::RunningCovariance(3);
     for (Index batch = 0; batch < 4; ++batch) {
       // Batches of one mean, so that their covariances average to that of all.
       const Matrix x = correlated(20, 3, std::uint64_t(batch));

@@ -10,8 +10,7 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// channels of its group.
 ///
 /// Shapes   [C, C / groups]
-template <class Scalar>
-using GroupedMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;
+using GroupedMatrix = Eigen::MatrixXd;
 
 namespace detail {
 
@@ -32,25 +31,24 @@ auto group_of(Matrix& grouped, Index group) {
 struct CovarianceMoments {
   Index count = 0;
   Eigen::VectorXd mean;
-  GroupedMatrix<double> scatter;
+  GroupedMatrix scatter;
 };
 
-/// Averages of batch means and covariances over training: what inference whitens with.
+/// Averages of batch means and covariances over training, in double: what inference whitens with.
 ///
 /// Starts at mean 0, covariance I, batches 0. Updated with cumulative() over batches of one size, while the parameters
 /// stand still, it becomes the population statistics of the paper's Algorithm 2.
 ///
 /// Shapes   mean: [C]; covariance: [C, C / groups]
-template <class Scalar>
 struct RunningCovariance {
-  ChannelArray<Scalar> mean;
-  GroupedMatrix<Scalar> covariance;
+  Eigen::ArrayXd mean;
+  GroupedMatrix covariance;
   /// Batches that were blended in, and batches that were left out.
   std::int64_t batches = 0, skipped = 0;
 
   explicit RunningCovariance(Index channels, Index groups = 1)
-      : mean(ChannelArray<Scalar>::Zero(channels)),
-        covariance(GroupedMatrix<Scalar>::Identity(channels / groups, channels / groups).replicate(groups, 1)) {}
+      : mean(Eigen::ArrayXd::Zero(channels)),
+        covariance(GroupedMatrix::Identity(channels / groups, channels / groups).replicate(groups, 1)) {}
 
   /// Blends one batch in, wholly or not at all; returns whether it did.
   ///
@@ -65,7 +63,7 @@ struct RunningCovariance {
               RunningVariance kind = RunningVariance::unbiased, NonFinite non_finite = NonFinite::skip) {
     check(moments, kind, non_finite);
     if (averaging == none()) return false;
-    if (moments.count < 2 || (non_finite == NonFinite::skip && !is_finite(moments, kind))) {
+    if (moments.count < 2 || (non_finite == NonFinite::skip && !is_finite(moments))) {
       ++skipped;
       return false;
     }
@@ -84,16 +82,15 @@ struct RunningCovariance {
                    covariance.rows(), ", ", covariance.cols(), "], got ", moments.mean.size(), " and [",
                    moments.scatter.rows(), ", ", moments.scatter.cols(), "]");
     }
-    if (non_finite != NonFinite::error || moments.count < 2 || is_finite(moments, kind)) return;
+    if (non_finite != NonFinite::error || moments.count < 2 || is_finite(moments)) return;
     detail::fail(
         "RunningCovariance::update(moments): expected finite statistics, got others; NonFinite::skip leaves such a "
         "batch out");
   }
 
  private:
-  static bool is_finite(const CovarianceMoments& moments, RunningVariance kind) {
-    return moments.mean.template cast<Scalar>().allFinite() &&
-           (moments.scatter / detail::variance_divisor(moments.count, kind)).template cast<Scalar>().allFinite();
+  static bool is_finite(const CovarianceMoments& moments) {
+    return detail::all_finite(moments.mean) && detail::all_finite(moments.scatter);
   }
 };
 

@@ -17,8 +17,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///   training:   y = activation(gamma (x - mean(x)) / sqrt(variance(x) + epsilon) + beta), statistics by channel
 ///   inference:  the same with running().mean and running().variance
 ///
-/// `Scalar`, float or double, is the type of the parameters, the statistics and the arithmetic, and that of x; with
-/// float x may be half or bfloat16 too. `Layout` names the axis of the channels. `Activation` is fused: forward applies
+/// `Scalar`, float or double, is the type of the parameters and of the arithmetic on x, and that of x; with float x may
+/// be half or bfloat16 too. Statistics are in double. `Layout` names the axis of the channels. `Activation` is fused: forward applies
 /// it to what the normalisation gives, backward goes through it. With add_relu, or an activation of the user's own that
 /// takes a residual, the calls take that after x.
 ///
@@ -27,9 +27,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// Source: Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
 template <class Scalar, class Layout = samples_in_rows, class Activation = identity>
 class BatchNorm {
-  static_assert(
-      std::same_as<Scalar, float> || std::same_as<Scalar, double>,
-      "batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>");
+  static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>,
+                "batchnorm: Scalar is the type of the parameters: use BatchNorm<float> or BatchNorm<double>");
   static constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
   static_assert(takes_residual || batchnorm::Activation<Activation, Scalar>,
                 "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
