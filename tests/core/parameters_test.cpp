@@ -2,6 +2,8 @@
 
 #include <batchnorm/core/parameters.hpp>
 
+#include "support/throws.hpp"
+
 namespace bn = batchnorm;
 
 TEST(Affine, StartsAsTheIdentity) {
@@ -37,4 +39,10 @@ TEST(Gradients, KeepNoStorageForWhatIsOff) {
   EXPECT_EQ(no_scale.beta.size(), 3);
   EXPECT_EQ(no_shift.gamma.size(), 3);
   EXPECT_EQ(no_shift.beta.size(), 0);
+}
+
+TEST(Affine, OfANegativeNumberOfChannelsIsRefused) {
+  using testing_support::has_parts, testing_support::message_of;
+  EXPECT_TRUE(has_parts(message_of([] { bn::Affine<float>(-1); }), "Affine(channels)", "got -1"));
+  EXPECT_TRUE(has_parts(message_of([] { bn::Gradients<float>(-1); }), "Gradients(channels)", "got -1"));
 }

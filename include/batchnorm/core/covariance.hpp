@@ -47,7 +47,7 @@ struct RunningCovariance {
   std::int64_t batches = 0, skipped = 0;
 
   explicit RunningCovariance(Index channels, Index groups = 1)
-      : mean(Eigen::ArrayXd::Zero(channels)),
+      : mean(Eigen::ArrayXd::Zero(detail::state_size("RunningCovariance", channels))),
         covariance(GroupedMatrix::Identity(channels / groups, channels / groups).replicate(groups, 1)) {}
 
   /// Blends one batch in, wholly or not at all; returns whether it did.

@@ -17,7 +17,7 @@ struct GradientSums {
   Eigen::ArrayXd dy, dy_x;
 
   GradientSums() = default;
-  explicit GradientSums(Index channels) { set_zero(channels); }
+  explicit GradientSums(Index channels) { set_zero(detail::state_size("GradientSums", channels)); }
 
   void set_zero(Index channels) {
     dy.setZero(channels);

@@ -22,7 +22,8 @@ struct Moments {
 
   Moments() = default;
   /// The moments of no values at all.
-  explicit Moments(Index channels) : mean(Eigen::ArrayXd::Zero(channels)), m2(Eigen::ArrayXd::Zero(channels)) {}
+  explicit Moments(Index channels)
+      : mean(Eigen::ArrayXd::Zero(detail::state_size("Moments", channels))), m2(Eigen::ArrayXd::Zero(channels)) {}
 
   Index channels() const { return mean.size(); }
 

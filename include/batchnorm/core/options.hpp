@@ -99,6 +99,7 @@ inline void check_epsilon(const char* call, double epsilon) {
 }
 
 inline void check_channels(const char* call, Index channels) {
+  check_program(call);
   if (channels < 1) fail(call, ": expected channels >= 1, got ", channels, "; write for example {.channels = 64}");
 }
 

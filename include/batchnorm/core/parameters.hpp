@@ -2,6 +2,7 @@
 /// What is learned: gamma and beta, their gradients, and the form in which an optimiser meets them.
 #pragma once
 
+#include <batchnorm/core/error.hpp>
 #include <batchnorm/core/tensor.hpp>
 
 #include <string_view>
@@ -21,7 +22,7 @@ struct Affine {
   Affine() = default;
   /// gamma = 1 and beta = 0, each only if asked for.
   explicit Affine(Index channels, bool scale = true, bool shift = true)
-      : gamma(ChannelArray<Scalar>::Ones(scale ? channels : 0)),
+      : gamma(ChannelArray<Scalar>::Ones(detail::state_size("Affine", scale ? channels : 0))),
         beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
 };
 
@@ -37,7 +38,7 @@ struct Gradients {
   Gradients() = default;
   /// Zeros, each only if asked for.
   explicit Gradients(Index channels, bool scale = true, bool shift = true)
-      : gamma(ChannelArray<Scalar>::Zero(scale ? channels : 0)),
+      : gamma(ChannelArray<Scalar>::Zero(detail::state_size("Gradients", scale ? channels : 0))),
         beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
 
   void zero() {

@@ -17,7 +17,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 class PopulationStatistics {
  public:
   explicit PopulationStatistics(Index channels)
-      : mean_(Eigen::ArrayXd::Zero(channels)), variance_(Eigen::ArrayXd::Zero(channels)) {}
+      : mean_(Eigen::ArrayXd::Zero(detail::state_size("PopulationStatistics", channels))),
+        variance_(Eigen::ArrayXd::Zero(channels)) {}
 
   /// Takes one batch in.
   ///

@@ -42,7 +42,8 @@ struct RunningStatistics {
   std::int64_t batches = 0, skipped = 0;
 
   explicit RunningStatistics(Index channels)
-      : mean(Eigen::ArrayXd::Zero(channels)), variance(Eigen::ArrayXd::Ones(channels)) {}
+      : mean(Eigen::ArrayXd::Zero(detail::state_size("RunningStatistics", channels))),
+        variance(Eigen::ArrayXd::Ones(channels)) {}
 
   /// Blends one batch in, wholly or not at all; returns whether it did.
   ///

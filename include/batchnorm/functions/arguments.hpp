@@ -36,6 +36,8 @@ template <class Layout, class Scalar>
 struct Call {
   const char* name;
 
+  explicit Call(const char* call) : name(call) { check_program(call); }
+
   /// A tensor to read, the first of the call: the others must have its extents and storage order.
   template <class X>
   auto input(const char* argument, const X& x) const {
