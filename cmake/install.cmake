@@ -4,7 +4,8 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(BATCHNORM_CMAKE_DIR ${CMAKE_INSTALL_DATADIR}/cmake/batchnorm)
 
-install(TARGETS batchnorm EXPORT batchnormTargets FILE_SET HEADERS)
+# The include directory once more, since CMake before 3.23 knows no file sets.
+install(TARGETS batchnorm EXPORT batchnormTargets FILE_SET HEADERS INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT batchnormTargets NAMESPACE batchnorm:: DESTINATION ${BATCHNORM_CMAKE_DIR})
 
 configure_package_config_file(cmake/batchnormConfig.cmake.in batchnormConfig.cmake
