@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <batchnorm/core/denormals.hpp>
 #include <future>
 #include <thread>
 #include <vector>
 
-#include "program/denormals.hpp"
 #include "program/interrupt.hpp"
 
 namespace program {
@@ -14,7 +14,7 @@ namespace program {
 void for_each_in_parallel(std::size_t count, const std::function<void(std::size_t)>& body) {
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
-    flush_denormals();
+    const batchnorm::FlushDenormals guard;
     try {
       for (std::size_t i = next++; i < count && !interrupted(); i = next++) body(i);
     } catch (...) {

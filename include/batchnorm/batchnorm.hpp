@@ -13,6 +13,7 @@
 // The words: how tensors are seen, what can be chosen, what is learned, what is gathered.
 #include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/averaging.hpp>
+#include <batchnorm/core/denormals.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
 #include <batchnorm/core/layout.hpp>
 #include <batchnorm/core/moments.hpp>
