@@ -14,8 +14,8 @@
 namespace batchnorm::inline BATCHNORM_ABI {
 
 /// While it lives, the calling thread takes numbers below the least normal one (1.2e-38 in float, 2.2e-308 in double)
-/// for 0, in operands and in results. Processors compute with them ten times slower or worse, and dying activations or
-/// the gradients of saturated ones are full of them.
+/// for 0, in operands and in results. Many processors compute with them ten times slower or worse, and the gradients of
+/// saturated activations are full of them.
 ///
 ///   const FlushDenormals guard;
 ///   norm.forward(x, y);
