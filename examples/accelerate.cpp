@@ -5,6 +5,7 @@
 // weight decay, distortions or the order of the data could matter.
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -74,14 +75,13 @@ struct Result {
 
 void add_options(CLI::App& app, Options& options) {
   auto& protocol = options.protocol;
-  for (const Change& change : all_changes) options.words.push_back(change.word);
+  std::vector<std::string> known;
+  for (const Change& change : all_changes) known.push_back(change.word);
+  options.words = known;
   program::add_common_options(app, options.common);
   program::add_protocol_options(app, protocol);
-  app.add_option("--changes", options.words, "which changes are undone, one at a time")
-      ->delimiter(',')
-      ->check(CLI::IsMember(options.words))
-      ->type_name("WORD,...")
-      ->default_str("all");
+  program::add_words(app, "--changes", options.words, "which changes are undone, one at a time",
+                     [known] { return known; });
   program::add_number(app, "--lr", protocol.learning_rate.initial, "learning rate of BN-x5", program::positive());
   program::add_number(app, "--half-life", protocol.learning_rate.half_life, "steps in which it halves",
                       program::positive());
@@ -139,15 +139,25 @@ std::vector<double> steps_to(const Result& result, double target) {
   return values;
 }
 
-/// What BN-x5 gains by a change: its accuracy less that of the network in which the change is undone, for each seed.
+bool has_diverged(const Result& result) {
+  return std::ranges::any_of(result.runs, [](const Run& run) { return run.divergence.has_value(); });
+}
+
+/// What BN-x5 gains by a change: its accuracy less that of the network in which the change is undone, for each seed;
+/// `diverged` if the latter did, none if BN-x5 did.
 std::vector<double> gains(const Result& accelerated, const Result& undone) {
   std::vector<double> values = best_accuracies(accelerated);
   const std::vector<double> without = best_accuracies(undone);
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] -= without[i];
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = undone.runs[i].divergence        ? program::diverged
+                : accelerated.runs[i].divergence ? program::none
+                                                 : values[i] - without[i];
+  }
   return values;
 }
 
 std::string verdict(const std::vector<double>& gains) {
+  if (!std::isfinite(program::mean(gains))) return "";
   if (!program::is_beyond_noise(gains)) return "noise";
   return program::mean(gains) > 0 ? "helps" : "costs";
 }
@@ -160,7 +170,7 @@ void print_changes(const std::vector<Result>& results, const Options& options) {
     const std::string accuracy = program::with_standard_error(best_accuracies(result), 2);
     const std::string steps = program::with_standard_error(steps_to(result, options.target), 0);
     if (&result == &accelerated) {
-      table.add({result.name, accuracy, "", "", steps});
+      table.add({result.name, accuracy, has_diverged(result) ? "diverged" : "", "", steps});
     } else {
       const std::vector<double> gained = gains(accelerated, result);
       table.add({result.name, accuracy, program::with_standard_error(gained, 2), verdict(gained), steps});
@@ -172,6 +182,8 @@ void print_changes(const std::vector<Result>& results, const Options& options) {
       << table
       << "gain: what the change adds, in % of the test images\n"
          "noise: not beyond chance, by Student's t at 95 % over the seeds\n";
+  if (std::ranges::any_of(results, has_diverged))
+    std::cout << "Of a network that diverged, the accuracy is the best that it had before.\n";
 }
 
 // --- What is written
@@ -179,9 +191,11 @@ void print_changes(const std::vector<Result>& results, const Options& options) {
 program::Figure write_gains(const std::filesystem::path& folder, const std::vector<Result>& results,
                             const std::string& data) {
   program::Csv csv(folder / "accelerate.csv", {"change", "gain", "standard_error", "best_accuracy"});
+  bool is_empty = true;
   for (const Result& result : results) {
     if (&result == results.data()) continue;
     const std::vector<double> gained = gains(results.front(), result);
+    is_empty &= !std::isfinite(program::mean(gained));
     csv.add({result.name},
             {program::mean(gained), program::standard_error(gained), program::mean(best_accuracies(result)) / 100});
   }
@@ -190,8 +204,9 @@ program::Figure write_gains(const std::filesystem::path& folder, const std::vect
           "set xlabel 'test accuracy gained, %'\nset key off\nset border 1\nset tics nomirror\nset ytics scale 0\n"
           "set yrange [*:*] reverse\nset offsets 0, 0, 0.5, 0.5\nset arrow from 0, graph 0 to 0, graph 1 nohead lc "
           "'black'\n",
-          "'accelerate.csv' using 2:0:ytic(1) with points pt 7 ps 1.2 lc '#1f4fbf', "
-          "'' using 2:0:3 with xerrorbars pt 0 lw 2 lc '#1f4fbf'"};
+          is_empty ? ""
+                   : "'accelerate.csv' using 2:0:ytic(1) with points pt 7 ps 1.2 lc '#1f4fbf', "
+                     "'' using 2:0:3 with xerrorbars pt 0 lw 2 lc '#1f4fbf'"};
 }
 
 int accelerate(const Options& options) {

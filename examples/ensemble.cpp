@@ -1,7 +1,7 @@
 // Section 4.2.3 of "Batch Normalization" (Ioffe & Szegedy, 2015): six networks based on BN-x30, each a little different,
 // and the arithmetic mean of the class probabilities that they predict.
 
-#include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -41,10 +41,11 @@ struct Options {
                                 .population_batches = 0};
 };
 
-/// The errors of one seed's networks, in per cent.
+/// The errors of one seed's networks, in per cent; `diverged` of a network that did, and of a mean with one in it.
 struct Errors {
-  std::vector<double> alone;  ///< of each network
-  std::vector<double> mean;   ///< of the mean of the first one, of the first two, ...
+  std::vector<double> alone;        ///< of each network
+  std::vector<double> mean;         ///< of the mean of the first one, of the first two, ...
+  std::vector<double> diverged_at;  ///< program::diverged_at() of each network
 };
 
 void add_options(CLI::App& app, Options& options) {
@@ -73,25 +74,30 @@ std::vector<Errors> train(const Options& options, const program::Experiment& exp
                       }});
     }
   }
-  experiment.train(jobs);
+  const std::vector<program::Run> runs = experiment.train(jobs);
 
-  const auto error = [&](const nn::Matrix<float>& predicted) {
+  const auto error = [&](const nn::Matrix<float>& predicted, bool has_diverged) {
+    if (has_diverged) return program::diverged;
     return predicted.size() > 0 ? 100 * (1 - program::accuracy(predicted, experiment.test())) : program::none;
   };
   std::vector<Errors> result(seeds.size());
   for (std::size_t i = 0; i < result.size(); ++i) {
     nn::Matrix<float> sum;
+    bool has_diverged = false;
     for (std::size_t j = 0; j < members.size(); ++j) {
       const nn::Matrix<float>& own = probabilities[i * members.size() + j];
-      result[i].alone.push_back(error(own));
+      const program::Run& run = runs[i * members.size() + j];
+      has_diverged |= run.divergence.has_value();
+      result[i].diverged_at.push_back(program::diverged_at(run));
+      result[i].alone.push_back(error(own, run.divergence.has_value()));
       if (j == 0) {
         sum = own;
       } else if (sum.size() == own.size()) {
         sum += own;
       } else {
-        sum.resize(0, 0);  // after Ctrl-C some networks are missing
+        sum.resize(0, 0);  // of one that diverged, or was not begun after Ctrl-C, there are none
       }
-      result[i].mean.push_back(error(sum));
+      result[i].mean.push_back(error(sum, has_diverged));
     }
   }
   return result;
@@ -107,6 +113,17 @@ std::vector<double> collect(const std::vector<Errors>& errors, const Quantity& q
   return values;
 }
 
+/// The smallest error among the networks that have one; `diverged` if all of them did.
+double best_error(const Errors& errors) {
+  double best = program::none;
+  bool all_diverged = true;
+  for (const double error : errors.alone) {
+    all_diverged &= error == program::diverged;
+    if (std::isfinite(error) && !(best <= error)) best = error;
+  }
+  return all_diverged ? program::diverged : best;
+}
+
 void print_errors(const std::vector<Errors>& errors) {
   program::Table table({"network", "test error, %"});
   const auto add = [&](const std::string& name, const auto& quantity, int decimals = 2) {
@@ -116,7 +133,7 @@ void print_errors(const std::vector<Errors>& errors) {
     add(std::to_string(i + 1) + ": " + members[i].name, [i](const Errors& one) { return one.alone[i]; });
   const auto average = [](const Errors& one) { return program::mean(one.alone); };
   add("mean of the six errors", average);
-  add("best of the six errors", [](const Errors& one) { return *std::ranges::min_element(one.alone); });
+  add("best of the six errors", [](const Errors& one) { return best_error(one); });
   add("ensemble: mean of the six probabilities", [](const Errors& one) { return one.mean.back(); });
   add(
       "errors that it saves, % of the mean",
@@ -129,11 +146,11 @@ void print_errors(const std::vector<Errors>& errors) {
 // --- What is written
 
 void write_members(const std::filesystem::path& folder, const Options& options, const std::vector<Errors>& errors) {
-  program::Csv csv(folder / "ensemble_networks.csv", {"seed", "network", "error", "ensemble_so_far"});
+  program::Csv csv(folder / "ensemble_networks.csv", {"seed", "network", "error", "ensemble_so_far", "diverged_at"});
   for (std::size_t i = 0; i < errors.size(); ++i) {
     for (std::size_t j = 0; j < members.size(); ++j)
       csv.add({static_cast<double>(options.common.seeds[i]), static_cast<double>(j + 1), errors[i].alone[j],
-               errors[i].mean[j]});
+               errors[i].mean[j], errors[i].diverged_at[j]});
   }
   csv.close();
 }
@@ -141,16 +158,23 @@ void write_members(const std::filesystem::path& folder, const Options& options, 
 program::Figure write_means(const std::filesystem::path& folder, const std::vector<Errors>& errors,
                             const std::string& data) {
   program::Csv csv(folder / "ensemble.csv", {"networks", "error", "ensemble_so_far"});
-  for (std::size_t j = 0; j < members.size(); ++j)
-    csv.add({static_cast<double>(j + 1),
-             program::mean(collect(errors, [j](const Errors& one) { return one.alone[j]; })),
-             program::mean(collect(errors, [j](const Errors& one) { return one.mean[j]; }))});
+  bool has_alone = false, has_mean = false;
+  for (std::size_t j = 0; j < members.size(); ++j) {
+    const double alone = program::mean(collect(errors, [j](const Errors& one) { return one.alone[j]; }));
+    const double mean = program::mean(collect(errors, [j](const Errors& one) { return one.mean[j]; }));
+    has_alone |= std::isfinite(alone);
+    has_mean |= std::isfinite(mean);
+    csv.add({static_cast<double>(j + 1), alone, mean});
+  }
   csv.close();
+  std::vector<std::string> plots;
+  if (has_alone) plots.push_back("'ensemble.csv' using 1:2 with points pt 7 ps 1.2 lc 'black' title 'each by itself'");
+  if (has_mean)
+    plots.push_back("'ensemble.csv' using 1:3 with linespoints pt 7 lw 2 lc '#1f4fbf' title 'all so far together'");
   return {"ensemble", "Six networks like BN-x30, and the mean of their probabilities\n" + data,
           "set xlabel 'networks'\nset ylabel 'test error, %'\nset xrange [0.5:6.5]\nset yrange [0:*]\nset xtics 1\n"
           "set border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb '#cccccc'\nset key bottom left\n",
-          "'ensemble.csv' using 1:2 with points pt 7 ps 1.2 lc 'black' title 'each by itself', "
-          "'' using 1:3 with linespoints pt 7 lw 2 lc '#1f4fbf' title 'all so far together'"};
+          program::joined(plots, ", ")};
 }
 
 int ensemble(const Options& options) {

@@ -17,6 +17,7 @@
 
 #include "program/command_line.hpp"
 #include "program/csv.hpp"
+#include "program/curves.hpp"
 #include "program/experiment.hpp"
 #include "program/results.hpp"
 #include "program/sigmoid_network.hpp"
@@ -64,7 +65,7 @@ std::vector<Pair> train_pairs(const Options& options, const program::Experiment&
   std::vector<Pair> pairs;
   for (std::size_t i = 0; i < runs.size(); i += 2) pairs.push_back({std::move(runs[i]), std::move(runs[i + 1])});
   // After Ctrl-C: without the seeds that were not begun, but not without any.
-  while (pairs.size() > 1 && pairs.back().with.steps_made == 0) pairs.pop_back();
+  while (pairs.size() > 1 && pairs.back().with.steps_made == 0 && !pairs.back().with.divergence) pairs.pop_back();
   return pairs;
 }
 
@@ -128,7 +129,8 @@ void print_comparison(const std::vector<Pair>& pairs, const program::Protocol& p
 
 // --- What is written
 
-void write_accuracies(const std::filesystem::path& folder, const std::vector<Pair>& pairs) {
+/// Returns the means over the seeds.
+std::vector<program::Curve> write_accuracies(const std::filesystem::path& folder, const std::vector<Pair>& pairs) {
   std::vector<std::string> columns = {"step", "without_bn", "with_bn"};
   std::map<std::int64_t, bool> steps;
   for (const Pair& pair : pairs) {
@@ -137,16 +139,25 @@ void write_accuracies(const std::filesystem::path& folder, const std::vector<Pai
     for (const std::int64_t step : pair.without.steps) steps[step] = true;
     for (const std::int64_t step : pair.with.steps) steps[step] = true;
   }
+  program::Curve curve_without = {2, "without BN", "dt (12,6) lw 2 lc 'black'", {}},
+                 curve_with = {3, "with BN", "lw 2 lc '#1f4fbf'", {}};
+  curve_without.ending =
+      program::ending_of(collect(pairs, [](const Pair& pair) { return program::diverged_at(pair.without); }));
+  curve_with.ending =
+      program::ending_of(collect(pairs, [](const Pair& pair) { return program::diverged_at(pair.with); }));
   program::Csv csv(folder / "figure1a.csv", columns);
   for (const auto& [step, _] : steps) {
     const auto without =
         collect(pairs, [step = step](const Pair& pair) { return program::accuracy_at(pair.without, step); });
     const auto with = collect(pairs, [step = step](const Pair& pair) { return program::accuracy_at(pair.with, step); });
-    std::vector<double> row = {static_cast<double>(step), program::mean(without), program::mean(with)};
+    curve_without.values.push_back(program::mean(without));
+    curve_with.values.push_back(program::mean(with));
+    std::vector<double> row = {static_cast<double>(step), curve_without.values.back(), curve_with.values.back()};
     for (std::size_t i = 0; i < pairs.size(); ++i) row.insert(row.end(), {without[i], with[i]});
     csv.add(row);
   }
   csv.close();
+  return {curve_without, curve_with};
 }
 
 void write_percentiles(const std::filesystem::path& path, const std::vector<Pair>& pairs, Run Pair::*network) {
@@ -168,34 +179,31 @@ void write_percentiles(const std::filesystem::path& path, const std::vector<Pair
 void write_summary(const std::filesystem::path& folder, const std::vector<Pair>& pairs) {
   program::Csv csv(
       folder / "figure1_summary.csv",
-      {"network", "seed", "steps", "best_accuracy", "steps_to_best_without_bn", "final_running", "final_population",
-       "seconds_per_step", "median_range", "median_drift", "spread_drift", "mean_spread"});
+      {"network", "seed", "steps", "diverged_at", "best_accuracy", "steps_to_best_without_bn", "final_running",
+       "final_population", "seconds_per_step", "median_range", "median_drift", "spread_drift", "mean_spread"});
   for (const Pair& pair : pairs) {
     for (const Run* run : {&pair.without, &pair.with}) {
       const auto stability = run->percentiles.stability();
       csv.add({run == &pair.with ? "with_bn" : "without_bn"},
-              {static_cast<double>(run->seed), static_cast<double>(run->steps_made), program::best_accuracy(*run),
-               program::steps_to(*run, program::best_accuracy(pair.without)), run->running_accuracy,
-               run->population_accuracy, run->seconds_per_step, stability.median_range, stability.median_drift,
-               stability.spread_drift, stability.mean_spread});
+              {static_cast<double>(run->seed), static_cast<double>(run->steps_made), program::diverged_at(*run),
+               program::best_accuracy(*run), program::steps_to(*run, program::best_accuracy(pair.without)),
+               run->running_accuracy, run->population_accuracy, run->seconds_per_step, stability.median_range,
+               stability.median_drift, stability.spread_drift, stability.mean_spread});
     }
   }
   csv.close();
 }
 
-std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const std::string& data) {
+std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const std::vector<program::Curve>& accuracies,
+                                          std::int64_t steps, const std::string& data) {
   std::string seeds = pairs.size() > 1 ? "mean of seeds" : "seed";
   for (const Pair& pair : pairs) seeds += " " + std::to_string(pair.with.seed);
-  const std::int64_t last = pairs.front().with.steps_made;
-  const std::string axis = program::axes_over_steps(last);
+  const std::string axis = program::axes_over_steps(steps);
 
   std::vector<program::Figure> figures;
-  const bool learned = program::best_accuracy(pairs.front().with) > 0.75;
-  figures.push_back(
-      {"figure1a", "Test accuracy, " + seeds + "\n" + data,
-       axis + "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" + (learned ? "0.7" : "0") + ":1]\n",
-       "'figure1a.csv' using 1:2 with lines dt (12,6) lw 2 lc 'black' title 'without BN', "
-       "'' using 1:3 with lines lw 2 lc '#1f4fbf' title 'with BN'"});
+  figures.push_back({"figure1a", "Test accuracy, " + seeds + "\n" + data,
+                     axis + program::accuracy_axis(program::accuracy_axis_begin(accuracies, 0.7)),
+                     program::plot_of("figure1a.csv", accuracies)});
 
   // (b) and (c) show the same range, so that they can be compared.
   double low = 0, high = 1;
@@ -208,15 +216,18 @@ std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const 
   }
   const std::string seed = std::to_string(pairs.front().with.seed);
   const auto percentiles = [&](const std::string& name, const std::string& which, const Run& run) {
-    if (run.percentiles.steps.empty()) return;
-    const std::string file = "'" + name + ".csv'", line = " with lines lw 2 lc ";
+    const bool is_point = run.percentiles.steps.size() == 1;
+    const std::string file = "'" + name + ".csv'", line = is_point ? " with points pt 7 lc " : " with lines lw 2 lc ";
     const auto column = [&](int i) { return " using 3:($1==" + seed + "?$" + std::to_string(i) + ":1/0)" + line; };
+    const std::string ending = program::ending_of({program::diverged_at(run)});
     figures.push_back({name,
-                       "Input of a typical sigmoid " + which + ", seed " + seed + ", unit " +
+                       "Input of a typical sigmoid " + which + ending + ", seed " + seed + ", unit " +
                            std::to_string(run.percentiles.typical_unit()) + "\n" + data,
                        axis + "set ylabel '15th, 50th, 85th percentile'\nset key off\nset yrange [" +
                            program::fixed(low, 0) + ":" + program::fixed(high, 0) + "]\n",
-                       file + column(4) + "'#7f9fdf', '' " + column(6) + "'#7f9fdf', '' " + column(5) + "'#1f4fbf'"});
+                       run.percentiles.steps.empty() ? ""
+                                                     : file + column(4) + "'#7f9fdf', '' " + column(6) +
+                                                           "'#7f9fdf', '' " + column(5) + "'#1f4fbf'"});
   };
   percentiles("figure1b", "without BN", pairs.front().without);
   percentiles("figure1c", "with BN", pairs.front().with);
@@ -233,11 +244,12 @@ int figure1(const Options& options) {
   program::report_interrupt();
   print_accuracies(pairs);
   print_comparison(pairs, protocol);
-  write_accuracies(folder, pairs);
+  const std::vector<program::Curve> accuracies = write_accuracies(folder, pairs);
   write_percentiles(folder / "figure1b.csv", pairs, &Pair::without);
   write_percentiles(folder / "figure1c.csv", pairs, &Pair::with);
   write_summary(folder, pairs);
-  return experiment.finish(make_figures(pairs, experiment.dataset().description), {"figure1_summary"});
+  return experiment.finish(make_figures(pairs, accuracies, protocol.steps, experiment.dataset().description),
+                           {"figure1_summary"});
 }
 
 }  // namespace

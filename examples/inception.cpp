@@ -9,12 +9,14 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "program/command_line.hpp"
 #include "program/csv.hpp"
+#include "program/curves.hpp"
 #include "program/experiment.hpp"
 #include "program/inception_network.hpp"
 #include "program/results.hpp"
@@ -104,10 +106,11 @@ void add_options(CLI::App& app, Options& options) {
                       });
   program::add_common_options(app, options.common);
   program::add_protocol_options(app, protocol);
-  app.add_option("--variants", options.words, "which networks")
-      ->delimiter(',')
-      ->type_name("WORD,...")
-      ->default_str("all");
+  program::add_words(app, "--variants", options.words, "which networks", [&] {
+    std::vector<std::string> words;
+    for (const Variant& variant : options.variants()) words.push_back(variant.word);
+    return words;
+  });
   program::add_choice(app, "--input", protocol.input, "images of 14x14, or of 28x28 in four times the time",
                       {{"halved", data::Input::halved}, {"grey", data::Input::grey}});
   program::add_number(app, "--lr", protocol.learning_rate.initial, "Inception's learning rate", program::positive());
@@ -122,12 +125,6 @@ void add_options(CLI::App& app, Options& options) {
 /// The variants asked for, in the order of the paper's table.
 std::vector<Variant> chosen(const Options& options) {
   if (options.words.empty()) return options.variants();
-  std::string known;
-  for (const Variant& variant : options.variants()) known += (known.empty() ? "" : ", ") + variant.word;
-  for (const std::string& word : options.words) {
-    if (std::ranges::count(options.variants(), word, &Variant::word) == 0)
-      throw CLI::ValidationError("--variants", "'" + word + "' is not one of " + known);
-  }
   std::vector<Variant> variants;
   for (const Variant& variant : options.variants()) {
     if (std::ranges::count(options.words, variant.word) > 0) variants.push_back(variant);
@@ -257,28 +254,43 @@ void print_accuracies(const std::vector<Result>& results) {
 
 // --- What is written
 
-void write_curves(const std::filesystem::path& folder, const std::vector<Result>& results) {
+/// Returns the means over the seeds.
+std::vector<program::Curve> write_curves(const std::filesystem::path& folder, const std::vector<Result>& results) {
+  const std::vector<std::string> colours = {"black", "#999999", "#e08214", "#1f4fbf", "#35a0c8", "#3c9f4e", "#b03090"};
   std::vector<std::string> columns = {"step"};
-  for (const Result& result : results) columns.push_back(result.variant.word);
-  program::Csv csv(folder / "inception.csv", columns);
+  std::vector<program::Curve> curves;
   std::set<std::int64_t> steps;
   for (const Result& result : results) {
+    const auto number = static_cast<int>(curves.size());
+    columns.push_back(result.variant.word);
+    curves.push_back({.column = number + 2,
+                      .title = result.variant.name,
+                      .style = "lw 2 lc '" + colours[curves.size() % colours.size()] + "'" +
+                               (result.variant.unit.batch_norm ? "" : " dt (12,6)"),
+                      .values = {},
+                      .ending = program::ending_of(
+                          collect(result, [](const Run& run, std::size_t) { return program::diverged_at(run); }))});
     for (const Run& run : result.runs) steps.insert(run.steps.begin(), run.steps.end());
   }
+  program::Csv csv(folder / "inception.csv", columns);
   for (const std::int64_t step : steps) {
     std::vector<double> row = {static_cast<double>(step)};
-    for (const Result& result : results)
-      row.push_back(
-          program::mean(collect(result, [&](const Run& run, std::size_t) { return program::accuracy_at(run, step); })));
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      row.push_back(program::mean(
+          collect(results[i], [&](const Run& run, std::size_t) { return program::accuracy_at(run, step); })));
+      curves[i].values.push_back(row.back());
+    }
     csv.add(row);
   }
   csv.close();
+  return curves;
 }
 
 void write_summary(const std::filesystem::path& folder, const std::vector<Result>& results) {
-  program::Csv csv(folder / "inception_summary.csv",
-                   {"network", "seed", "steps", "steps_to_inceptions_best", "times_fewer", "times_fewer_kept",
-                    "times_fewer_near", "best_accuracy", "final_running", "final_population", "seconds_per_step"});
+  program::Csv csv(
+      folder / "inception_summary.csv",
+      {"network", "seed", "steps", "diverged_at", "steps_to_inceptions_best", "times_fewer", "times_fewer_kept",
+       "times_fewer_near", "best_accuracy", "final_running", "final_population", "seconds_per_step"});
   for (const Result& result : results) {
     const auto compared = references(results);
     const auto ratios = [&](Measure measure) {
@@ -291,36 +303,51 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Result
       const double steps =
           compared.empty() ? program::none : steps_to_best_of(*compared.front(), result, Measure::first)[i];
       csv.add({result.variant.word},
-              {static_cast<double>(run.seed), static_cast<double>(run.steps_made), steps, first[i], kept[i], near[i],
-               program::best_accuracy(run), run.running_accuracy, run.population_accuracy, run.seconds_per_step});
+              {static_cast<double>(run.seed), static_cast<double>(run.steps_made), program::diverged_at(run), steps,
+               first[i], kept[i], near[i], program::best_accuracy(run), run.running_accuracy, run.population_accuracy,
+               run.seconds_per_step});
     }
   }
   csv.close();
 }
 
-/// The curves, from the accuracy at which they part if all networks that learn anything come so far.
-program::Figure make_figure(const std::vector<Result>& results, const std::string& data) {
-  const std::vector<std::string> colours = {"black", "#999999", "#e08214", "#1f4fbf", "#35a0c8", "#3c9f4e", "#b03090"};
-  double lowest = 1;
-  std::int64_t last = 0;
-  std::string plot;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const Result& result = results[i];
-    const double end = result.runs.front().running_accuracy;
-    if (end > 0.5) lowest = std::min(lowest, end);
-    last = std::max(last, result.runs.front().steps_made);
-    plot += (i == 0 ? "'inception.csv'" : ", ''") + std::string(" using 1:") + std::to_string(i + 2) +
-            " with lines lw 2 lc '" + colours[i % colours.size()] + "'" +
-            (result.variant.unit.batch_norm ? "" : " dt (12,6)") + " title '" + result.variant.name + "'";
+/// The curves. If all networks that learn anything come so far, from the accuracy at which those part: then those that
+/// learn nothing are named above the picture, and not in the key.
+program::Figure make_figure(const std::vector<Result>& results, const std::vector<program::Curve>& curves,
+                            const std::string& data) {
+  constexpr double good = 0.9, chance = 0.5;
+  const auto best = [](const program::Curve& curve) {
+    return curve.values.empty() ? program::none : std::ranges::max(curve.values);
+  };
+  std::vector<program::Curve> learning;
+  std::string below;
+  for (const program::Curve& curve : curves) {
+    if (best(curve) <= chance) {
+      below += (below.empty() ? "\nbelow the axis: " : ", ") + curve.title + " (at most " +
+               program::fixed(best(curve), 2) + curve.ending + ")";
+    } else {
+      learning.push_back(curve);
+    }
   }
-  return {
-      "inception",
-      "Inception in small: test accuracy, " + program::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
-          (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data,
-      program::axes_over_steps(last) + "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" +
-          (lowest > 0.95 ? "0.9" : "0") + ":1]\n" +
-          (last > 10'000 ? "set logscale x\nset xrange [100:" + std::to_string(last) + "]\nset format x '%.0f'\n" : ""),
-      plot};
+  const bool is_cut = !learning.empty() && program::accuracy_axis_begin(learning, good) == good;
+  const double begin = is_cut ? good : program::accuracy_axis_begin(curves, good);
+
+  std::int64_t first = std::numeric_limits<std::int64_t>::max(), last = 0;
+  for (const Result& result : results) {
+    for (const Run& run : result.runs) {
+      if (!run.steps.empty()) first = std::min(first, run.steps.front());
+      last = std::max(last, run.steps_made);
+    }
+  }
+  return {"inception",
+          "Inception in small: test accuracy, " +
+              program::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
+              (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data + (is_cut ? below : ""),
+          program::axes_over_steps(last) + program::accuracy_axis(begin) +
+              (last > 10'000 ? "set logscale x\nset xrange [" + std::to_string(first) + ":" + std::to_string(last) +
+                                   "]\nset format x '%.0f'\n"
+                             : ""),
+          program::plot_of("inception.csv", is_cut ? learning : curves)};
 }
 
 int inception(const Options& options) {
@@ -333,13 +360,13 @@ int inception(const Options& options) {
   program::report_interrupt();
   print_all_steps(results, options.length);
   print_accuracies(results);
-  write_curves(folder, results);
+  const std::vector<program::Curve> curves = write_curves(folder, results);
   std::vector<program::NamedRuns> runs;
   for (const Result& result : results) runs.push_back({result.variant.word, &result.runs});
   program::write_runs(folder / "inception_runs.csv", runs);
   write_summary(folder, results);
   const std::string size = protocol.input == data::Input::halved ? " at 14x14" : " at 28x28";
-  return experiment.finish({make_figure(results, experiment.dataset().description + size)},
+  return experiment.finish({make_figure(results, curves, experiment.dataset().description + size)},
                            {"inception_runs", "inception_summary"});
 }
 

@@ -5,9 +5,9 @@
 // learning rate and each size of the initial weights, once without and once with batch normalization.
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,25 +49,25 @@ struct Grid {
   const Options& options;
   std::vector<Cell> cells = {};
 
-  /// The mean over the seeds of the accuracy after a step.
-  double accuracy(bool batch_norm, std::size_t learning_rate, std::size_t deviation, std::int64_t step) const {
+  /// The accuracy after a step for each seed.
+  std::vector<double> accuracies(bool batch_norm, std::size_t learning_rate, std::size_t deviation,
+                                 std::int64_t step) const {
+    std::vector<double> values;
     for (const Cell& cell : cells) {
       if (cell.batch_norm != batch_norm || cell.learning_rate != learning_rate || cell.deviation != deviation) continue;
-      std::vector<double> values;
       for (const Run& run : cell.runs) values.push_back(program::accuracy_at(run, step));
-      return program::mean(values);
     }
-    return program::none;
+    return values;
   }
 };
 
-CLI::Validator deviation_or_word() {
-  const auto check = [](std::string& text) -> std::string {
-    if (text == fan_in) return {};
-    const std::string problem = program::positive()(text);
-    return problem.empty() ? problem : problem + " or " + fan_in;
-  };
-  return CLI::Validator(check, "");
+/// A number in the shortest way to write it, so that 0.1 and .10 are the same.
+std::optional<std::string> read_deviation(const std::string& entry, std::string& problem) {
+  if (entry == fan_in) return entry;
+  problem = program::positive()(entry);
+  if (problem.empty()) return program::shortest(*program::number_of<double>(entry));
+  problem += " or " + fan_in;
+  return std::nullopt;
 }
 
 void add_options(CLI::App& app, Options& options) {
@@ -75,15 +75,17 @@ void add_options(CLI::App& app, Options& options) {
   program::add_protocol_options(app, options.protocol);
   program::add_input_option(app, options.protocol.input);
   program::add_numbers(app, "--lr", options.learning_rates, "learning rates", program::positive());
-  program::add_numbers(app, "--init-std", options.deviations, "initial deviations; " + fan_in + ": 1 / sqrt(inputs)",
-                       deviation_or_word());
+  program::add_list<std::string>(app, "--init-std", options.deviations,
+                                 "initial deviations; " + fan_in + ": 1 / sqrt(inputs)", read_deviation)
+      ->type_name("N,...")
+      ->default_str(program::joined(options.deviations, ","));
   program::add_choice(app, "--init-layers", options.layers, "hidden: the output layer keeps 0.01",
                       {{"all", Layers::all}, {"hidden", Layers::hidden}});
 }
 
 nn::Deviation deviation_of(const std::string& text) {
   if (text == fan_in) return nn::lecun_deviation;
-  return nn::constant_deviation(std::stod(text));
+  return nn::constant_deviation(*program::number_of<double>(text));
 }
 
 program::Network make_network(const Options& options, const Cell& cell, std::uint64_t seed) {
@@ -121,8 +123,8 @@ void train(Grid& grid, const program::Experiment& experiment) {
     for (const std::uint64_t seed : seeds) {
       program::Protocol protocol = options.protocol;
       protocol.learning_rate.initial = options.learning_rates[cell.learning_rate];
-      jobs.push_back(
-          {cell_name(options, cell), protocol, seed, [&, seed] { return make_network(options, cell, seed); }});
+      jobs.push_back({cell_name(options, cell) + ", seed " + std::to_string(seed), protocol, seed,
+                      [&, seed] { return make_network(options, cell, seed); }});
     }
   }
   std::vector<Run> runs = experiment.train(jobs);
@@ -143,7 +145,7 @@ void print_accuracies(const Grid& grid, std::int64_t step) {
     for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
       std::vector<std::string> row = {program::shortest(options.learning_rates[i])};
       for (std::size_t j = 0; j < options.deviations.size(); ++j)
-        row.push_back(program::fixed(grid.accuracy(batch_norm, i, j, step), 3));
+        row.push_back(program::mean_over_seeds(grid.accuracies(batch_norm, i, j, step), 3));
       table.add(row);
     }
     std::cout << "\nTest accuracy " << network_name(batch_norm) << " after " << program::grouped(step) << " steps"
@@ -156,17 +158,19 @@ void print_summary(const Grid& grid, std::int64_t step) {
   constexpr double learned = 0.9;
   std::cout << '\n';
   for (const bool batch_norm : {false, true}) {
-    int good = 0, all = 0;
+    int good = 0, failed = 0, all = 0;
     double best = 0;
     for (std::size_t i = 0; i < grid.options.learning_rates.size(); ++i) {
       for (std::size_t j = 0; j < grid.options.deviations.size(); ++j, ++all) {
-        const double accuracy = grid.accuracy(batch_norm, i, j, step);
+        const double accuracy = program::mean(grid.accuracies(batch_norm, i, j, step));
         good += accuracy >= learned;
+        failed += accuracy == program::diverged;
         best = std::max(best, accuracy);
       }
     }
     std::cout << network_name(batch_norm) << ": " << good << " of " << all << " reach " << program::fixed(learned, 2)
-              << ", the best " << program::fixed(best, 3) << '\n';
+              << ", the best " << program::fixed(best, 3)
+              << (failed > 0 ? "; " + std::to_string(failed) + " diverged" : "") << '\n';
   }
 }
 
@@ -176,16 +180,25 @@ void write_accuracies(const std::filesystem::path& folder, const Grid& grid) {
   program::Csv csv(folder / "tolerance.csv", {"network", "init_std", "lr", "seed", "step", "accuracy"});
   for (const Cell& cell : grid.cells) {
     for (const Run& run : cell.runs) {
-      for (std::size_t i = 0; i < run.steps.size(); ++i)
+      for (const auto& [step, accuracy] : program::tests_of(run))
         csv.add({cell.batch_norm ? "with_bn" : "without_bn", grid.options.deviations[cell.deviation]},
                 {grid.options.learning_rates[cell.learning_rate], static_cast<double>(run.seed),
-                 static_cast<double>(run.steps[i]), run.accuracy[i]});
+                 static_cast<double>(step), accuracy});
     }
   }
   csv.close();
 }
 
-/// A picture as a matrix of numbers: a row for each learning rate, a column for each deviation.
+/// Gnuplot commands that draw a cell in which nothing was measured, for its networks diverged.
+std::string diverged_cell(std::size_t column, std::size_t row, std::string text) {
+  const std::string place = std::to_string(column) + "," + std::to_string(row);
+  if (const auto space = text.rfind(' '); space != std::string::npos) text.replace(space, 1, "\\n");
+  return "set object rectangle center " + place + " size 1,1 fc rgb '#cccccc' fs solid noborder front\nset label \"" +
+         text + "\" at " + place + " center front font ',11'\n";
+}
+
+/// A matrix of numbers, a row for each learning rate and a column for each deviation, and a rectangle for each of them:
+/// the pixels of an image are blurred by some viewers when they enlarge it.
 program::Figure write_heat_map(const std::filesystem::path& folder, const Grid& grid, bool batch_norm,
                                std::int64_t step, const std::string& data) {
   const Options& options = grid.options;
@@ -193,19 +206,30 @@ program::Figure write_heat_map(const std::filesystem::path& folder, const Grid& 
   std::vector<std::string> columns = {"lr"};
   columns.insert(columns.end(), options.deviations.begin(), options.deviations.end());
   program::Csv csv(folder / (name + ".csv"), columns);
+  bool is_empty = true;
+  std::string diverged_cells;
   for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
     std::vector<double> row;
-    for (std::size_t j = 0; j < options.deviations.size(); ++j) row.push_back(grid.accuracy(batch_norm, i, j, step));
+    for (std::size_t j = 0; j < options.deviations.size(); ++j) {
+      const std::vector<double> values = grid.accuracies(batch_norm, i, j, step);
+      row.push_back(program::mean(values));
+      is_empty &= !std::isfinite(row.back());
+      if (row.back() == program::diverged) diverged_cells += diverged_cell(j, i, program::mean_over_seeds(values, 2));
+    }
     csv.add({program::shortest(options.learning_rates[i])}, row);
   }
   csv.close();
-  const std::string cells = "'" + name + ".csv' matrix rowheaders columnheaders using 1:2:";
+  const std::string matrix = "'" + name + ".csv' matrix rowheaders columnheaders using 1:2:";
   return {name, "Test accuracy " + network_name(batch_norm) + " after " + program::grouped(step) + " steps\n" + data,
           "set xlabel 'standard deviation of the initial weights'\nset ylabel 'learning rate'\nset key off\n"
           "set tics nomirror out scale 0\nset cbrange [0:1]\nset cblabel 'test accuracy'\n"
-          "set palette defined (0 '#14213d', 0.6 '#1f4fbf', 0.9 '#8fb8f0', 1 '#fff4d6')\n",
-          cells + "3 with image, " + cells +
-              "(sprintf('%.2f', $3)):($3 > 0.8 ? 0x000000 : 0xffffff) with labels tc rgb variable font ',11'"};
+          "set palette defined (0 '#14213d', 0.6 '#1f4fbf', 0.9 '#8fb8f0', 1 '#fff4d6')\n" +
+              diverged_cells,
+          is_empty
+              ? ""
+              : matrix + "($1-0.5):($1+0.5):($2-0.5):($2+0.5):3 with boxxyerror fs solid noborder fc palette, " +
+                    matrix + "(sprintf('%.2f', $3)):($3 > 0.8 ? 0x000000 : 0xffffff) with labels tc rgb variable " +
+                    "font ',11'"};
 }
 
 int tolerance(const Options& options) {

@@ -11,11 +11,13 @@
 #include <iostream>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "program/command_line.hpp"
 #include "program/csv.hpp"
+#include "program/curves.hpp"
 #include "program/experiment.hpp"
 #include "program/interrupt.hpp"
 #include "program/progress.hpp"
@@ -74,18 +76,16 @@ struct Trained {
 };
 
 void add_options(CLI::App& app, Options& options) {
-  for (const Variant& variant : all_variants) options.words.push_back(variant.word);
+  std::vector<std::string> known;
+  for (const Variant& variant : all_variants) known.push_back(variant.word);
+  options.words = known;
   program::add_common_options(app, options.common);
   program::add_length_options(app, options.protocol);
   program::add_input_option(app, options.protocol.input);
   program::add_numbers(app, "--batch", options.batches, "images in a batch", program::at_least(2));
   program::add_numbers(app, "--dimensions", options.dimensions, "widths of the layers whose cost is measured",
                        program::at_least(1));
-  app.add_option("--variants", options.words, "which networks")
-      ->delimiter(',')
-      ->check(CLI::IsMember(options.words))
-      ->type_name("WORD,...")
-      ->default_str("all");
+  program::add_words(app, "--variants", options.words, "which networks", [known] { return known; });
   program::add_number(app, "--lr", options.protocol.learning_rate.initial, "learning rate", program::positive());
   program::add_number(app, "--init-std", options.initial_deviation, "standard deviation of the initial weights",
                       program::positive());
@@ -241,6 +241,7 @@ program::Figure write_costs(const std::filesystem::path& folder, const Options& 
              cost.newton});
   }
   csv.close();
+  if (costs.empty()) return {"whitening_cost", "", "", ""};  // after Ctrl-C
   struct Line {
     std::string name, colour;
     int column;
@@ -268,28 +269,31 @@ program::Figure write_costs(const std::filesystem::path& folder, const Options& 
 program::Figure write_curves(const std::filesystem::path& folder, const Trained& trained, const std::string& data) {
   const std::string name = "whitening_batch" + std::to_string(trained.batch);
   std::vector<std::string> columns = {"step"};
-  std::vector<std::int64_t> steps;
-  std::string plot;
-  bool good = true;
+  std::set<std::int64_t> steps;
+  std::vector<program::Curve> curves;
   for (std::size_t v = 0; v < trained.variants.size(); ++v) {
     columns.push_back(trained.variants[v].word);
-    good &= trained.runs[v].front().running_accuracy > 0.9;
-    if (trained.runs[v].front().steps.size() > steps.size()) steps = trained.runs[v].front().steps;
-    plot += (v == 0 ? "'" + name + ".csv'" : ", ''") + " using 1:" + std::to_string(v + 2) + " with lines lw 2 lc " +
-            (v == 0 ? "'black'" : std::to_string(v)) + " title '" + trained.variants[v].name + "'";
+    curves.push_back({.column = static_cast<int>(v) + 2,
+                      .title = trained.variants[v].name,
+                      .style = "lw 2 lc " + (v == 0 ? "'black'" : std::to_string(v)),
+                      .values = {},
+                      .ending = program::ending_of(trained.collect(v, program::diverged_at))});
+    for (const Run& run : trained.runs[v]) steps.insert(run.steps.begin(), run.steps.end());
   }
   program::Csv csv(folder / (name + ".csv"), columns);
   for (const std::int64_t step : steps) {
     std::vector<double> row = {static_cast<double>(step)};
-    for (std::size_t v = 0; v < trained.variants.size(); ++v)
+    for (std::size_t v = 0; v < trained.variants.size(); ++v) {
       row.push_back(program::mean(trained.collect(v, [&](const Run& run) { return program::accuracy_at(run, step); })));
+      curves[v].values.push_back(row.back());
+    }
     csv.add(row);
   }
   csv.close();
   return {name, "Batch normalization and whitening, batches of " + std::to_string(trained.batch) + "\n" + data,
-          program::axes_over_steps(steps.empty() ? 1 : steps.back()) +
-              "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" + (good ? "0.8" : "0") + ":1]\n",
-          plot};
+          program::axes_over_steps(steps.empty() ? 1 : *steps.rbegin()) +
+              program::accuracy_axis(program::accuracy_axis_begin(curves, 0.8)),
+          program::plot_of(name + ".csv", curves)};
 }
 
 void write_runs(const std::filesystem::path& folder, const std::vector<Trained>& trained) {

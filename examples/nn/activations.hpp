@@ -19,7 +19,7 @@ class Sigmoid final : public Layer<Scalar> {
   }
 };
 
-/// y = max(x, 0), with the gradient 0 at 0.
+/// y = max(x, 0), with the gradient 0 at 0. A NaN stays one.
 template <class Scalar>
 class Relu final : public Layer<Scalar> {
  public:

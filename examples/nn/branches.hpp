@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 #include <vector>
@@ -52,6 +53,10 @@ class Branches final : public Layer<Scalar> {
 
   void for_each_statistics(const StatisticsVisitor<Scalar>& visit) override {
     for (auto& branch : branches_) branch.for_each_statistics(visit);
+  }
+
+  bool is_finite() override {
+    return std::ranges::all_of(branches_, [](auto& branch) { return branch.is_finite(); });
   }
 
   void initialise(Normal& normal, const Deviation& deviation) override {

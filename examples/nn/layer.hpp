@@ -40,6 +40,16 @@ class Layer {
   /// Visits the statistics of batch normalization, always in the same order.
   virtual void for_each_statistics(const StatisticsVisitor<Scalar>&) {}
 
+  /// Whether the parameters and what else inference computes with are all finite.
+  virtual bool is_finite() {
+    bool result = true;
+    for_each_parameter([&](bn::Parameter<Scalar> parameter) { result &= parameter.value.allFinite(); });
+    for_each_statistics([&](const bn::Moments&, bn::RunningStatistics& running) {
+      result &= running.mean.allFinite() && running.variance.allFinite();
+    });
+    return result;
+  }
+
   /// Draws the weights anew; biases, gammas and betas are left alone.
   virtual void initialise(Normal&, const Deviation&) {}
 

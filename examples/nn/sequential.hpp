@@ -76,6 +76,14 @@ class Sequential {
     for (auto& layer : layers_) layer->for_each_statistics(visit);
   }
 
+  /// Whether the parameters and running statistics of all layers are finite.
+  bool is_finite() {
+    for (auto& layer : layers_) {
+      if (!layer->is_finite()) return false;
+    }
+    return true;
+  }
+
   /// Draws the weights of all layers, from the first to the last: see initialise_weights().
   void initialise(Normal& normal, const Deviation& deviation) {
     for (auto& layer : layers_) layer->initialise(normal, deviation);

@@ -29,6 +29,10 @@ class WhiteningNorm final : public Layer<Scalar> {
 
   void for_each_parameter(const ParameterVisitor<Scalar>& visit) override { norm_.for_each_parameter(visit); }
 
+  bool is_finite() override {
+    return Layer<Scalar>::is_finite() && norm_.running().mean.allFinite() && norm_.running().covariance.allFinite();
+  }
+
   void set_mode(bn::Mode mode) override { norm_.set_mode(mode); }
 
   /// The library's layer, for its statistics.

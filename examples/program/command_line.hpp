@@ -1,13 +1,21 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <sstream>
 #include <string>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "program/text.hpp"
 
 namespace program {
 
@@ -37,14 +45,73 @@ void add_number(CLI::App& app, const std::string& name, Value& value, const std:
   app.add_option(name, value, text)->check(validator)->capture_default_str();
 }
 
-/// Adds an option that takes several numbers, separated by commas, and says its default.
+/// The value that a text means, or an empty one and what was expected instead: "expected a number, got 'x'".
+template <class Value>
+using ReadEntry = std::function<std::optional<Value>(const std::string& text, std::string& problem)>;
+
+/// The parts of a list between commas, each as it stands. An option's words are one list: "1,2 3" is "1,2,3".
+std::vector<std::string> entries_of(const std::vector<std::string>& words);
+
+/// Refuses the value of an option: what came, and what was wrong with it.
+[[noreturn]] void refuse_option(const std::string& name, const std::string& problem);
+
+/// Adds an option that takes a list of different values, separated by commas. All lists are read here: an entry that is
+/// empty, that `read` refuses, or that means what another one means is an error which names it.
+template <class Value>
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<Value>& values, const std::string& text,
+                      const ReadEntry<Value>& read) {
+  const auto parse = [&values, name, read](const std::vector<std::string>& words) {
+    const std::vector<std::string> entries = entries_of(words);
+    std::vector<Value> result;
+    for (const std::string& entry : entries) {
+      std::string problem;
+      const std::optional<Value> value = entry.empty() ? std::nullopt : read(entry, problem);
+      if (entry.empty()) {
+        problem = "expected values separated by single commas, got an empty one";
+      } else if (value && std::ranges::count(result, *value) > 0) {
+        problem = "expected different values, got '" + entry + "' a second time";
+      }
+      if (!problem.empty())
+        refuse_option(name, problem + (entries.size() > 1 ? " in '" + joined(entries, ",") + "'" : ""));
+      result.push_back(*value);
+    }
+    values = std::move(result);
+  };
+  return app.add_option_function<std::vector<std::string>>(name, parse, text);
+}
+
+/// The number that a text means, which must be one; empty where it is too large.
+template <class Value>
+std::optional<Value> number_of(const std::string& text) {
+  if constexpr (std::is_floating_point_v<Value>) {
+    return static_cast<Value>(std::strtod(text.c_str(), nullptr));
+  } else {
+    Value value{};
+    const bool fits = std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
+    return fits ? std::optional(value) : std::nullopt;
+  }
+}
+
+/// Adds an option that takes a list of numbers, and says its default.
 template <class Value>
 void add_numbers(CLI::App& app, const std::string& name, std::vector<Value>& values, const std::string& text,
                  const CLI::Validator& validator) {
   std::ostringstream standard;
   for (const Value& value : values) standard << (&value == values.data() ? "" : ",") << value;
-  app.add_option(name, values, text)->delimiter(',')->check(validator)->type_name("N,...")->default_str(standard.str());
+  const auto read = [validator](const std::string& entry, std::string& problem) -> std::optional<Value> {
+    problem = validator(entry);
+    if (!problem.empty()) return std::nullopt;
+    const std::optional<Value> value = number_of<Value>(entry);
+    if (!value) problem = "expected a number that is not so large, got '" + entry + "'";
+    return value;
+  };
+  add_list<Value>(app, name, values, text, read)->type_name("N,...")->default_str(standard.str());
 }
+
+/// Adds an option that takes a list of some of a few words; without it, `words` stays as it is. `known` is asked when the
+/// option is read, so that it may depend on options that are added before this one.
+void add_words(CLI::App& app, const std::string& name, std::vector<std::string>& words, const std::string& text,
+               const std::function<std::vector<std::string>()>& known);
 
 /// Adds an option that takes one of a few words. `then` is called when it was given: to change the defaults of options
 /// that are added after this one, which are read after it wherever they stand.

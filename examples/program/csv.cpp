@@ -4,6 +4,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "program/text.hpp"
+
 namespace program {
 
 Csv::Csv(const std::filesystem::path& path, const std::vector<std::string>& columns) : path_(path), file_(path) {
@@ -21,7 +23,7 @@ void Csv::add(const std::vector<std::string>& labels, const std::vector<double>&
   }
   for (const double value : row) {
     file_ << separator;
-    if (!std::isnan(value)) file_ << value;
+    if (!std::isnan(value) && value != diverged) file_ << value;
     separator = ",";
   }
   file_ << '\n';

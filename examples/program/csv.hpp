@@ -7,7 +7,7 @@
 
 namespace program {
 
-/// A file of comma-separated values, with the names of its columns in the first line. A NaN is an empty cell.
+/// A file of comma-separated values, with the names of its columns in the first line. `none` and `diverged` are empty cells.
 class Csv {
  public:
   /// Throws std::runtime_error that names the file if it cannot be written, as do the other two.

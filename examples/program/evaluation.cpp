@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "program/text.hpp"
+
 namespace program {
 
 namespace bn = batchnorm;
@@ -23,10 +25,14 @@ Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index
 }
 
 double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activations<float>& activations) {
+  if (!model.is_finite()) return diverged;  // the library may refuse to infer with such statistics
   const nn::ModeScope inference(model, bn::Mode::inference);
   Eigen::Index correct = 0;
-  for (std::size_t i = 0; i < samples.images.size(); ++i)
-    correct += nn::count_correct(model.forward(samples.images[i], activations), samples.labels[i]);
+  for (std::size_t i = 0; i < samples.images.size(); ++i) {
+    const nn::Matrix<float>& logits = model.forward(samples.images[i], activations);
+    if (!logits.allFinite()) return diverged;
+    correct += nn::count_correct(logits, samples.labels[i]);
+  }
   return static_cast<double>(correct) / static_cast<double>(samples.count);
 }
 
@@ -54,25 +60,29 @@ double accuracy(const nn::Matrix<float>& probabilities, const Samples& samples) 
   return static_cast<double>(correct) / static_cast<double>(samples.count);
 }
 
-void use_population_statistics(nn::Sequential<float>& model, int count,
+bool use_population_statistics(nn::Sequential<float>& model, int count,
                                const std::function<const nn::Matrix<float>&()>& next) {
   std::vector<bn::PopulationStatistics> populations;
-  model.for_each_statistics([&](const bn::Moments&, const bn::RunningStatistics& running) {
-    populations.emplace_back(running.mean.size());
-  });
+  model.for_each_statistics(
+      [&](const bn::Moments&, const bn::RunningStatistics& running) { populations.emplace_back(running.mean.size()); });
 
   const nn::ModeScope probe(model, bn::Mode::probe);
   nn::Activations<float> activations;
   for (int i = 0; i < count; ++i) {
     model.forward(next(), activations);
+    bool finite = true;
     auto population = populations.begin();
-    model.for_each_statistics(
-        [&](const bn::Moments& moments, bn::RunningStatistics&) { (population++)->add(moments); });
+    model.for_each_statistics([&](const bn::Moments& moments, bn::RunningStatistics&) {
+      finite = finite && moments.mean.allFinite() && moments.m2.allFinite();
+      if (finite) population->add(moments);
+      ++population;
+    });
+    if (!finite) return false;
   }
   auto population = populations.begin();
-  model.for_each_statistics([&](const bn::Moments&, bn::RunningStatistics& running) {
-    running = (population++)->statistics();
-  });
+  model.for_each_statistics(
+      [&](const bn::Moments&, bn::RunningStatistics& running) { running = (population++)->statistics(); });
+  return true;
 }
 
 }  // namespace program

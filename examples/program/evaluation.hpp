@@ -21,7 +21,8 @@ struct Samples {
 /// The first `count` digits, in pieces of at most `piece`.
 Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index count, Eigen::Index piece = 500);
 
-/// The part of the samples that the model gets right in inference mode. The model's mode is as before afterwards.
+/// The part of the samples that the model gets right in inference mode; `diverged` if a parameter, a running statistic
+/// or an output is not finite. The model's mode is as before afterwards.
 double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activations<float>& activations);
 
 /// The probabilities of the classes, [samples.count, classes], as the model sees them in inference mode.
@@ -32,8 +33,9 @@ double accuracy(const nn::Matrix<float>& probabilities, const Samples& samples);
 
 /// The paper's Algorithm 2 for all layers of a network at once: sets their running statistics to population statistics,
 /// the average over `count` batches, of which next() returns one after the other. Parameters are left alone, and the
-/// mode is as before afterwards.
-void use_population_statistics(nn::Sequential<float>& model, int count,
+/// mode is as before afterwards. False if a batch's moments are not finite: then the running statistics are what they
+/// were.
+bool use_population_statistics(nn::Sequential<float>& model, int count,
                                const std::function<const nn::Matrix<float>&()>& next);
 
 }  // namespace program

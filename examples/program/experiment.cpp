@@ -11,6 +11,24 @@
 
 namespace program {
 
+namespace {
+
+/// Says which networks have diverged, when, and by what it was seen.
+void report_divergences(const std::vector<Job>& jobs, const std::vector<Run>& runs) {
+  constexpr std::int64_t most_lines = 20;
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const auto& divergence = runs[i].divergence;
+    if (!divergence || ++count > most_lines) continue;
+    std::cout << (count == 1 ? "\n" : "") << jobs[i].label << " diverged at step " << grouped(divergence->step) << ": "
+              << divergence->reason << '\n';
+  }
+  if (count > most_lines) std::cout << "and " << grouped(count - most_lines) << " more\n";
+  if (count > 0) std::cout << "(no training beyond that; what came before it is kept)\n";
+}
+
+}  // namespace
+
 Experiment::Experiment(const CommonOptions& common, const Protocol& protocol, const std::string& headline)
     : folder_(common.output) {
   prepare_output_folder(folder_);
@@ -42,17 +60,33 @@ std::vector<Run> Experiment::train(const std::vector<Job>& jobs) const {
         program::train(job.protocol, dataset_, views_, job.seed, network, [&](std::int64_t step, double accuracy) {
           together ? progress.update(0, ++steps, accuracy) : progress.update(i, step, accuracy);
         });
-    if (job.look) job.look(network);
+    if (!runs[i].divergence) {
+      if (job.look) job.look(network);
+    } else if (together) {
+      progress.update(0, steps += job.protocol.steps - runs[i].steps_made, none);
+    } else {
+      progress.update(i, runs[i].divergence->step, diverged);
+    }
   });
+  report_divergences(jobs, runs);
   return runs;
 }
 
 int Experiment::finish(const std::vector<Figure>& figures, const std::vector<std::string>& tables) const {
   const Drawing drawing = draw(folder_, figures);
-  std::string written;
-  for (const Figure& figure : figures) written += (written.empty() ? "" : ", ") + figure.name;
-  written += std::string(" (.csv") + (drawing.files.empty() ? "" : ", .svg, .png") + ")";
-  for (const std::string& table : tables) written += ", " + table + ".csv";
+  std::vector<std::string> drawn, files;
+  for (const Figure& figure : figures) {
+    if (figure.plot.empty()) {
+      files.push_back(figure.name + ".csv");
+    } else {
+      drawn.push_back(figure.name);
+    }
+  }
+  for (const std::string& table : tables) files.push_back(table + ".csv");
+  std::string written = joined(drawn, ", ");
+  if (!drawn.empty()) written += std::string(" (.csv") + (drawing.files.empty() ? "" : ", .svg, .png") + ")";
+  if (!drawn.empty() && !files.empty()) written += ", ";
+  written += joined(files, ", ");
   std::cout << "\nWritten into " << folder_.string() << ":\n"
             << written << "\n"
             << drawing.problem << (drawing.problem.empty() ? "" : "\n");

@@ -14,12 +14,12 @@ namespace program {
 
 /// A network to be trained.
 struct Job {
-  std::string label;  ///< of its progress
+  std::string label;  ///< of its progress, with the seed
   Protocol protocol;  ///< with the input and probe of the experiment's
   std::uint64_t seed = 0;
   std::function<Network()> make;
   std::function<void(Network&)> look =
-      {};  ///< at the trained network, if anybody wants to; on the thread that trained it
+      {};  ///< at the trained network, if anybody wants to; on the thread that trained it; not at one that diverged
 };
 
 /// What surrounds the training of networks, the same in every program: data, folder, Ctrl-C, and the words about them.
@@ -35,7 +35,8 @@ class Experiment {
   const Samples& test() const { return views_.test; }
 
   /// Trains networks on the data, as many at a time as there are cores, and returns what came out of each: see
-  /// program::train(). After Ctrl-C some have made no step. Progress is a line a network, or one for all of many.
+  /// program::train(). After Ctrl-C some have made no step. Progress is a line a network, or one for all of many. Says in
+  /// the end which have diverged, which is a result like others: it changes no exit code.
   std::vector<Run> train(const std::vector<Job>& jobs) const;
 
   /// Draws the figures, says what there is in the folder (`tables` are CSV files that have no figure of their name), and

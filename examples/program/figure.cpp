@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
+#include <system_error>
 
 namespace program {
 namespace {
@@ -67,6 +68,12 @@ int gnuplot(const std::filesystem::path& folder, const std::string& script) {
 Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& figures) {
   for (const Figure& figure : figures) {
     const auto path = folder / (figure.name + ".gp");
+    if (figure.plot.empty()) {
+      std::error_code ignored;  // there need not be any
+      for (const char* ending : {".gp", ".svg", ".png"})
+        std::filesystem::remove(folder / (figure.name + ending), ignored);
+      continue;
+    }
     std::ofstream file(path);
     file << script_of(figure) << std::flush;
     if (!file) throw std::runtime_error("cannot write " + path.string() + ": " + std::strerror(errno));
@@ -74,6 +81,7 @@ Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& fig
 
   Drawing drawing;
   for (const Figure& figure : figures) {
+    if (figure.plot.empty()) continue;
     const std::string script = figure.name + ".gp";
     const int code = gnuplot(folder, script);
     if (code == not_found) {

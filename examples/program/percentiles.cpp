@@ -8,14 +8,15 @@
 namespace program {
 namespace {
 
-/// For each unit the largest median less the smallest.
+/// For each unit the largest median less the smallest; NaN where a median is.
 Eigen::ArrayXd median_ranges(const std::vector<UnitPercentiles>& values) {
-  Eigen::ArrayXd smallest = values.front().col(1), largest = smallest;
+  Eigen::ArrayXd smallest = values.front().col(1), largest = smallest, sum = smallest;
   for (const UnitPercentiles& value : values) {
     smallest = smallest.min(value.col(1));
     largest = largest.max(value.col(1));
+    sum += value.col(1);
   }
-  return largest - smallest;
+  return sum.isNaN().select(sum, largest - smallest);
 }
 
 }  // namespace
@@ -25,6 +26,10 @@ UnitPercentiles percentiles_of(const nn::Matrix<float>& values) {
   std::vector<float> unit(static_cast<std::size_t>(values.rows()));
   for (Eigen::Index i = 0; i < values.cols(); ++i) {
     for (Eigen::Index j = 0; j < values.rows(); ++j) unit[static_cast<std::size_t>(j)] = values(j, i);
+    if (values.col(i).hasNaN()) {  // it has no rank
+      result.row(i).setConstant(std::numeric_limits<double>::quiet_NaN());
+      continue;
+    }
     auto unsorted = unit.begin();  // what lies before is not larger than what lies behind
     for (int p = 0; p < 3; ++p) {
       const double rank = percentiles[p] / 100.0 * static_cast<double>(unit.size() - 1);
@@ -32,7 +37,10 @@ UnitPercentiles percentiles_of(const nn::Matrix<float>& values) {
       const auto below = unit.begin() + static_cast<std::ptrdiff_t>(rank);
       std::nth_element(unsorted, below, unit.end());
       result(i, p) = *below;
-      if (part > 0) result(i, p) += part * (static_cast<double>(*std::min_element(below + 1, unit.end())) - *below);
+      if (part > 0) {
+        const double above = *std::min_element(below + 1, unit.end());
+        if (above > *below) result(i, p) += part * (above - *below);  // not so for two infinities
+      }
       unsorted = below;
     }
   }
@@ -57,7 +65,8 @@ PercentileHistory::Stability PercentileHistory::stability() const {
 
 Eigen::Index PercentileHistory::typical_unit() const {
   if (values.empty()) return 0;
-  const Eigen::ArrayXd ranges = median_ranges(values);
+  Eigen::ArrayXd ranges = median_ranges(values);
+  ranges = ranges.isNaN().select(std::numeric_limits<double>::infinity(), ranges);
   std::vector<Eigen::Index> units(static_cast<std::size_t>(ranges.size()));
   std::iota(units.begin(), units.end(), 0);
   const auto middle = units.begin() + static_cast<std::ptrdiff_t>((units.size() - 1) / 2);

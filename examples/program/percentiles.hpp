@@ -14,7 +14,8 @@ inline constexpr int percentiles[] = {15, 50, 85};
 /// For each unit (row) the 15th, 50th and 85th percentile of its values.
 using UnitPercentiles = Eigen::Array<double, Eigen::Dynamic, 3>;
 
-/// The percentiles of each column of [samples, units], interpolated linearly between neighbours in rank, as numpy does.
+/// The percentiles of each column of [samples, units], interpolated linearly between neighbours in rank, as numpy does;
+/// NaN for a column with a NaN in it.
 UnitPercentiles percentiles_of(const nn::Matrix<float>& values);
 
 /// The percentiles of all units of a layer in the course of training.
@@ -35,7 +36,7 @@ struct PercentileHistory {
   Stability stability() const;
 
   /// The unit whose median has the median range (the largest median less the smallest) among all units: half of the
-  /// units were steadier. It was not picked by eye.
+  /// units were steadier. It was not picked by eye. A NaN counts as the largest range.
   Eigen::Index typical_unit() const;
 };
 

@@ -18,7 +18,9 @@ bool is_terminal(std::FILE* stream) {
 std::string progress_line(const std::string& label, std::int64_t step, std::int64_t steps, double accuracy,
                           double seconds) {
   const double rate = seconds > 0 ? static_cast<double>(step) / seconds : 0;
-  std::string line = label + "  " + grouped(step) + '/' + grouped(steps) + "  accuracy " + fixed(accuracy, 4);
+  std::string line = label + "  " + grouped(step) + '/' + grouped(steps);
+  if (accuracy == diverged && step < steps) return (line + "  diverged").substr(0, terminal_width - 1);
+  line += "  accuracy " + fixed(accuracy, 4);
   if (rate > 0) {
     line += "  " + grouped(static_cast<std::int64_t>(rate)) + " steps/s";
     line += step < steps ? "  " + duration(static_cast<double>(steps - step) / rate) + " left"
@@ -44,7 +46,7 @@ void Progress::update(std::size_t network, std::int64_t step, double accuracy) {
   line.step = step;
   line.accuracy = accuracy;
   line.seconds = std::chrono::duration<double>(now - line.start).count();
-  if (step < line.steps && now - drawn_ < std::chrono::milliseconds(100)) return;
+  if (step < line.steps && accuracy != diverged && now - drawn_ < std::chrono::milliseconds(100)) return;
   drawn_ = now;
   draw();
 }

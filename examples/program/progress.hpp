@@ -29,8 +29,8 @@ class Progress {
   /// One line for each network. With `visible` false nothing is ever written; the usual value is is_terminal(stderr).
   Progress(const std::vector<Network>& networks, bool visible, std::FILE* stream = stderr);
 
-  /// Tells how many steps one network has made, and the last accuracy measured (NaN before the first). Draws ten times
-  /// a second at the most, and once at the end.
+  /// Tells how many steps one network has made, and the last accuracy measured (`none` before the first, `diverged`
+  /// where the last step was that). Draws ten times a second at the most, and once at the end.
   void update(std::size_t network, std::int64_t step, double accuracy);
 
  private:

@@ -21,8 +21,11 @@ double standard_deviation(const std::vector<double>& values) {
 
 std::string mean_and_error(const std::vector<double>& values, double error, int decimals) {
   const auto text = [&](double value) {
-    return decimals > 0 || std::isnan(value) ? fixed(value, decimals) : grouped(std::lround(value));
+    return decimals > 0 || !std::isfinite(value) ? fixed(value, decimals) : grouped(std::lround(value));
   };
+  const auto count = std::ranges::count(values, diverged);
+  if (count > 0 && count < std::ssize(values))
+    return std::to_string(count) + " of " + std::to_string(values.size()) + " diverged";
   return text(mean(values)) + (std::isnan(error) ? "" : " +-" + text(error));
 }
 
@@ -30,12 +33,17 @@ std::string mean_and_error(const std::vector<double>& values, double error, int 
 
 double accuracy_at(const Run& run, std::int64_t step) {
   const auto found = std::ranges::find(run.steps, step);
-  return found == run.steps.end() ? none : run.accuracy[static_cast<std::size_t>(found - run.steps.begin())];
+  if (found != run.steps.end()) return run.accuracy[static_cast<std::size_t>(found - run.steps.begin())];
+  return run.divergence && step >= run.divergence->step && step <= run.steps_asked ? diverged : none;
 }
 
-double best_accuracy(const Run& run) { return run.accuracy.empty() ? none : std::ranges::max(run.accuracy); }
+double best_accuracy(const Run& run) {
+  if (run.accuracy.empty()) return run.divergence ? diverged : none;
+  return std::ranges::max(run.accuracy);
+}
 
 double steps_to(const Run& run, double target) {
+  if (!std::isfinite(target)) return none;  // of a network that diverged before its first test
   for (std::size_t i = 0; i < run.steps.size(); ++i) {
     if (run.accuracy[i] >= target) return static_cast<double>(run.steps[i]);
   }
@@ -51,12 +59,21 @@ Run smoothed(const Run& run) {
   return result;
 }
 
+double diverged_at(const Run& run) { return run.divergence ? static_cast<double>(run.divergence->step) : none; }
+
+std::vector<std::pair<std::int64_t, double>> tests_of(const Run& run) {
+  std::vector<std::pair<std::int64_t, double>> tests;
+  for (std::size_t i = 0; i < run.steps.size(); ++i) tests.emplace_back(run.steps[i], run.accuracy[i]);
+  if (run.divergence) tests.emplace_back(run.divergence->step, diverged);
+  return tests;
+}
+
 void write_runs(const std::filesystem::path& path, const std::vector<NamedRuns>& networks) {
   Csv csv(path, {"network", "seed", "step", "accuracy"});
   for (const auto& [word, runs] : networks) {
     for (const Run& run : *runs) {
-      for (std::size_t i = 0; i < run.steps.size(); ++i)
-        csv.add({word}, {static_cast<double>(run.seed), static_cast<double>(run.steps[i]), run.accuracy[i]});
+      for (const auto& [step, accuracy] : tests_of(run))
+        csv.add({word}, {static_cast<double>(run.seed), static_cast<double>(step), accuracy});
     }
   }
   csv.close();
@@ -80,6 +97,10 @@ bool is_beyond_noise(const std::vector<double>& values) {
 
 std::string with_standard_error(const std::vector<double>& values, int decimals) {
   return mean_and_error(values, standard_error(values), decimals);
+}
+
+std::string mean_over_seeds(const std::vector<double>& values, int decimals) {
+  return mean_and_error(values, none, decimals);
 }
 
 std::string over_seeds(const std::vector<double>& values, int decimals) {

@@ -1,21 +1,20 @@
 #pragma once
 
 #include <filesystem>
-#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "program/text.hpp"
 #include "program/training.hpp"
 
 namespace program {
 
-/// A value that there is not: "-" in tables, an empty cell in CSV files.
-inline constexpr double none = std::numeric_limits<double>::quiet_NaN();
-
-/// The accuracy of a test after this step, or none.
+/// The accuracy of a test after this step; `diverged` at a step that the network was to make after it had diverged, or
+/// none.
 double accuracy_at(const Run& run, std::int64_t step);
 
-/// The best of all tests, or none.
+/// The best of all tests, those before it diverged if it did; `diverged` or none if there was no test.
 double best_accuracy(const Run& run);
 
 /// The first tested step at which a run was at least as good as `target`, or none.
@@ -31,7 +30,14 @@ struct NamedRuns {
   const std::vector<Run>* runs;
 };
 
-/// Writes every test of every run into a CSV file: network, seed, step, accuracy.
+/// The step at which a run diverged, or none.
+double diverged_at(const Run& run);
+
+/// A run test by test, as the rows of CSV files: the step and the accuracy. If it diverged, the step of that is the last
+/// row, and the accuracy is `diverged`, an empty cell.
+std::vector<std::pair<std::int64_t, double>> tests_of(const Run& run);
+
+/// Writes every test of every run into a CSV file: network, seed, step, accuracy; see tests_of().
 void write_runs(const std::filesystem::path& path, const std::vector<NamedRuns>& networks);
 
 /// The arithmetic mean.
@@ -43,10 +49,14 @@ double standard_error(const std::vector<double>& values);
 /// Whether the mean differs from 0 by more than chance explains: by Student's t, at 95 %. Never of less than two values.
 bool is_beyond_noise(const std::vector<double>& values);
 
-/// A value for each seed as text: the mean and its standard error.
+/// A value for each seed as text: the mean and its standard error. If some are `diverged`: how many.
 std::string with_standard_error(const std::vector<double>& values, int decimals);
 
 /// A value for each seed as text: the value, or mean and standard deviation. Without decimals, in groups of thousands.
+/// If some are `diverged`: how many.
 std::string over_seeds(const std::vector<double>& values, int decimals);
+
+/// The same without the standard deviation.
+std::string mean_over_seeds(const std::vector<double>& values, int decimals);
 
 }  // namespace program

@@ -8,6 +8,7 @@ namespace program {
 
 std::string fixed(double value, int decimals) {
   if (std::isnan(value)) return "-";
+  if (value == diverged) return "diverged";
   const int length = std::snprintf(nullptr, 0, "%.*f", decimals, value);
   std::string text(static_cast<std::size_t>(length) + 1, '\0');
   std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
@@ -19,6 +20,12 @@ std::string shortest(double value) {
   char text[32];
   const auto [end, error] = std::to_chars(text, text + sizeof text, value);
   return {text, end};
+}
+
+std::string joined(const std::vector<std::string>& parts, const std::string& between) {
+  std::string text;
+  for (const std::string& part : parts) text += (&part == parts.data() ? "" : between) + part;
+  return text;
 }
 
 std::string grouped(std::int64_t number) {

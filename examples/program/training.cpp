@@ -1,6 +1,7 @@
 #include "program/training.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <span>
 #include <stdexcept>
@@ -89,32 +90,54 @@ class Trainer {
         population_feed_(protocol, dataset.train, ~seed),
         sgd_(0, static_cast<float>(protocol.weight_decay), static_cast<float>(protocol.momentum)) {
     run_.seed = seed;
+    run_.steps_asked = protocol.steps;
   }
 
   Run train(const std::function<void(std::int64_t, double)>& progress) {
-    double accuracy = std::numeric_limits<double>::quiet_NaN();
-    timer_.start();
-    while (run_.steps_made < protocol_.steps && !interrupted()) {
-      step();
-      ++run_.steps_made;
-      if (is_time_to_test()) {
-        timer_.stop();
-        test();
-        if (is_time_to_probe()) probe();
-        accuracy = run_.accuracy.back();
-        timer_.start();
-      }
-      progress(run_.steps_made, accuracy);
+    try {
+      make_steps(progress);
+      finish();
+    } catch (const Divergence& divergence) {
+      end(divergence);
+    } catch (const std::invalid_argument& refusal) {
+      // The library refuses some of what is not finite. Whatever else it refuses is a mistake of the program.
+      if (network_.model.is_finite()) throw;
+      end({run_.steps_made + 1, refusal.what()});
     }
-    timer_.stop();
-    finish();
+    if (run_.steps_made > 0) run_.seconds_per_step = timer_.seconds() / static_cast<double>(run_.steps_made);
     return std::move(run_);
   }
 
  private:
+  void make_steps(const std::function<void(std::int64_t, double)>& progress) {
+    double accuracy = none;
+    while (run_.steps_made < protocol_.steps && !interrupted()) {
+      timer_.start();
+      step();
+      timer_.stop();
+      ++run_.steps_made;
+      if (is_time_to_test()) {
+        test();
+        if (is_time_to_probe()) probe();
+        accuracy = run_.accuracy.back();
+      }
+      progress(run_.steps_made, accuracy);
+    }
+  }
+
+  void end(const Divergence& divergence) {
+    run_.divergence = divergence;
+    if (std::isnan(run_.running_accuracy)) run_.running_accuracy = diverged;
+    if (has_population_statistics() && std::isnan(run_.population_accuracy)) run_.population_accuracy = diverged;
+  }
+
   void step() {
     const auto& images = feed_.next();
-    nn::softmax_cross_entropy(network_.model.forward(images), feed_.labels(), output_gradient_);
+    const auto& logits = network_.model.forward(images);
+    const float loss = nn::softmax_cross_entropy(logits, feed_.labels(), output_gradient_);
+    if (std::isnan(loss)) throw Divergence{run_.steps_made + 1, "loss nan"};
+    if (std::isinf(loss)) throw Divergence{run_.steps_made + 1, "loss inf"};
+    if (!logits.allFinite()) throw Divergence{run_.steps_made + 1, "outputs not finite"};
     network_.model.backward(images, output_gradient_);
     sgd_.set_learning_rate(static_cast<float>(protocol_.learning_rate(run_.steps_made)));
     sgd_.step(network_.model);
@@ -135,40 +158,52 @@ class Trainer {
   /// Whether tests on the way take a network with the running averages that it has, if any.
   bool tests_as_it_is() const { return protocol_.statistics == Statistics::running || !has_batch_norm(network_); }
 
+  bool has_population_statistics() const { return protocol_.population_batches > 0 && has_batch_norm(network_); }
+
   void test() {
+    const double accuracy =
+        tests_as_it_is() ? accuracy_as_it_is() : accuracy_with_population_statistics(population_batches_under_way);
     run_.steps.push_back(run_.steps_made);
-    run_.accuracy.push_back(tests_as_it_is() ? program::accuracy(network_.model, views_.test, activations_)
-                                             : accuracy_with_population_statistics(population_batches_under_way));
+    run_.accuracy.push_back(accuracy);
   }
 
   void probe() {
     const nn::ModeScope probe(network_.model, bn::Mode::probe);
     network_.model.forward(views_.probe, probe_activations_);
+    const nn::Matrix<float>& values = probe_activations_[*network_.probed_layer];
+    if (!values.allFinite()) throw Divergence{run_.steps_made, "activations not finite"};
     run_.percentiles.steps.push_back(run_.steps_made);
-    run_.percentiles.values.push_back(percentiles_of(probe_activations_[*network_.probed_layer]));
+    run_.percentiles.values.push_back(percentiles_of(values));
   }
+
+  /// The accuracy that was measured after the last step made, which must be one.
+  double checked(double accuracy) {
+    if (accuracy != diverged) return accuracy;
+    throw Divergence{run_.steps_made,
+                     network_.model.is_finite() ? "outputs not finite" : "weights or statistics not finite"};
+  }
+
+  double accuracy_as_it_is() { return checked(program::accuracy(network_.model, views_.test, activations_)); }
 
   /// The running averages are put back afterwards.
   double accuracy_with_population_statistics(int batches) {
     std::vector<bn::RunningStatistics> kept;
     network_.model.for_each_statistics(
         [&](const bn::Moments&, bn::RunningStatistics& running) { kept.push_back(running); });
-    use_population_statistics(network_.model, batches,
-                              [&]() -> const nn::Matrix<float>& { return population_feed_.next(); });
-    const double result = program::accuracy(network_.model, views_.test, activations_);
+    const bool replaced = use_population_statistics(
+        network_.model, batches, [&]() -> const nn::Matrix<float>& { return population_feed_.next(); });
+    const double result = replaced ? program::accuracy(network_.model, views_.test, activations_) : diverged;
     auto before = kept.begin();
     network_.model.for_each_statistics(
         [&](const bn::Moments&, bn::RunningStatistics& running) { running = *before++; });
-    return result;
+    return checked(result);
   }
 
   void finish() {
     if (run_.steps_made == 0) return;
-    run_.seconds_per_step = timer_.seconds() / static_cast<double>(run_.steps_made);
     const bool just_tested = !run_.steps.empty() && run_.steps.back() == run_.steps_made && tests_as_it_is();
-    run_.running_accuracy =
-        just_tested ? run_.accuracy.back() : program::accuracy(network_.model, views_.test, activations_);
-    if (protocol_.population_batches > 0 && has_batch_norm(network_))
+    run_.running_accuracy = just_tested ? run_.accuracy.back() : accuracy_as_it_is();
+    if (has_population_statistics())
       run_.population_accuracy = accuracy_with_population_statistics(protocol_.population_batches);
   }
 

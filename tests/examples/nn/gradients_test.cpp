@@ -1,6 +1,7 @@
 // Every gradient of the harness against central differences, in double.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <vector>
 
 #include "layer_check.hpp"
@@ -113,6 +114,15 @@ TEST(Gradients, NetworkThatBeginsWithBatchNorm) {
   model.add(nn::BatchNorm<double>({.channels = 6}));
   model.add(nn::Dense<double>(6, 4));
   check_network(model, random_matrix(9, 6, 5));
+}
+
+TEST(Gradients, ReluKeepsNaNs) {
+  nn::Relu<float> layer;
+  nn::Matrix<float> y;
+  for (const Eigen::Index columns : {1, 7, 64}) {  // whether Eigen takes packets or not
+    layer.forward(nn::Matrix<float>::Constant(1, columns, std::numeric_limits<float>::quiet_NaN()), y);
+    EXPECT_TRUE(y.array().isNaN().all()) << columns;
+  }
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "nn/nn.hpp"
@@ -150,6 +152,27 @@ TEST(Sequential, KeepsEveryLayersOutput) {
   EXPECT_EQ(exercise.model.output(3), y);
   // The mean of a normalised unit is beta.
   EXPECT_LT(exercise.model.output(1).colwise().mean().cwiseAbs().maxCoeff(), 1e-6f);
+}
+
+TEST(Sequential, IsFiniteIfParametersAndStatisticsAre) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  nn::Sequential<float> inner, model;
+  auto& norm = inner.add(nn::BatchNorm<float>({.channels = 3}));
+  auto& whitening = inner.add(nn::WhiteningNorm<float>({.channels = 3}));
+  model.add(nn::Dense<float>(3, 3));
+  std::vector<nn::Sequential<float>> branches;
+  branches.push_back(std::move(inner));
+  model.add(nn::Branches<float>(std::move(branches)));
+  EXPECT_TRUE(model.is_finite());
+  norm.norm().running().variance[1] = std::numeric_limits<float>::infinity();
+  EXPECT_FALSE(model.is_finite());
+  norm.norm().running().variance[1] = 1;
+  whitening.norm().running().covariance(2, 0) = static_cast<float>(nan);
+  EXPECT_FALSE(model.is_finite());
+  whitening.norm().running().covariance(2, 0) = 0;
+  EXPECT_TRUE(model.is_finite());
+  model.for_each_parameter([&](nn::bn::Parameter<float> parameter) { parameter.value[0] = static_cast<float>(nan); });
+  EXPECT_FALSE(model.is_finite());
 }
 
 }  // namespace

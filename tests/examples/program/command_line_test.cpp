@@ -18,6 +18,7 @@ struct Program {
   std::int64_t steps = 50;
   double rate = 1, decay = 0;
   std::vector<double> rates = {0.5, 10};
+  std::vector<std::string> words = {"all"};
   Colour colour = Colour::grey;
   std::function<int()> body = [] { return 0; };
   std::string out, err;
@@ -29,6 +30,7 @@ struct Program {
     program::add_number(app, "--lr", rate, "rate", program::positive());
     program::add_number(app, "--decay", decay, "decay", program::not_negative());
     program::add_numbers(app, "--rates", rates, "rates", program::positive());
+    program::add_words(app, "--words", words, "words", [] { return std::vector<std::string>{"x1", "x5", "x30"}; });
     program::add_choice(app, "--input", colour, "pixels", {{"grey", Colour::grey}, {"binary", Colour::binary}});
     std::vector<const char*> argv = {"test"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
@@ -60,6 +62,51 @@ TEST(CommandLine, SeveralNumbersAndZero) {
   Program help;
   EXPECT_EQ(help.run({"--help"}), 0);
   EXPECT_NE(help.out.find("0.5,10"), std::string::npos) << "the default";
+}
+
+TEST(CommandLine, AListMayBeSeveralWords) {
+  Program test;
+  EXPECT_EQ(test.run({"--seeds", "1,2", "3", "--seeds", "0", "--words", "x30,x1"}), 0);
+  EXPECT_EQ(test.common.seeds, (std::vector<std::uint64_t>{1, 2, 3, 0}));
+  EXPECT_EQ(test.words, (std::vector<std::string>{"x30", "x1"}));
+}
+
+TEST(CommandLine, AListIsRefusedForAnEmptyARepeatedOrAnUnreadableEntryWhichIsNamed) {
+  struct Case {
+    std::string option, list, problem;
+  };
+  const std::string empty = "expected values separated by single commas, got an empty one",
+                    seed = "expected a whole number of at least 0, got ", word = "expected one of x1, x5, x30, got ";
+  const std::vector<Case> cases = {
+      {"--seeds", "1,1", "expected different values, got '1' a second time in '1,1'"},
+      {"--seeds", "0,7,07", "expected different values, got '07' a second time in '0,7,07'"},
+      {"--seeds", "1,2,,3", empty + " in '1,2,,3'"},
+      {"--seeds", "1,", empty + " in '1,'"},
+      {"--seeds", ",1", empty + " in ',1'"},
+      {"--seeds", ",", empty + " in ','"},
+      {"--seeds", "", empty},
+      {"--seeds", "1, 2", seed + "' 2' in '1, 2'"},
+      {"--seeds", "1 ,2", seed + "'1 ' in '1 ,2'"},
+      {"--seeds", "1,-2", seed + "'-2' in '1,-2'"},
+      {"--seeds", "-2", seed + "'-2'"},
+      {"--seeds", "1;2", seed + "'1;2'"},
+      {"--seeds", "1,9223372036854775808",
+       "expected a whole number of at most 9223372036854775807, got '9223372036854775808' in '1,9223372036854775808'"},
+      {"--rates", "0.1,,1", empty + " in '0.1,,1'"},
+      {"--rates", "0.1,1,1e-1", "expected different values, got '1e-1' a second time in '0.1,1,1e-1'"},
+      {"--rates", "1, 2", "expected a number greater than 0, got ' 2' in '1, 2'"},
+      {"--rates", "1,1e999", "expected a number greater than 0, got '1e999' in '1,1e999'"},
+      {"--words", "x5,x5", "expected different values, got 'x5' a second time in 'x5,x5'"},
+      {"--words", "x5,", empty + " in 'x5,'"},
+      {"--words", "x5,x6", word + "'x6' in 'x5,x6'"},
+      {"--words", "x5, x1", word + "' x1' in 'x5, x1'"},
+  };
+  for (const Case& one : cases) {
+    Program test;
+    test.body = []() -> int { throw std::logic_error("it ran"); };
+    EXPECT_EQ(test.run({one.option, one.list}), program::usage_exit_code) << one.option << " '" << one.list << "'";
+    EXPECT_EQ(test.err, "test: " + one.option + ": " + one.problem + " (--help lists the options)\n");
+  }
 }
 
 TEST(CommandLine, Defaults) {

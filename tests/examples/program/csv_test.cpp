@@ -7,17 +7,20 @@
 #include <limits>
 #include <string>
 
+#include "program/text.hpp"
+
 namespace {
 
-TEST(Csv, WritesNumbersAndLeavesNaNsOut) {
+TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
   const auto path = std::filesystem::path(testing::TempDir()) / "csv_test.csv";
   program::Csv csv(path, {"network", "step", "accuracy"});
   csv.add({"with_bn"}, {1000, 0.97125});
   csv.add({"without_bn"}, {50000, std::numeric_limits<double>::quiet_NaN()});
+  csv.add({"with_bn"}, {60, program::diverged});
   csv.close();
   std::ifstream file(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(text, "network,step,accuracy\nwith_bn,1000,0.97125\nwithout_bn,50000,\n");
+  EXPECT_EQ(text, "network,step,accuracy\nwith_bn,1000,0.97125\nwithout_bn,50000,\nwith_bn,60,\n");
   std::filesystem::remove(path);
 }
 

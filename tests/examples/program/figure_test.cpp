@@ -61,4 +61,15 @@ TEST_F(Figure, SaysWhichScriptCannotBeWritten) {
   EXPECT_THROW(program::draw(folder / "missing", {figure}), std::runtime_error);
 }
 
+TEST_F(Figure, WithNothingToBeDrawnLeavesNoPictureOfAnEarlierRun) {
+  for (const char* ending : {".gp", ".svg", ".png"}) std::ofstream(folder / (std::string("points") + ending)) << "old";
+  figure.plot.clear();
+  const auto drawing = program::draw(folder, {figure});
+  EXPECT_TRUE(drawing.files.empty());
+  EXPECT_EQ(drawing.problem, "");
+  for (const char* ending : {".gp", ".svg", ".png"})
+    EXPECT_FALSE(fs::exists(folder / (std::string("points") + ending)));
+  EXPECT_TRUE(fs::exists(folder / "points.csv"));
+}
+
 }  // namespace

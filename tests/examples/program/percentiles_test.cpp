@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 namespace {
 
@@ -54,6 +55,26 @@ TEST(PercentileHistory, TooShortForStability) {
   PercentileHistory none;
   EXPECT_TRUE(std::isnan(none.stability().median_range));
   EXPECT_EQ(none.typical_unit(), 0);
+}
+
+TEST(Percentiles, OfAColumnWithANaNAreNaNAndThoseOfOthersAreNot) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  nn::Matrix<float> values(4, 3);
+  values << 4, nan, inf, 1, 10, inf, 3, 10, 1, 2, 10, -inf;
+  const UnitPercentiles result = program::percentiles_of(values);
+  EXPECT_NEAR(result(0, 1), 2.5, 1e-12);
+  EXPECT_TRUE(result.row(1).isNaN().all());
+  EXPECT_EQ(result(2, 1), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(result(2, 2), std::numeric_limits<double>::infinity()) << "between two infinities";
+}
+
+TEST(PercentileHistory, AUnitWithANaNIsNotTypicalAndMakesTheMeanOverTheUnitsNaN) {
+  for (const int when : {0, 1, 2}) {
+    PercentileHistory broken = history();
+    broken.values[static_cast<std::size_t>(when)].row(0).setConstant(std::numeric_limits<double>::quiet_NaN());
+    EXPECT_EQ(broken.typical_unit(), 1) << "of the ranges 0, 5 and NaN";
+    EXPECT_TRUE(std::isnan(broken.stability().median_range)) << when;
+  }
 }
 
 }  // namespace

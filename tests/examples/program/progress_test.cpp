@@ -80,4 +80,8 @@ TEST(Progress, TakesReportsFromSeveralThreads) {
   EXPECT_NE(capture.text().rfind("b  1,000/1,000"), std::string::npos);
 }
 
+TEST(Progress, LineOfANetworkThatDivergedSaysSoAndNoTimeLeft) {
+  EXPECT_EQ(program::progress_line("with BN", 137, 50'000, program::diverged, 5), "with BN  137/50,000  diverged");
+}
+
 }  // namespace

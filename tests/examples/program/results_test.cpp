@@ -64,4 +64,59 @@ TEST(Results, OverSeeds) {
   EXPECT_EQ(program::over_seeds({0.5, program::none}, 2), "-");
 }
 
+/// Asked for 1,000 steps, it diverged at the 201st.
+program::Run diverged_run() {
+  program::Run run;
+  run.seed = 7;
+  run.steps_asked = 1'000;
+  run.steps_made = 200;
+  run.steps = {100, 200};
+  run.accuracy = {0.5, 0.9};
+  run.divergence = {201, "loss nan"};
+  return run;
+}
+
+TEST(Results, OfARunThatDivergedAreThoseBeforeItAndNoNumbersAfterIt) {
+  const program::Run run = diverged_run();
+  EXPECT_EQ(program::accuracy_at(run, 200), 0.9);
+  EXPECT_TRUE(std::isnan(program::accuracy_at(run, 150))) << "there was no test";
+  EXPECT_EQ(program::accuracy_at(run, 300), program::diverged);
+  EXPECT_EQ(program::accuracy_at(run, 1'000), program::diverged);
+  EXPECT_TRUE(std::isnan(program::accuracy_at(run, 2'000))) << "nobody asked for so many steps";
+  EXPECT_EQ(program::best_accuracy(run), 0.9);
+  EXPECT_EQ(program::diverged_at(run), 201);
+  EXPECT_TRUE(std::isnan(program::diverged_at(three_tests())));
+}
+
+TEST(Results, NothingIsComparedWithARunThatDivergedBeforeItsFirstTest) {
+  program::Run run;
+  run.divergence = {2, "loss nan"};
+  EXPECT_EQ(program::best_accuracy(run), program::diverged);
+  EXPECT_TRUE(std::isnan(program::steps_to(three_tests(), program::best_accuracy(run))));
+  EXPECT_TRUE(std::isnan(program::steps_to(run, 0.5)));
+}
+
+TEST(Results, ARunThatDivergedEndsInARowWithoutAccuracy) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "results_test_diverged.csv";
+  const std::vector<program::Run> runs = {diverged_run()};
+  program::write_runs(path, {{"some", &runs}});
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(text, "network,seed,step,accuracy\nsome,7,100,0.5\nsome,7,200,0.9\nsome,7,201,\n");
+  std::filesystem::remove(path);
+}
+
+TEST(Results, OverSeedsOfWhichSomeDivergedThereIsNoMean) {
+  const double diverged = program::diverged;
+  EXPECT_EQ(program::over_seeds({diverged}, 4), "diverged");
+  EXPECT_EQ(program::over_seeds({diverged, diverged}, 4), "diverged");
+  EXPECT_EQ(program::over_seeds({0.5, diverged, 0.7}, 4), "1 of 3 diverged");
+  EXPECT_EQ(program::over_seeds({diverged, program::none}, 0), "1 of 2 diverged");
+  EXPECT_EQ(program::over_seeds({diverged}, 0), "diverged");
+  EXPECT_EQ(program::mean_over_seeds({0.5, 0.7}, 2), "0.60");
+  EXPECT_EQ(program::mean_over_seeds({0.5, diverged}, 2), "1 of 2 diverged");
+  EXPECT_EQ(program::with_standard_error({1, diverged}, 1), "1 of 2 diverged");
+  EXPECT_FALSE(program::is_beyond_noise({1, diverged, 1}));
+}
+
 }  // namespace

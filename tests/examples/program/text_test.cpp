@@ -38,4 +38,15 @@ TEST(Text, Shortest) {
   EXPECT_EQ(program::shortest(30.0), "30");
 }
 
+TEST(Text, ADivergedNetworkHasNoNumber) {
+  EXPECT_EQ(fixed(program::diverged, 4), "diverged");
+  EXPECT_LT(program::diverged, 0) << "below every accuracy";
+}
+
+TEST(Text, Joined) {
+  EXPECT_EQ(program::joined({"a", "b", "c"}, ", "), "a, b, c");
+  EXPECT_EQ(program::joined({"a"}, ", "), "a");
+  EXPECT_EQ(program::joined({}, ", "), "");
+}
+
 }  // namespace

@@ -5,7 +5,10 @@
 
 #include <cmath>
 #include <future>
+#include <limits>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "program/sigmoid_network.hpp"
 
@@ -113,6 +116,135 @@ TEST(Training, TheLearningRateFollowsItsSchedule) {
   halving.learning_rate.half_life = 1e-9;  // one step of the initial rate, and nothing after it
   protocol.steps = 1;
   EXPECT_EQ(train(halving, 1, false).running_accuracy, train(protocol, 1, false).running_accuracy);
+}
+
+// --- Networks that diverge
+
+/// Trains a network with a learning rate that is far too large.
+TrainingRun train_too_fast(double learning_rate, Protocol protocol, program::Network trained) {
+  protocol.learning_rate.initial = learning_rate;
+  return program::train(protocol, digits(), program::make_views(protocol, digits()), 1, trained,
+                        [](std::int64_t, double) {});
+}
+
+void expect_divergence(const TrainingRun& run) {
+  ASSERT_TRUE(run.divergence.has_value());
+  EXPECT_NE(run.divergence->reason, "");
+  EXPECT_GE(run.divergence->step, run.steps_made);
+  EXPECT_LE(run.divergence->step, run.steps_made + 1);
+  EXPECT_EQ(run.running_accuracy, program::diverged);
+  EXPECT_EQ(run.seed, 1u);
+  EXPECT_EQ(run.steps.size(), run.accuracy.size());
+  for (const double accuracy : run.accuracy) EXPECT_TRUE(accuracy >= 0 && accuracy <= 1) << accuracy;
+  for (const program::UnitPercentiles& values : run.percentiles.values) EXPECT_TRUE(values.allFinite());
+}
+
+TEST(Divergence, WithBatchNormEndsTheTrainingAndIsNoError) {
+  for (const double rate : {1e20, 1e30, 1e38}) {
+    const TrainingRun run = train_too_fast(rate, short_protocol(), network(1, true));
+    expect_divergence(run);
+    EXPECT_EQ(run.population_accuracy, program::diverged);
+    EXPECT_EQ(run.steps_asked, 150);
+    EXPECT_LT(run.steps_made, 150);
+  }
+}
+
+TEST(Divergence, WithWhiteningEndsTheTrainingAndIsNoError) {
+  for (const auto method : {batchnorm::WhiteningMethod::eigen, batchnorm::WhiteningMethod::newton}) {
+    expect_divergence(train_too_fast(
+        1e30, short_protocol(),
+        program::make_sigmoid_network({.whitening = batchnorm::WhiteningOptions{.method = method, .epsilon = 1e-3}})));
+  }
+}
+
+TEST(Divergence, WithReluAndWithoutBatchNormEndsTheTrainingAndIsNoError) {
+  const auto make = [] {
+    program::Network plain;
+    plain.model.add(nn::Dense<float>(784, 20));
+    plain.model.add(nn::Relu<float>());
+    plain.model.add(nn::Dense<float>(20, 10));
+    nn::initialise_weights(plain.model, nn::he_deviation, 1);
+    return plain;
+  };
+  expect_divergence(train_too_fast(1e20, short_protocol(), make()));
+  Protocol decaying = short_protocol();
+  decaying.weight_decay = 3;
+  expect_divergence(train_too_fast(1, decaying, make()));
+}
+
+TEST(Divergence, WhatWasSeenBeforeItIsKept) {
+  program::Network trained = network(1, true);
+  const Protocol protocol = short_protocol();
+  const TrainingRun whole = train(protocol, 1, true);
+  std::int64_t last = 0;
+  const TrainingRun run = program::train(protocol, digits(), program::make_views(protocol, digits()), 1, trained,
+                                         [&](std::int64_t step, double) {
+                                           last = step;
+                                           if (step != 120) return;
+                                           trained.model.for_each_parameter([](batchnorm::Parameter<float> parameter) {
+                                             parameter.value.setConstant(std::numeric_limits<float>::quiet_NaN());
+                                           });
+                                         });
+  expect_divergence(run);
+  EXPECT_EQ(run.divergence->step, 121);
+  EXPECT_EQ(run.divergence->reason, "loss nan");
+  EXPECT_EQ(run.steps_made, 120);
+  EXPECT_EQ(last, 120);
+  EXPECT_EQ(run.steps, (std::vector<std::int64_t>{50, 100}));
+  EXPECT_EQ(run.accuracy, (std::vector<double>{whole.accuracy[0], whole.accuracy[1]}));
+  EXPECT_EQ(run.percentiles.steps, run.steps);
+  EXPECT_GT(run.seconds_per_step, 0);
+}
+
+TEST(Divergence, InTheLastStepIsSeenByTheTestAfterIt) {
+  for (const auto statistics : {program::Statistics::running, program::Statistics::population}) {
+    Protocol protocol = short_protocol();
+    protocol.steps = 1;
+    protocol.statistics = statistics;
+    const TrainingRun run = train_too_fast(1e38, protocol, network(1, true));
+    expect_divergence(run);
+    EXPECT_EQ(run.divergence->step, 1);
+    EXPECT_TRUE(run.steps.empty());
+    EXPECT_EQ(run.population_accuracy, program::diverged);
+  }
+}
+
+/// A layer that refuses to be called for the fifth time, with parameters or without any.
+struct Refusal final : nn::Layer<float> {
+  explicit Refusal(bool breaks) : breaks(breaks) {}
+
+  void forward(const nn::Matrix<float>& x, nn::Matrix<float>& y) override {
+    y = x;
+    if (++calls < 5) return;
+    if (breaks) value.setConstant(std::numeric_limits<float>::quiet_NaN());
+    throw std::invalid_argument("variance nan in channel 3");
+  }
+  void backward(const nn::Matrix<float>&, const nn::Matrix<float>&, const nn::Matrix<float>& dy,
+                nn::Matrix<float>* dx) override {
+    if (dx) *dx = dy;
+  }
+  void for_each_parameter(const nn::ParameterVisitor<float>& visit) override {
+    visit({"value", {value.data(), 1}, {gradient.data(), 1}, false});
+  }
+
+  bool breaks;
+  int calls = 0;
+  Eigen::Array<float, 1, 1> value = {0.0f}, gradient = {0.0f};
+};
+
+TEST(Divergence, IsWhyTheLibraryRefusesWhatIsNotFinite) {
+  program::Network refusing = network(1, true);
+  refusing.model.add(Refusal(true));
+  const TrainingRun run = train_too_fast(0.1, short_protocol(), std::move(refusing));
+  expect_divergence(run);
+  EXPECT_EQ(run.divergence->step, 5);
+  EXPECT_EQ(run.divergence->reason, "variance nan in channel 3");
+}
+
+TEST(Divergence, IsNotWhyTheLibraryRefusesAnythingElse) {
+  program::Network refusing = network(1, true);
+  refusing.model.add(Refusal(false));
+  EXPECT_THROW(train_too_fast(0.1, short_protocol(), std::move(refusing)), std::invalid_argument);
 }
 
 }  // namespace
