@@ -151,9 +151,9 @@ TEST(Divergence, WithBatchNormEndsTheTrainingAndIsNoError) {
 
 TEST(Divergence, WithWhiteningEndsTheTrainingAndIsNoError) {
   for (const auto method : {batchnorm::WhiteningMethod::eigen, batchnorm::WhiteningMethod::newton}) {
-    expect_divergence(train_too_fast(
-        1e30, short_protocol(),
-        program::make_sigmoid_network({.whitening = batchnorm::WhiteningOptions{.method = method, .epsilon = 1e-3}})));
+    const program::SigmoidNetworkOptions options = {.whitening =
+                                                        batchnorm::WhiteningOptions{.method = method, .epsilon = 1e-3}};
+    expect_divergence(train_too_fast(1e38, short_protocol(), program::make_sigmoid_network(options)));
   }
 }
 
@@ -209,9 +209,9 @@ TEST(Divergence, InTheLastStepIsSeenByTheTestAfterIt) {
   }
 }
 
-/// A layer that refuses to be called for the fifth time, with parameters or without any.
+/// A layer that refuses to be called for the fifth time, with a parameter that has become NaN or not.
 struct Refusal final : nn::Layer<float> {
-  explicit Refusal(bool breaks) : breaks(breaks) {}
+  explicit Refusal(bool becomes_nan) : breaks(becomes_nan) {}
 
   void forward(const nn::Matrix<float>& x, nn::Matrix<float>& y) override {
     y = x;
@@ -229,7 +229,7 @@ struct Refusal final : nn::Layer<float> {
 
   bool breaks;
   int calls = 0;
-  Eigen::Array<float, 1, 1> value = {0.0f}, gradient = {0.0f};
+  Eigen::ArrayXf value = Eigen::ArrayXf::Zero(1), gradient = Eigen::ArrayXf::Zero(1);
 };
 
 TEST(Divergence, IsWhyTheLibraryRefusesWhatIsNotFinite) {
