@@ -104,8 +104,8 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
     EXPECT_TRUE(close_sums<Scalar>(gradients.beta, backward.dbeta, dy_values));
 
     batchnorm::RunningStatistics running(channels);
-    running.mean = random_per_channel(channels, -2, 2, random).template cast<Scalar>();
-    running.variance = random_per_channel(channels, 0.5, 4, random).template cast<Scalar>();
+    running.mean = random_per_channel(channels, -2, 2, random).template cast<double>();
+    running.variance = random_per_channel(channels, 0.5, 4, random).template cast<double>();
     const auto inference = reference::normalise(x_values, gamma, beta, running.mean.template cast<Real>(),
                                                 running.variance.template cast<Real>(), epsilon);
     batchnorm::normalise<L>(x.view(), affine, running, epsilon, y.view(), activation);

@@ -84,9 +84,9 @@ testing::AssertionResult close(const Actual& actual, const Values& recorded, Rea
   });
 }
 
-template <class Scalar>
-testing::AssertionResult close_per_channel(const Eigen::Array<Scalar, Eigen::Dynamic, 1>& actual, const Golden& golden,
-                                           const std::string& name, Real scale) {
+template <class Scalar, class Actual>
+testing::AssertionResult close_per_channel(const Actual& actual, const Golden& golden, const std::string& name,
+                                           Real scale) {
   return close<Scalar>(actual.transpose().template cast<Real>(),
                        golden.per_channel<double>(name).transpose().cast<Real>(), scale);
 }
@@ -113,8 +113,8 @@ void follow(const std::string& name) {
     layer.affine().beta = golden.per_channel<Scalar>("beta");
   }
   if (golden.flag("evaluate")) {
-    layer.running().mean = golden.per_channel<Scalar>("start_mean");
-    layer.running().variance = golden.per_channel<Scalar>("start_variance");
+    layer.running().mean = golden.per_channel<double>("start_mean");
+    layer.running().variance = golden.per_channel<double>("start_variance");
   }
 
   for (int step = 0; step < int(golden.number("steps")); ++step) {

@@ -176,8 +176,8 @@ Leaky layer_with(const bn::Options& options) {
   const auto affine = signed_affine<float>(options.channels, random);
   if (options.scale) layer.affine().gamma = affine.gamma;
   if (options.shift) layer.affine().beta = affine.beta;
-  layer.running().mean = random_per_channel(options.channels, -2, 2, random).cast<float>();
-  layer.running().variance = random_per_channel(options.channels, 0.5, 4, random).cast<float>();
+  layer.running().mean = random_per_channel(options.channels, -2, 2, random).cast<double>();
+  layer.running().variance = random_per_channel(options.channels, 0.5, 4, random).cast<double>();
   return layer;
 }
 

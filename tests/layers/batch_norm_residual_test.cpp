@@ -69,8 +69,8 @@ struct Fixture {
     assign(normal_values(count, channels, random), dy.view(), A::axis);
     layer.affine().gamma = random_per_channel(channels, -1.5, 1.5, random).template cast<Scalar>();
     layer.affine().beta = random_per_channel(channels, -1, 1, random).template cast<Scalar>();
-    layer.running().mean = random_per_channel(channels, -2, 2, random).template cast<Scalar>();
-    layer.running().variance = random_per_channel(channels, 0.5, 4, random).template cast<Scalar>();
+    layer.running().mean = random_per_channel(channels, -2, 2, random).template cast<double>();
+    layer.running().variance = random_per_channel(channels, 0.5, 4, random).template cast<double>();
   }
   static Values table(auto& container) { return values_of(container.view(), A::axis); }
   PerChannel gamma() const { return layer.affine().gamma.template cast<Real>(); }

@@ -32,8 +32,8 @@ inline constexpr bool casts_by_packet = bool(Eigen::internal::type_casting_trait
 
 }  // namespace detail
 
-/// The type of the arithmetic, the parameters and the statistics for data of this element type: float for half and
-/// bfloat16, otherwise the element type itself.
+/// The type of the arithmetic and the parameters for data of this element type: float for half and bfloat16, otherwise
+/// the element type itself.
 template <class Element>
 using statistics_t = typename detail::statistics<std::remove_const_t<Element>>::type;
 
