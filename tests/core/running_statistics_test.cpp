@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/core/running_statistics.hpp>
+#include <cmath>
 #include <limits>
 
 #include "support/compare.hpp"
@@ -17,7 +18,6 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// One channel.
-template <class Scalar>
 bn::Moments moments(Eigen::Index count, double mean, double m2) {
   bn::Moments m(1);
   m.count = count;
@@ -40,32 +40,32 @@ testing::AssertionResult equal(const bn::RunningStatistics& a, const bn::Running
 
 TEST(RunningStatistics, StartAtMeanZeroVarianceOneAndNoBatches) {
   const bn::RunningStatistics running(3);
-  EXPECT_TRUE((running.mean == Eigen::Array3f(0, 0, 0)).all());
-  EXPECT_TRUE((running.variance == Eigen::Array3f(1, 1, 1)).all());
+  EXPECT_TRUE((running.mean == Eigen::Array3d(0, 0, 0)).all());
+  EXPECT_TRUE((running.variance == Eigen::Array3d(1, 1, 1)).all());
   EXPECT_EQ(running.batches, 0);
   EXPECT_EQ(running.skipped, 0);
 }
 
 TEST(RunningStatistics, UsesUnbiasedVarianceByDefault) {
   bn::RunningStatistics running(1);
-  EXPECT_TRUE(running.update(moments<float>(5, 8, 20), bn::exponential(0.5)));
-  EXPECT_EQ(running.mean[0], 4.0f);      // (0 + 8) / 2
-  EXPECT_EQ(running.variance[0], 3.0f);  // (1 + 20/4) / 2
+  EXPECT_TRUE(running.update(moments(5, 8, 20), bn::exponential(0.5)));
+  EXPECT_EQ(running.mean[0], 4.0);      // (0 + 8) / 2
+  EXPECT_EQ(running.variance[0], 3.0);  // (1 + 20/4) / 2
   EXPECT_EQ(running.batches, 1);
 }
 
 TEST(RunningStatistics, UsesBiasedVarianceIfAsked) {
   bn::RunningStatistics running(1);
-  running.update(moments<float>(5, 8, 20), bn::exponential(0.5), bn::RunningVariance::biased);
-  EXPECT_EQ(running.variance[0], 2.5f);  // (1 + 20/5) / 2
+  running.update(moments(5, 8, 20), bn::exponential(0.5), bn::RunningVariance::biased);
+  EXPECT_EQ(running.variance[0], 2.5);  // (1 + 20/5) / 2
 }
 
 TEST(RunningStatistics, ExponentialWeighsTheNewBatch) {
   bn::RunningStatistics running(1);
-  running.update(moments<double>(3, 16, 34), bn::exponential(0.25));
+  running.update(moments(3, 16, 34), bn::exponential(0.25));
   EXPECT_EQ(running.mean[0], 4.0);      // 3/4 * 0 + 1/4 * 16
   EXPECT_EQ(running.variance[0], 5.0);  // 3/4 * 1 + 1/4 * 17
-  running.update(moments<double>(3, -4, 2), bn::exponential(0.25));
+  running.update(moments(3, -4, 2), bn::exponential(0.25));
   EXPECT_EQ(running.mean[0], 2.0);      // 3/4 * 4 - 1/4 * 4
   EXPECT_EQ(running.variance[0], 4.0);  // 3/4 * 5 + 1/4 * 1
   EXPECT_EQ(running.batches, 2);
@@ -73,20 +73,20 @@ TEST(RunningStatistics, ExponentialWeighsTheNewBatch) {
 
 TEST(RunningStatistics, ExponentialDecayWeighsTheOldValue) {
   bn::RunningStatistics running(1);
-  running.update(moments<double>(3, 16, 34), bn::exponential_decay(0.75));
+  running.update(moments(3, 16, 34), bn::exponential_decay(0.75));
   EXPECT_EQ(running.mean[0], 4.0);
   EXPECT_EQ(running.variance[0], 5.0);
 }
 
 TEST(RunningStatistics, CumulativeIsTheMeanOverTheBatchesWhateverTheStart) {
   bn::RunningStatistics running(1);
-  running.update(moments<double>(3, 4, 2), bn::cumulative());
+  running.update(moments(3, 4, 2), bn::cumulative());
   EXPECT_EQ(running.mean[0], 4.0);
   EXPECT_EQ(running.variance[0], 1.0);
-  running.update(moments<double>(3, 8, 6), bn::cumulative());
+  running.update(moments(3, 8, 6), bn::cumulative());
   EXPECT_EQ(running.mean[0], 6.0);
   EXPECT_EQ(running.variance[0], 2.0);
-  running.update(moments<double>(3, 0, 16), bn::cumulative());
+  running.update(moments(3, 0, 16), bn::cumulative());
   EXPECT_DOUBLE_EQ(running.mean[0], 4.0);
   EXPECT_DOUBLE_EQ(running.variance[0], 4.0);
   EXPECT_EQ(running.batches, 3);
@@ -94,15 +94,76 @@ TEST(RunningStatistics, CumulativeIsTheMeanOverTheBatchesWhateverTheStart) {
 
 TEST(RunningStatistics, NoneLeavesEverythingAsItIs) {
   bn::RunningStatistics running(1);
-  EXPECT_FALSE(running.update(moments<float>(5, 8, 20), bn::none()));
+  EXPECT_FALSE(running.update(moments(5, 8, 20), bn::none()));
   EXPECT_TRUE(equal(running, bn::RunningStatistics(1)));
 }
 
 TEST(RunningStatistics, OfANewBatchWithWeightOneAreThatBatch) {
   bn::RunningStatistics running(1);
-  running.update(moments<float>(5, 8, 20), bn::exponential(1.0));
-  EXPECT_EQ(running.mean[0], 8.0f);
-  EXPECT_EQ(running.variance[0], 5.0f);
+  running.update(moments(5, 8, 20), bn::exponential(1.0));
+  EXPECT_EQ(running.mean[0], 8.0);
+  EXPECT_EQ(running.variance[0], 5.0);
+}
+
+// Mean and variance 1, a million batches of 1.0005: 1.0005 - 0.0005 * decay^k after the k-th. In float each of these
+// updates is less than half a unit in the last place, and the average stays 1.
+TEST(RunningStatistics, FollowManySmallStepsToTheClosedForm) {
+  bn::RunningStatistics running(1);
+  running.mean[0] = 1;
+  const auto batch = moments(2, 1.0005, 1.0005);
+  for (int k = 1; k <= 1000000; ++k) {
+    running.update(batch, bn::exponential_decay(0.9999));
+    if (k != 1 && k != 1000 && k != 10000 && k != 1000000) continue;
+    const double expected = 1.0005 - 0.0005 * std::pow(0.9999, k);
+    EXPECT_NEAR(running.mean[0], expected, 1e-9) << k;
+    EXPECT_NEAR(running.variance[0], expected, 1e-9) << k;
+  }
+}
+
+TEST(RunningStatistics, OfManyBatchesAreTheirMeanIfCumulative) {
+  bn::RunningStatistics running(1);
+  constexpr int batches = 1000000;
+  for (int k = 1; k <= batches; ++k) running.update(moments(2, 1e4 + k, k), bn::cumulative());
+  EXPECT_NEAR(running.mean[0], 1e4 + (batches + 1) / 2.0, 1e-6);
+  EXPECT_NEAR(running.variance[0], (batches + 1) / 2.0, 1e-6);
+}
+
+// What is not finite would stay for ever, and nobody would be told.
+TEST(RunningStatistics, RefuseToBlendIntoValuesThatMakeNoSense) {
+  const auto batch = [] {
+    bn::Moments m(3);
+    m.count = 4;
+    return m;
+  }();
+  for (const double bad : {not_a_number, infinity, -infinity, -1.1e-5}) {
+    for (const bool in_mean : {true, false}) {
+      if (in_mean && bad == -1.1e-5) continue;
+      bn::RunningStatistics running(3);
+      (in_mean ? running.mean : running.variance)[1] = bad;
+      const auto before = running;
+      for (const auto policy : {bn::NonFinite::skip, bn::NonFinite::error}) {
+        EXPECT_TRUE(has_parts(
+            message_of([&] { running.update(batch, bn::exponential(0.5), bn::RunningVariance::unbiased, policy); }),
+            "RunningStatistics::update(moments): expected running statistics", "finite variance >= 0", "in channel 1",
+            "assign others"));
+        EXPECT_EQ(running.batches, 0);
+        EXPECT_EQ(running.skipped, 0);
+      }
+      EXPECT_FALSE(running.update(batch, bn::none()));
+      EXPECT_TRUE(running.update(batch, bn::exponential(0.5), bn::RunningVariance::unbiased, bn::NonFinite::propagate));
+    }
+  }
+}
+
+TEST(RunningStatistics, OfWeightOneForgetWhateverWasThereBefore) {
+  for (const auto averaging : {bn::exponential(1), bn::exponential_decay(0), bn::cumulative()}) {
+    bn::RunningStatistics running(1);
+    running.mean[0] = not_a_number;
+    running.variance[0] = infinity;
+    EXPECT_TRUE(running.update(moments(5, 8, 20), averaging));
+    EXPECT_EQ(running.mean[0], 8.0);
+    EXPECT_EQ(running.variance[0], 5.0);
+  }
 }
 
 TEST(RunningStatistics, SkipLeavesTheWholeUpdateOutWhenOneChannelIsNotFinite) {
@@ -121,12 +182,12 @@ TEST(RunningStatistics, SkipLeavesTheWholeUpdateOutWhenOneChannelIsNotFinite) {
   }
 }
 
-// The moments are doubles: a variance of 1e50 is finite there and infinite in float.
-TEST(RunningStatistics, SkipAlsoMeansValuesThatAreOnlyFiniteInDouble) {
-  bn::RunningStatistics running(1), expected(1);
-  expected.skipped = 1;
-  EXPECT_FALSE(running.update(moments<float>(5, 1.0, 1e50), bn::exponential(0.5)));
-  EXPECT_TRUE(equal(running, expected));
+// The running statistics are doubles too: of a layer of floats, they keep what float could not.
+TEST(RunningStatistics, KeepAVarianceThatIsOnlyFiniteInDouble) {
+  bn::RunningStatistics running(1);
+  EXPECT_TRUE(running.update(moments(5, 1.0, 1e50), bn::exponential(1.0)));
+  EXPECT_EQ(running.variance[0], 2.5e49);
+  EXPECT_EQ(running.skipped, 0);
 }
 
 TEST(RunningStatistics, PropagateLetsNaNThroughInItsChannelOnly) {
@@ -137,8 +198,8 @@ TEST(RunningStatistics, PropagateLetsNaNThroughInItsChannelOnly) {
   bn::RunningStatistics running(2);
   EXPECT_TRUE(running.update(batch, bn::exponential(0.5), bn::RunningVariance::unbiased, bn::NonFinite::propagate));
   EXPECT_TRUE(std::isnan(running.mean[0]) && std::isnan(running.variance[0]));
-  EXPECT_EQ(running.mean[1], 2.0f);
-  EXPECT_EQ(running.variance[1], 2.0f);
+  EXPECT_EQ(running.mean[1], 2.0);
+  EXPECT_EQ(running.variance[1], 2.0);
   EXPECT_EQ(running.batches, 1);
   EXPECT_EQ(running.skipped, 0);
 }
@@ -161,9 +222,9 @@ TEST(RunningStatistics, LearnNothingFromOneValueOrNone) {
     for (const auto policy : {bn::NonFinite::skip, bn::NonFinite::propagate, bn::NonFinite::error}) {
       for (const auto kind : {bn::RunningVariance::unbiased, bn::RunningVariance::biased}) {
         bn::RunningStatistics running(1);
-        EXPECT_FALSE(running.update(moments<float>(count, 7, 0), bn::exponential(0.5), kind, policy));
-        EXPECT_EQ(running.mean[0], 0.0f);
-        EXPECT_EQ(running.variance[0], 1.0f);
+        EXPECT_FALSE(running.update(moments(count, 7, 0), bn::exponential(0.5), kind, policy));
+        EXPECT_EQ(running.mean[0], 0.0);
+        EXPECT_EQ(running.variance[0], 1.0);
         EXPECT_EQ(running.batches, 0);
       }
     }
@@ -172,7 +233,7 @@ TEST(RunningStatistics, LearnNothingFromOneValueOrNone) {
 
 TEST(RunningStatistics, RefuseOtherChannelsAndChangeNothing) {
   bn::RunningStatistics running(2);
-  EXPECT_TRUE(has_parts(message_of([&] { running.update(moments<float>(5, 8, 20), bn::exponential(0.5)); }),
+  EXPECT_TRUE(has_parts(message_of([&] { running.update(moments(5, 8, 20), bn::exponential(0.5)); }),
                         "RunningStatistics::update(moments)", "expected 2 channels", "1 in moments.mean"));
   EXPECT_TRUE(equal(running, bn::RunningStatistics(2)));
 }
@@ -180,13 +241,13 @@ TEST(RunningStatistics, RefuseOtherChannelsAndChangeNothing) {
 TEST(RunningStatistics, RefuseAVarianceOfAnotherSizeThanTheMean) {
   bn::RunningStatistics running(1);
   running.variance.resize(2);
-  EXPECT_TRUE(has_parts(message_of([&] { running.update(moments<float>(5, 8, 20), bn::exponential(0.5)); }),
+  EXPECT_TRUE(has_parts(message_of([&] { running.update(moments(5, 8, 20), bn::exponential(0.5)); }),
                         "expected 1 channel", "2 in variance"));
 }
 
 TEST(RunningStatistics, RefuseMomentsWhoseM2HasAnotherSizeThanTheirMean) {
   bn::RunningStatistics running(1);
-  auto batch = moments<float>(5, 8, 20);
+  auto batch = moments(5, 8, 20);
   batch.m2.resize(3);
   batch.m2.setZero();
   EXPECT_THROW(running.update(batch, bn::exponential(0.5)), std::invalid_argument);

@@ -35,9 +35,10 @@ Matrix some_values(Index rows, Index columns, std::uint64_t seed = 1) {
 testing::AssertionResult same_state(const Layer& a, const Layer& b) {
   if (a.running().batches != b.running().batches) return testing::AssertionFailure() << "running().batches differ";
   if (a.running().skipped != b.running().skipped) return testing::AssertionFailure() << "running().skipped differ";
+  if (const auto equal = equal_statistics(a.running().mean, b.running().mean); !equal) return equal;
+  if (const auto equal = equal_statistics(a.running().variance, b.running().variance); !equal) return equal;
   for (const auto& [left, right] :
-       {std::pair{&a.running().mean, &b.running().mean}, std::pair{&a.running().variance, &b.running().variance},
-        std::pair{&a.gradients().gamma, &b.gradients().gamma}, std::pair{&a.gradients().beta, &b.gradients().beta},
+       {std::pair{&a.gradients().gamma, &b.gradients().gamma}, std::pair{&a.gradients().beta, &b.gradients().beta},
         std::pair{&a.affine().gamma, &b.affine().gamma}, std::pair{&a.affine().beta, &b.affine().beta}}) {
     if (const auto equal = equal_statistics(*left, *right); !equal) return equal;
   }
@@ -108,10 +109,10 @@ TEST(Semantics, TheWeightOfTheNewBatchIsTyped) {
     layer.forward(Matrix{{15}, {17}}, y);  // mean 16
     return layer.running().mean[0];
   };
-  EXPECT_EQ(mean_after_two_batches(bn::exponential(0.25)), 5.5f);         // 3/4 * (1/4 * 8) + 1/4 * 16
-  EXPECT_EQ(mean_after_two_batches(bn::exponential_decay(0.25)), 13.5f);  // 1/4 * (3/4 * 8) + 3/4 * 16
-  EXPECT_EQ(mean_after_two_batches(bn::cumulative()), 12.0f);
-  EXPECT_EQ(mean_after_two_batches(bn::none()), 0.0f);
+  EXPECT_EQ(mean_after_two_batches(bn::exponential(0.25)), 5.5);         // 3/4 * (1/4 * 8) + 1/4 * 16
+  EXPECT_EQ(mean_after_two_batches(bn::exponential_decay(0.25)), 13.5);  // 1/4 * (3/4 * 8) + 3/4 * 16
+  EXPECT_EQ(mean_after_two_batches(bn::cumulative()), 12.0);
+  EXPECT_EQ(mean_after_two_batches(bn::none()), 0.0);
 }
 
 TEST(Semantics, RunningStatisticsStartAtMeanZeroVarianceOneAndNoBatches) {
@@ -135,7 +136,7 @@ TEST(Semantics, PopulationStatisticsOverProbedBatchesAreAlgorithm2) {
   EXPECT_EQ(layer.running().batches, 0);
   layer.running() = population.statistics();
   EXPECT_EQ(layer.running().mean[0], 5.0f);
-  EXPECT_FLOAT_EQ(layer.running().variance[0], (12.0f + 8.0f / 3.0f) / 2.0f);
+  EXPECT_DOUBLE_EQ(layer.running().variance[0], (12.0 + 8.0 / 3.0) / 2.0);
   EXPECT_EQ(layer.running().batches, 2);
 }
 
@@ -233,6 +234,7 @@ TEST(Semantics, OneValuePerChannelMayHaveVarianceZero) {
   }
   EXPECT_TRUE(equal_statistics(layer.running().mean, before.running().mean));
   EXPECT_TRUE(equal_statistics(layer.running().variance, before.running().variance));
+  EXPECT_EQ(layer.running().skipped, before.running().skipped + 1);
 }
 
 TEST(Semantics, OneValuePerChannelMayUseTheRunningStatistics) {
@@ -245,6 +247,14 @@ TEST(Semantics, OneValuePerChannelMayUseTheRunningStatistics) {
   EXPECT_TRUE(equal_bits(y, inferred));
   EXPECT_TRUE(equal_statistics(layer.running().variance, before.running().variance));
   EXPECT_EQ(layer.mode(), bn::Mode::training);
+  EXPECT_EQ(layer.running().batches, before.running().batches);
+  EXPECT_EQ(layer.running().skipped, before.running().skipped + 1);
+  EXPECT_EQ(layer.moments().count, 1);
+  EXPECT_EQ(layer.moments().mean[2], 3.0);
+  layer.set_mode(bn::Mode::probe);
+  layer.forward(x, y);
+  EXPECT_TRUE(equal_bits(y, inferred));
+  EXPECT_EQ(layer.running().skipped, before.running().skipped + 1) << "a probe updates nothing";
 }
 
 TEST(Semantics, TheRunningVarianceNeverBecomesNaNFromOneValue) {
@@ -254,7 +264,9 @@ TEST(Semantics, TheRunningVarianceNeverBecomesNaNFromOneValue) {
         Layer layer({.channels = 1, .running_variance = kind, .non_finite = non_finite, .single_value = policy});
         Matrix y;
         layer.forward(Matrix{{5}}, y);
-        EXPECT_EQ(layer.running().variance[0], 1.0f);
+        EXPECT_EQ(layer.running().variance[0], 1.0);
+        EXPECT_EQ(layer.running().batches, 0);
+        EXPECT_EQ(layer.running().skipped, 1);
       }
     }
   }

@@ -81,7 +81,7 @@ void batch_covariance(const Executor& executor, const ChannelView<const Element>
 /// W = (covariance + epsilon I)^(-1/2) for each group.
 template <class Covariance>
 void inverse_square_roots(const Executor& executor, const Covariance& covariance, std::vector<WhiteningGroup>& groups,
-                          GroupedMatrix<double>& whitening) {
+                          GroupedMatrix& whitening) {
   whitening.resize(covariance.rows(), covariance.cols());
   for_each_group(executor, whitening, 0, [&](Index group, const ChannelRange&) {
     groups[static_cast<std::size_t>(group)].root.compute(group_of(covariance, group), group_of(whitening, group));
@@ -91,7 +91,7 @@ void inverse_square_roots(const Executor& executor, const Covariance& covariance
 /// y = (x - mean) W diag(gamma) + beta: reads x and writes y once.
 template <class Element>
 void whiten(const Executor& executor, const ChannelView<const Element>& x, const Eigen::VectorXd& mean,
-            const GroupedMatrix<double>& whitening, const WhiteningAffine& affine, std::vector<WhiteningGroup>& groups,
+            const GroupedMatrix& whitening, const WhiteningAffine& affine, std::vector<WhiteningGroup>& groups,
             const ChannelView<Element>& y) {
   for_each_group(executor, whitening, x.count(), [&](Index group, const ChannelRange& channels) {
     auto& at_work = groups[static_cast<std::size_t>(group)];
@@ -112,7 +112,7 @@ void whiten(const Executor& executor, const ChannelView<const Element>& x, const
 struct WhiteningPass {
   StatisticsSource statistics;
   const Eigen::VectorXd& mean;
-  const GroupedMatrix<double>& whitening;
+  const GroupedMatrix& whitening;
   const WhiteningAffine& affine;
 };
 

@@ -39,9 +39,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// arXiv:1804.08450 (eigen); Huang et al. 2019, "Iterative Normalization", arXiv:1904.03441 (newton).
 template <class Scalar, class Layout = samples_in_rows>
 class WhiteningNorm {
-  static_assert(
-      std::same_as<Scalar, float> || std::same_as<Scalar, double>,
-      "batchnorm: Scalar is the type of parameters and statistics: use WhiteningNorm<float> or WhiteningNorm<double>");
+  static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>,
+                "batchnorm: Scalar is the type of the parameters: use WhiteningNorm<float> or WhiteningNorm<double>");
 
  public:
   /// Throws   std::invalid_argument unless options.channels >= 1, options.groups divides it, options.iterations >= 1 and
@@ -135,12 +134,12 @@ class WhiteningNorm {
   const Affine<Scalar>& affine() const { return affine_; }
   Gradients<Scalar>& gradients() { return gradients_; }
   const Gradients<Scalar>& gradients() const { return gradients_; }
-  RunningCovariance<Scalar>& running() { return running_; }
-  const RunningCovariance<Scalar>& running() const { return running_; }
+  RunningCovariance& running() { return running_; }
+  const RunningCovariance& running() const { return running_; }
   /// The moments of the last batch that a forward pass read.
   const CovarianceMoments& moments() const { return moments_; }
   /// The matrix W that the last forward pass multiplied with, one for each group.
-  const GroupedMatrix<double>& whitening() const { return whitening_; }
+  const GroupedMatrix& whitening() const { return whitening_; }
 
   void zero_gradients() { gradients_.zero(); }
 
@@ -175,18 +174,20 @@ class WhiteningNorm {
     check_state(call);
     const bool reads_batch = detail::reads_batch(mode_);
     if (reads_batch) check_batch(call, in);
+    if (mode_.statistics == StatisticsSource::running) running_.check_usable(call.name);
+    if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
     const auto out = call.output("y", y, in);
     const auto view = detail::views(in)[0];
     const auto fingerprint = detail::Fingerprint::of(view);
     if (reads_batch) detail::batch_covariance(executor, view, groups_, by_channel_, incoming_);
-    if (mode_.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
+    if (mode_.update_running) running_.check(incoming_, options_.averaging, options_.non_finite);
 
     if (mode_.statistics == StatisticsSource::batch) {
       mean_ = incoming_.mean;
       detail::inverse_square_roots(executor, incoming_.scatter / static_cast<double>(incoming_.count), groups_,
                                    whitening_);
     } else {
-      mean_ = running_.mean.template cast<double>().matrix();
+      mean_ = running_.mean.matrix();
       if (!serving_.fits(running_)) serving_ = {running_.covariance, running_whitening(executor)};
       whitening_ = serving_.whitening;
     }
@@ -223,19 +224,20 @@ class WhiteningNorm {
     const Call call{"infer"};
     const auto in = call.input("x", x, options_.channels);
     check_state(call);
+    running_.check_usable(call.name);
     const auto out = call.output("y", y, in);
     detail::WhiteningAffine affine;
     affine.assign(affine_.gamma, affine_.beta, options_.channels);
     Groups groups(groups_.size(), detail::WhiteningGroup(options_));
-    detail::whiten(executor, detail::views(in)[0], running_.mean.template cast<double>().matrix(),
+    detail::whiten(executor, detail::views(in)[0], running_.mean.matrix(),
                    serving_.fits(running_) ? serving_.whitening : running_whitening(executor), affine, groups,
                    out.view);
   }
 
-  GroupedMatrix<double> running_whitening(const detail::Executor& executor) const {
+  GroupedMatrix running_whitening(const detail::Executor& executor) const {
     Groups groups(groups_.size(), detail::WhiteningGroup(options_));
-    GroupedMatrix<double> result;
-    detail::inverse_square_roots(executor, running_.covariance.template cast<double>(), groups, result);
+    GroupedMatrix result;
+    detail::inverse_square_roots(executor, running_.covariance, groups, result);
     return result;
   }
 
@@ -260,10 +262,9 @@ class WhiteningNorm {
 
   /// W of running statistics, and the covariance it was computed from.
   struct Serving {
-    GroupedMatrix<Scalar> covariance;
-    GroupedMatrix<double> whitening;
+    GroupedMatrix covariance, whitening;
 
-    bool fits(const RunningCovariance<Scalar>& running) const {
+    bool fits(const RunningCovariance& running) const {
       return covariance.size() != 0 && covariance == running.covariance;
     }
   };
@@ -272,14 +273,14 @@ class WhiteningNorm {
   Mode mode_;
   Affine<Scalar> affine_;
   Gradients<Scalar> gradients_;
-  RunningCovariance<Scalar> running_;
+  RunningCovariance running_;
   CovarianceMoments moments_;
   Serving serving_;
   /// What backward needs of the last forward pass: this, and the roots of the groups.
   Saved<Scalar> saved_;
   detail::WhiteningAffine saved_affine_;
   Eigen::VectorXd mean_;
-  GroupedMatrix<double> whitening_;
+  GroupedMatrix whitening_;
   Groups groups_;
   /// Where a pass gathers moments and sums, kept for their storage. A pass that throws leaves moments_ as they were.
   CovarianceMoments incoming_;
