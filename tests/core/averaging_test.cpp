@@ -58,10 +58,28 @@ TEST(Averaging, RefusesWeightsOutsideTheirInterval) {
             "batchnorm: exponential(new_batch_weight): expected a weight in (0, 1], got 1.5");
 }
 
+TEST(Averaging, AWeightOfZeroIsSpelledNone) {
+  EXPECT_EQ(message_of([] { (void)bn::exponential(0.0); }),
+            "batchnorm: exponential(new_batch_weight): expected a weight in (0, 1], got 0; say none() for running "
+            "statistics that stay as they are");
+  EXPECT_EQ(message_of([] { (void)bn::exponential_decay(1.0); }),
+            "batchnorm: exponential_decay(old_weight): expected a weight in [0, 1), got 1; say none() for running "
+            "statistics that stay as they are");
+}
+
+TEST(Averaging, AreEqualIfTheyWeighEveryBatchAlike) {
+  const bn::Averaging different[] = {bn::exponential(0.5), bn::exponential(1.0), bn::exponential_decay(0.75),
+                                     bn::cumulative(), bn::none()};
+  for (const auto& a : different) {
+    for (const auto& b : different) EXPECT_EQ(a == b, &a == &b) << a << " and " << b;
+  }
+}
+
 TEST(Averaging, AcceptsAWeightOfOne) { EXPECT_EQ(bn::exponential(1.0).weight(3), 1.0); }
 
 TEST(Averaging, PrintsAsItWasMade) {
   EXPECT_EQ(printed(bn::exponential(0.1)), "exponential(0.1)");
+  EXPECT_EQ(printed(bn::exponential_decay(0.99)), "exponential_decay(0.99)");
   EXPECT_EQ(printed(bn::cumulative()), "cumulative()");
   EXPECT_EQ(printed(bn::none()), "none()");
 }

@@ -32,7 +32,7 @@ static_assert(tells_finite<float>() && tells_finite<double>());
 }  // namespace
 
 TEST(Finite, OneValueThatIsNotIsFoundAtEveryPlaceOfEverySize) {
-  for (Eigen::Index size = 0; size <= 19; ++size) {
+  for (Eigen::Index size = 0; size <= 37; ++size) {
     Eigen::ArrayXd values = Eigen::ArrayXd::LinSpaced(size, -1e300, 1e300);
     EXPECT_TRUE(bn::detail::all_finite(values));
     for (Eigen::Index i = 0; i < size; ++i) {
@@ -45,15 +45,24 @@ TEST(Finite, OneValueThatIsNotIsFoundAtEveryPlaceOfEverySize) {
   }
 }
 
-TEST(Finite, AVarianceIsFiniteAndNotNegative) {
-  for (Eigen::Index size = 0; size <= 19; ++size) {
-    Eigen::ArrayXd values = Eigen::ArrayXd::LinSpaced(size, 0, largest<double>);
-    EXPECT_TRUE(bn::detail::all_finite_without_sign(values));
+TEST(Finite, MeansAreFiniteAndVariancesAreAlsoNotNegative) {
+  const auto good = [](const Eigen::ArrayXd& means, const Eigen::ArrayXd& variances) {
+    return bn::detail::all_finite_without_sign(means, variances);
+  };
+  for (Eigen::Index size = 0; size <= 37; ++size) {
+    const Eigen::ArrayXd means = Eigen::ArrayXd::LinSpaced(size, -1e300, 1e300),
+                         variances = Eigen::ArrayXd::LinSpaced(size, 0, largest<double>);
+    EXPECT_TRUE(good(means, variances));
     for (Eigen::Index i = 0; i < size; ++i) {
-      for (const double bad : {-smallest<double>, -1.0, infinity<double>, -infinity<double>, not_a_number<double>}) {
-        Eigen::ArrayXd changed = values;
+      for (const double bad : {infinity<double>, -infinity<double>, not_a_number<double>}) {
+        Eigen::ArrayXd changed = means;
         changed[i] = bad;
-        EXPECT_FALSE(bn::detail::all_finite_without_sign(changed)) << size << " " << i << " " << bad;
+        EXPECT_FALSE(good(changed, variances)) << size << " " << i << " " << bad;
+      }
+      for (const double bad : {-smallest<double>, -1.0, infinity<double>, -infinity<double>, not_a_number<double>}) {
+        Eigen::ArrayXd changed = variances;
+        changed[i] = bad;
+        EXPECT_FALSE(good(means, changed)) << size << " " << i << " " << bad;
         EXPECT_FALSE(bn::detail::is_variance(bad));
       }
     }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/core/running_statistics.hpp>
+#include <cmath>
 #include <limits>
 
 #include "support/compare.hpp"
@@ -102,6 +103,67 @@ TEST(RunningStatistics, OfANewBatchWithWeightOneAreThatBatch) {
   running.update(moments(5, 8, 20), bn::exponential(1.0));
   EXPECT_EQ(running.mean[0], 8.0);
   EXPECT_EQ(running.variance[0], 5.0);
+}
+
+// Mean and variance 1, a million batches of 1.0005: 1.0005 - 0.0005 * decay^k after the k-th. In float each of these
+// updates is less than half a unit in the last place, and the average stays 1.
+TEST(RunningStatistics, FollowManySmallStepsToTheClosedForm) {
+  bn::RunningStatistics running(1);
+  running.mean[0] = 1;
+  const auto batch = moments(2, 1.0005, 1.0005);
+  for (int k = 1; k <= 1000000; ++k) {
+    running.update(batch, bn::exponential_decay(0.9999));
+    if (k != 1 && k != 1000 && k != 10000 && k != 1000000) continue;
+    const double expected = 1.0005 - 0.0005 * std::pow(0.9999, k);
+    EXPECT_NEAR(running.mean[0], expected, 1e-9) << k;
+    EXPECT_NEAR(running.variance[0], expected, 1e-9) << k;
+  }
+}
+
+TEST(RunningStatistics, OfManyBatchesAreTheirMeanIfCumulative) {
+  bn::RunningStatistics running(1);
+  constexpr int batches = 1000000;
+  for (int k = 1; k <= batches; ++k) running.update(moments(2, 1e4 + k, k), bn::cumulative());
+  EXPECT_NEAR(running.mean[0], 1e4 + (batches + 1) / 2.0, 1e-6);
+  EXPECT_NEAR(running.variance[0], (batches + 1) / 2.0, 1e-6);
+}
+
+// What is not finite would stay for ever, and nobody would be told.
+TEST(RunningStatistics, RefuseToBlendIntoValuesThatMakeNoSense) {
+  const auto batch = [] {
+    bn::Moments m(3);
+    m.count = 4;
+    return m;
+  }();
+  for (const double bad : {not_a_number, infinity, -infinity, -1.1e-5}) {
+    for (const bool in_mean : {true, false}) {
+      if (in_mean && bad == -1.1e-5) continue;
+      bn::RunningStatistics running(3);
+      (in_mean ? running.mean : running.variance)[1] = bad;
+      const auto before = running;
+      for (const auto policy : {bn::NonFinite::skip, bn::NonFinite::error}) {
+        EXPECT_TRUE(has_parts(
+            message_of([&] { running.update(batch, bn::exponential(0.5), bn::RunningVariance::unbiased, policy); }),
+            "RunningStatistics::update(moments): expected running statistics", "finite variance >= 0", "in channel 1",
+            "assign others"));
+        EXPECT_EQ(running.batches, 0);
+        EXPECT_EQ(running.skipped, 0);
+      }
+      EXPECT_FALSE(running.update(batch, bn::none()));
+      EXPECT_TRUE(running.update(batch, bn::exponential(0.5), bn::RunningVariance::unbiased, bn::NonFinite::propagate));
+    }
+  }
+}
+
+TEST(RunningStatistics, OfWeightOneForgetWhateverWasThereBefore) {
+  for (const auto averaging : {bn::exponential(1), bn::exponential_decay(0), bn::cumulative()}) {
+    bn::RunningStatistics running(1);
+    running.mean[0] = not_a_number;
+    running.variance[0] = infinity;
+    EXPECT_TRUE(running.update(moments(5, 8, 20), averaging));
+    EXPECT_EQ(running.mean[0], 8.0);
+    EXPECT_EQ(running.variance[0], 5.0);
+  }
 }
 
 TEST(RunningStatistics, SkipLeavesTheWholeUpdateOutWhenOneChannelIsNotFinite) {

@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/functions/backward.hpp>
+#include <batchnorm/functions/fold.hpp>
 #include <batchnorm/functions/forward.hpp>
+#include <cmath>
 #include <limits>
+#include <string>
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <vector>
 
@@ -36,13 +39,11 @@ TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
   Eigen::Tensor<float, 4> image(2, 5, 3, 4), out;
   image.setZero();
   EXPECT_EQ(
-      message_of([&] {
-        bn::normalise<bn::channel_first>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, out);
-      }),
+      message_of(
+          [&] { bn::normalise<bn::channel_first>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, out); }),
       "batchnorm: normalise(x): expected 4 channels on axis 1 (channel_first), got 5; x is [2, 5, 3, 4] column-major");
   EXPECT_EQ(message_of([&] {
-              bn::normalise<bn::channel_axis<2>>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5,
-                                                 out);
+              bn::normalise<bn::channel_axis<2>>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, out);
             }),
             "batchnorm: normalise(x): expected 4 channels on axis 2 (channel_axis<2>), got 3; x is [2, 5, 3, 4] "
             "column-major");
@@ -122,6 +123,35 @@ TEST(Arguments, ParametersAndStatisticsNeedOneValuePerChannel) {
   bn::GradientSums sums(2);
   EXPECT_TRUE(has_parts(message_of([&] { bn::input_gradient(x, dy, affine, moments_of_x(), 1e-5, sums, dx); }),
                         "input_gradient", "expected 3", "sums", "got 2"));
+}
+
+TEST(Arguments, RunningStatisticsThatMakeNoSenseAreRefusedWithTheirChannel) {
+  constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
+                   infinity = std::numeric_limits<double>::infinity();
+  const bn::Affine<float> affine(3);
+  const auto refused = [&](const bn::RunningStatistics& running, const std::string& value) {
+    Matrix y = x;
+    bn::Gradients<float> gradients(3);
+    const auto parts = [&](const std::string& message, const std::string& call) {
+      return has_parts(message, call + ": expected running statistics", value + " ", "channel 2", "assign others");
+    };
+    EXPECT_TRUE(parts(message_of([&] { bn::normalise(y, affine, running, 1e-5, y); }), "normalise"));
+    EXPECT_TRUE(
+        parts(message_of([&] { bn::frozen_backward(x, y, affine, running, 1e-5, y, gradients); }), "frozen_backward"));
+    EXPECT_TRUE(parts(message_of([&] { (void)bn::fold(affine, running, 1e-5); }), "fold"));
+    EXPECT_TRUE(testing_support::equal_bits(y, x));
+    EXPECT_TRUE((gradients.gamma == 0).all() && (gradients.beta == 0).all());
+  };
+  for (const double mean : {not_a_number, infinity, -infinity}) {
+    bn::RunningStatistics running(3);
+    running.mean[2] = mean;
+    refused(running, "mean " + std::string(std::isnan(mean) ? "nan" : mean < 0 ? "-inf" : "inf"));
+  }
+  for (const double variance : {not_a_number, infinity, -1.1e-5, -1e-300}) {
+    bn::RunningStatistics running(3);
+    running.variance[2] = variance;
+    refused(running, "mean 0 and variance");
+  }
 }
 
 TEST(Arguments, GradientsOfParametersThatAreOffAreRefused) {

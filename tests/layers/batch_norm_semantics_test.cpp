@@ -234,6 +234,7 @@ TEST(Semantics, OneValuePerChannelMayHaveVarianceZero) {
   }
   EXPECT_TRUE(equal_statistics(layer.running().mean, before.running().mean));
   EXPECT_TRUE(equal_statistics(layer.running().variance, before.running().variance));
+  EXPECT_EQ(layer.running().skipped, before.running().skipped + 1);
 }
 
 TEST(Semantics, OneValuePerChannelMayUseTheRunningStatistics) {
@@ -246,6 +247,14 @@ TEST(Semantics, OneValuePerChannelMayUseTheRunningStatistics) {
   EXPECT_TRUE(equal_bits(y, inferred));
   EXPECT_TRUE(equal_statistics(layer.running().variance, before.running().variance));
   EXPECT_EQ(layer.mode(), bn::Mode::training);
+  EXPECT_EQ(layer.running().batches, before.running().batches);
+  EXPECT_EQ(layer.running().skipped, before.running().skipped + 1);
+  EXPECT_EQ(layer.moments().count, 1);
+  EXPECT_EQ(layer.moments().mean[2], 3.0);
+  layer.set_mode(bn::Mode::probe);
+  layer.forward(x, y);
+  EXPECT_TRUE(equal_bits(y, inferred));
+  EXPECT_EQ(layer.running().skipped, before.running().skipped + 1) << "a probe updates nothing";
 }
 
 TEST(Semantics, TheRunningVarianceNeverBecomesNaNFromOneValue) {
@@ -255,7 +264,9 @@ TEST(Semantics, TheRunningVarianceNeverBecomesNaNFromOneValue) {
         Layer layer({.channels = 1, .running_variance = kind, .non_finite = non_finite, .single_value = policy});
         Matrix y;
         layer.forward(Matrix{{5}}, y);
-        EXPECT_EQ(layer.running().variance[0], 1.0f);
+        EXPECT_EQ(layer.running().variance[0], 1.0);
+        EXPECT_EQ(layer.running().batches, 0);
+        EXPECT_EQ(layer.running().skipped, 1);
       }
     }
   }

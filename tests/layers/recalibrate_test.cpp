@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -21,8 +22,8 @@ namespace {
 // Unbiased variances 12 and 8/3, means 0 and 10.
 const Matrix first{{-3}, {3}, {-3}, {3}}, second{{8}, {10}, {10}, {12}};
 
-Layer used_layer() {
-  Layer layer({.channels = 1});
+Layer used_layer(const bn::Options& options = {.channels = 1}) {
+  Layer layer(options);
   Matrix y;
   layer.forward(first, y);
   return layer;
@@ -102,12 +103,73 @@ TEST(Recalibrate, LeavesTheLayerUnchangedIfABatchDoesNotFit) {
                         }),
                         "recalibrate(batch)", "expected 1 channel", "axis 1", "got 2"));
   EXPECT_TRUE(unchanged(layer, before));
-  for (const Matrix& bad : {single, none, broken}) {
+  for (const Matrix& bad : {single, none}) {
     EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{first, bad}), std::invalid_argument);
     EXPECT_TRUE(unchanged(layer, before));
   }
+  Layer strict = used_layer({.channels = 1, .non_finite = bn::NonFinite::error});
+  const Layer strict_before = strict;
+  EXPECT_TRUE(has_parts(message_of([&] {
+                          bn::recalibrate(strict, std::vector<Matrix>{first, broken});
+                        }),
+                        "finite", "channel 0", "NonFinite::skip"));
+  EXPECT_TRUE(unchanged(strict, strict_before));
+  EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{broken}), std::invalid_argument) << "all are left out";
+  EXPECT_TRUE(unchanged(layer, before));
   EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{}), std::invalid_argument);
   EXPECT_TRUE(unchanged(layer, before));
+}
+
+// What training with cumulative() keeps of the same batches, of one size: their mean, whatever the options are.
+TEST(Recalibrate, DoesWhatTrainingWouldUnderTheSameOptions) {
+  Matrix broken = second;
+  broken(2, 0) = std::numeric_limits<double>::quiet_NaN();
+  const Matrix single{{7}};
+  for (const auto kind : {bn::RunningVariance::unbiased, bn::RunningVariance::biased}) {
+    for (const auto single_value : {bn::SingleValue::zero_variance, bn::SingleValue::running}) {
+      const bn::Options options{
+          .channels = 1, .averaging = bn::cumulative(), .running_variance = kind, .single_value = single_value};
+      const std::vector<Matrix> batches{first, broken, second, single};
+      Layer trained(options), recalibrated = used_layer(options);
+      for (const Matrix& batch : batches) {
+        Matrix y;
+        trained.forward(batch, y);
+      }
+      bn::recalibrate(recalibrated, batches);
+      EXPECT_DOUBLE_EQ(recalibrated.running().mean[0], trained.running().mean[0]);
+      EXPECT_DOUBLE_EQ(recalibrated.running().variance[0], trained.running().variance[0]);
+      EXPECT_EQ(recalibrated.running().batches, 2);
+      EXPECT_EQ(recalibrated.running().skipped, 2);
+      EXPECT_EQ(trained.running().batches, 2);
+      EXPECT_EQ(trained.running().skipped, 2);
+    }
+  }
+}
+
+TEST(Recalibrate, KeepsTheBiasedVarianceInALayerThatDoes) {
+  Layer layer({.channels = 1, .running_variance = bn::RunningVariance::biased});
+  bn::recalibrate(layer, std::vector<Matrix>{Matrix{{0}, {2}}, Matrix{{0}, {2}}});
+  EXPECT_EQ(layer.running().variance[0], 1.0);
+}
+
+TEST(Recalibrate, LetsNaNInWhereTrainingWould) {
+  Layer layer({.channels = 2, .non_finite = bn::NonFinite::propagate});
+  const Matrix batch{{std::numeric_limits<double>::quiet_NaN(), 1}, {2, 3}};
+  bn::recalibrate(layer, std::vector<Matrix>{batch});
+  EXPECT_TRUE(std::isnan(layer.running().mean[0]));
+  EXPECT_EQ(layer.running().mean[1], 2.0);
+  EXPECT_EQ(layer.running().variance[1], 2.0);
+  EXPECT_EQ(layer.running().skipped, 0);
+}
+
+TEST(Recalibrate, TakesTheVarianceOfAllValuesIfAsked) {
+  Layer layer = used_layer();
+  const std::vector<Matrix> batches{Matrix{{-1}, {0}, {0}, {1}}, Matrix{{99}, {100}, {100}, {101}}};
+  bn::recalibrate(layer, batches);
+  EXPECT_DOUBLE_EQ(layer.running().variance[0], 2.0 / 3.0);
+  bn::recalibrate(layer, batches, bn::PopulationVariance::of_all_values);
+  EXPECT_EQ(layer.running().mean[0], 50.0);
+  EXPECT_DOUBLE_EQ(layer.running().variance[0], 20004.0 / 7.0);
 }
 
 TEST(Recalibrate, LeavesTheLayerUnchangedIfReadingABatchThrows) {

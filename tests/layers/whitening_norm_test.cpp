@@ -530,14 +530,61 @@ TEST(WhiteningNormPopulation, NonFiniteBatchesFollowThePolicy) {
     Layer propagate = make({.channels = 3, .method = method, .non_finite = bn::NonFinite::propagate});
     propagate.forward(x, y);
     EXPECT_TRUE(std::isnan(propagate.running().covariance(1, 1)));
-    EXPECT_TRUE(propagate.infer(x).array().isNaN().all());
+    EXPECT_TRUE(has_parts(message_of([&] { (void)propagate.infer(x); }), "infer: expected running statistics",
+                          "in channel 1", "NonFinite::propagate"));
+    EXPECT_NO_THROW(propagate.forward(x, y)) << "training does not whiten with them";
 
     Layer error = make({.channels = 3, .method = method, .non_finite = bn::NonFinite::error});
     const Layer as_it_was = error;
     EXPECT_TRUE(has_parts(message_of([&] { error.forward(x, y); }), "RunningCovariance::update(moments)", "finite",
                           "NonFinite::skip"));
     EXPECT_TRUE(same_state(error, as_it_was));
+    Matrix in_place = x;
+    EXPECT_THROW(error.forward(in_place, in_place), std::invalid_argument);
+    EXPECT_TRUE(equal_bits(in_place.col(0), x.col(0)));
+    EXPECT_TRUE(equal_bits(in_place.col(2), x.col(2)));
   }
+}
+
+// As of BatchNorm: neighbours in float, between which the mean lies.
+TEST(WhiteningNormPopulation, RunningStatisticsFollowTheMeanBetweenTwoNeighboringFloats) {
+  bn::WhiteningNorm<float> layer({.channels = 1, .epsilon = 1e-12});
+  const Eigen::MatrixXf x{{10000.0f}, {10000.0078125f}};
+  Eigen::MatrixXf y;
+  for (int k = 0; k < 1000; ++k) layer.forward(x, y);
+  EXPECT_NEAR(layer.running().mean[0], 10000.00390625, 1e-6);
+  EXPECT_NEAR(layer.running().covariance(0, 0), 3.0517578125e-05, 1e-6 * 3.0517578125e-05);
+  layer.infer(x, y);
+  EXPECT_NEAR(y(0, 0), -0.70710678, 3e-7);
+  EXPECT_NEAR(y(1, 0), 0.70710678, 3e-7);
+}
+
+TEST(WhiteningNormPopulation, StatisticsThatMakeNoSenseAreRefused) {
+  constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
+                   infinity = std::numeric_limits<double>::infinity();
+  const Matrix x = correlated(20, 6, 1);
+  const auto refused = [&](const Layer& layer, const auto&... parts) {
+    Matrix y = x;
+    EXPECT_TRUE(has_parts(message_of([&] { layer.infer(y, y); }), "infer: expected", parts..., "assign others"));
+    for (const bn::Mode mode : {bn::Mode::inference, bn::Mode::frozen, bn::Mode::training}) {
+      Layer other = layer;
+      other.set_mode(mode);
+      EXPECT_TRUE(has_parts(message_of([&] { other.forward(y, y); }), "forward: expected", parts...));
+    }
+    EXPECT_TRUE(equal_bits(y, x));
+  };
+  for (const double bad : {not_a_number, infinity, -infinity}) {
+    Layer mean = make({.channels = 6, .groups = 2}), variance = mean, covariance = mean;
+    mean.running().mean[4] = bad;
+    refused(mean, "in channel 4");
+    variance.running().covariance(4, 1) = bad;
+    refused(variance, "in channel 4");
+    covariance.running().covariance(4, 2) = bad;
+    refused(covariance, "of channel 4 with channel 5");
+  }
+  Layer negative = make({.channels = 6, .groups = 2});
+  negative.running().covariance(4, 1) = -1.1e-5;
+  refused(negative, "got mean", "variance -1.1e-05 in channel 4");
 }
 
 // --- Errors

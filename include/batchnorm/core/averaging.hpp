@@ -4,9 +4,11 @@
 #pragma once
 
 #include <batchnorm/core/error.hpp>
+#include <batchnorm/core/finite.hpp>
 
 #include <cstdint>
 #include <ostream>
+#include <type_traits>
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
@@ -14,22 +16,39 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// cumulative() or none().
 class Averaging {
  public:
+  /// Refuses a bare number.
+  template <class Number>
+  requires std::is_arithmetic_v<Number>
+  constexpr Averaging(Number) {
+    static_assert(
+        !std::is_arithmetic_v<Number>,
+        "batchnorm: a bare number is no averaging, since it means opposite things in different frameworks: write "
+        "exponential(0.1), the weight of the new batch (PyTorch's momentum), or exponential_decay(0.9), that of the "
+        "old "
+        "value (Keras')");
+  }
+
   /// The weight of the next batch after `batches` earlier ones.
   constexpr double weight(std::int64_t batches) const {
     switch (kind_) {
-      case Kind::exponential: return new_batch_weight_;
+      case Kind::exponential: return written_;
+      case Kind::exponential_decay: return 1.0 - written_;
       case Kind::cumulative: return 1.0 / (static_cast<double>(batches) + 1.0);
       case Kind::none: break;
     }
     return 0.0;
   }
 
-  friend constexpr bool operator==(const Averaging&, const Averaging&) = default;
+  /// Whether both give every batch the same weight, as exponential(0.25) and exponential_decay(0.75) do.
+  friend constexpr bool operator==(const Averaging& a, const Averaging& b) {
+    return a.weight(0) == b.weight(0) && a.weight(1) == b.weight(1);
+  }
 
-  /// Prints as it was made: `exponential(0.1)`, `cumulative()`, `none()`.
+  /// Prints as it was made: `exponential(0.1)`, `exponential_decay(0.9)`, `cumulative()`, `none()`.
   friend std::ostream& operator<<(std::ostream& out, const Averaging& averaging) {
     switch (averaging.kind_) {
-      case Kind::exponential: return out << "exponential(" << averaging.new_batch_weight_ << ")";
+      case Kind::exponential: return out << "exponential(" << averaging.written_ << ")";
+      case Kind::exponential_decay: return out << "exponential_decay(" << averaging.written_ << ")";
       case Kind::cumulative: return out << "cumulative()";
       case Kind::none: break;
     }
@@ -37,18 +56,28 @@ class Averaging {
   }
 
  private:
-  enum class Kind { exponential, cumulative, none };
+  enum class Kind { exponential, exponential_decay, cumulative, none };
 
-  constexpr Averaging(Kind kind, double new_batch_weight) : kind_(kind), new_batch_weight_(new_batch_weight) {}
+  constexpr explicit Averaging(Kind kind, double written = 0) : kind_(kind), written_(written) {}
 
   friend constexpr Averaging exponential(double);
   friend constexpr Averaging exponential_decay(double);
   friend constexpr Averaging cumulative();
   friend constexpr Averaging none();
 
-  Kind kind_;
-  double new_batch_weight_;
+  Kind kind_ = Kind::none;
+  /// The argument that it was made with.
+  double written_ = 0;
 };
+
+namespace detail {
+
+/// The remedy where a weight leaves nothing to the new batch.
+constexpr const char* or_none(bool keeps_old_values) {
+  return keeps_old_values ? "; say none() for running statistics that stay as they are" : "";
+}
+
+}  // namespace detail
 
 /// Exponential moving average in which a new batch has this weight; `momentum` in PyTorch and cuDNN.
 ///
@@ -56,10 +85,11 @@ class Averaging {
 ///
 /// Throws   std::invalid_argument unless 0 < new_batch_weight <= 1
 constexpr Averaging exponential(double new_batch_weight) {
-  if (!(new_batch_weight > 0.0 && new_batch_weight <= 1.0)) {
-    detail::fail("exponential(new_batch_weight): expected a weight in (0, 1], got ", new_batch_weight);
+  if (!(detail::is_finite(new_batch_weight) && new_batch_weight > 0.0 && new_batch_weight <= 1.0)) {
+    detail::fail("exponential(new_batch_weight): expected a weight in (0, 1], got ", new_batch_weight,
+                 detail::or_none(new_batch_weight == 0.0));
   }
-  return {Averaging::Kind::exponential, new_batch_weight};
+  return Averaging(Averaging::Kind::exponential, new_batch_weight);
 }
 
 /// The same average, given by what the old value keeps; `momentum` in Keras, ONNX and flax.
@@ -68,16 +98,17 @@ constexpr Averaging exponential(double new_batch_weight) {
 ///
 /// Throws   std::invalid_argument unless 0 <= old_weight < 1
 constexpr Averaging exponential_decay(double old_weight) {
-  if (!(old_weight >= 0.0 && old_weight < 1.0)) {
-    detail::fail("exponential_decay(old_weight): expected a weight in [0, 1), got ", old_weight);
+  if (!(detail::is_finite(old_weight) && old_weight >= 0.0 && old_weight < 1.0)) {
+    detail::fail("exponential_decay(old_weight): expected a weight in [0, 1), got ", old_weight,
+                 detail::or_none(old_weight == 1.0));
   }
-  return {Averaging::Kind::exponential, 1.0 - old_weight};
+  return Averaging(Averaging::Kind::exponential_decay, old_weight);
 }
 
 /// The plain mean over all batches so far: the k-th batch has the weight 1 / k.
-constexpr Averaging cumulative() { return {Averaging::Kind::cumulative, 0.0}; }
+constexpr Averaging cumulative() { return Averaging(Averaging::Kind::cumulative); }
 
 /// Running statistics stay as they are.
-constexpr Averaging none() { return {Averaging::Kind::none, 0.0}; }
+constexpr Averaging none() { return Averaging(Averaging::Kind::none); }
 
 }  // namespace batchnorm::inline BATCHNORM_ABI

@@ -6,6 +6,7 @@
 #include <batchnorm/core/abi.hpp>
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -25,38 +26,53 @@ constexpr bool is_variance(double value) {
   return is_finite(value) && std::bit_cast<std::uint64_t>(value) <= sign_bit;  // that of -0
 }
 
-/// Whether mark(bits) leaves the sign bit unset for all values. Four values at a time, spelled in registers of 16 bytes
-/// that every instruction set has: at -O2 compilers do not find them.
-template <class Mark>
-bool none_marked(const double* values, Eigen::Index size, const Mark& mark) {
-  typedef std::uint64_t Two __attribute__((vector_size(16)));
-  Two even = {}, odd = {};
+/// Bits in a register of the instruction set: compilers at -O2 leave a loop over integers as it is.
+inline constexpr std::size_t register_bytes = sizeof(typename Eigen::internal::packet_traits<double>::type);
+typedef std::uint64_t RegisterOfBits __attribute__((vector_size(register_bytes < 16 ? 16 : register_bytes)));
+
+/// Whether mark(bits...) leaves the sign bit unset for all places of some arrays of doubles.
+template <class Mark, class... Doubles>
+bool none_marked(Eigen::Index size, const Mark& mark, const Doubles*... values) {
+  constexpr Eigen::Index width = sizeof(RegisterOfBits) / sizeof(std::uint64_t);
+  const auto load = [](const double* from) {
+    RegisterOfBits bits;
+    std::memcpy(&bits, from, sizeof(bits));
+    return bits;
+  };
+  const auto marks = [&](Eigen::Index i) { return mark(load(values + i)...); };
+  RegisterOfBits even = {}, odd = {};
+  std::uint64_t marked = 0;
   Eigen::Index i = 0;
-  for (; i + 4 <= size; i += 4) {
-    Two a, b;
-    std::memcpy(&a, values + i, sizeof(a));
-    std::memcpy(&b, values + i + 2, sizeof(b));
-    even |= mark(a);
-    odd |= mark(b);
+  for (; i + 2 * width <= size; i += 2 * width) {
+    even |= marks(i);
+    odd |= marks(i + width);
   }
-  std::uint64_t marked = even[0] | even[1] | odd[0] | odd[1];
-  for (; i < size; ++i) marked |= mark(std::bit_cast<std::uint64_t>(values[i]));
+  if (size >= width) {
+    if (i + width < size) odd |= marks(i);
+    even |= marks(size - width);
+  } else {
+    for (; i < size; ++i) marked |= mark(std::bit_cast<std::uint64_t>(values[i])...);
+  }
+  even |= odd;
+  for (Eigen::Index k = 0; k < width; ++k) marked |= even[k];
   return (marked & sign_bit) == 0;
 }
 
-/// Whether an array or matrix of doubles has neither NaN nor infinity. An exponent of all ones, and no other, carries
-/// into the sign when one is added.
+/// The sign bit of what is not finite: an exponent of all ones, and no other, carries when one is added.
+constexpr auto not_finite = [](auto bits) { return (bits & exponent_bits) + lowest_exponent_bit; };
+
+/// Whether an array or matrix of doubles has neither NaN nor infinity.
 template <class Values>
 bool all_finite(const Eigen::PlainObjectBase<Values>& values) {
-  return none_marked(values.data(), values.size(),
-                     [](auto bits) { return (bits & exponent_bits) + lowest_exponent_bit; });
+  return none_marked(values.size(), not_finite, values.data());
 }
 
-/// Whether all are finite, and none has a sign: -0 fails, though it is_variance.
-template <class Values>
-bool all_finite_without_sign(const Eigen::PlainObjectBase<Values>& values) {
-  return none_marked(values.data(), values.size(),
-                     [](auto bits) { return bits | ((bits & exponent_bits) + lowest_exponent_bit); });
+/// Whether all means are finite, and all variances too and without a sign: -0 fails, though it is_variance.
+inline bool all_finite_without_sign(const Eigen::ArrayXd& means, const Eigen::ArrayXd& variances) {
+  const auto mark = [](auto mean, auto variance) {
+    return not_finite(mean) | variance | (variance + lowest_exponent_bit);
+  };
+  return none_marked(means.size(), mark, means.data(), variances.data());
 }
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail

@@ -3,9 +3,8 @@
 #pragma once
 
 #include <batchnorm/core/error.hpp>
+#include <batchnorm/core/finite.hpp>
 #include <batchnorm/core/parameters.hpp>
-
-#include <cmath>
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
@@ -34,7 +33,7 @@ struct Moments {
   Eigen::ArrayXd unbiased_variance() const { return m2 / static_cast<double>(count - 1); }
 
   /// Whether no channel's mean or m2 is NaN or infinite.
-  bool all_finite() const { return mean.isFinite().all() && m2.isFinite().all(); }
+  bool all_finite() const { return detail::all_finite(mean) && detail::all_finite(m2); }
 
   /// Makes these the moments of both sets together.
   ///

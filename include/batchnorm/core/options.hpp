@@ -3,9 +3,8 @@
 #pragma once
 
 #include <batchnorm/core/averaging.hpp>
+#include <batchnorm/core/finite.hpp>
 #include <batchnorm/core/tensor.hpp>
-
-#include <cmath>
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
@@ -55,11 +54,12 @@ inline std::ostream& operator<<(std::ostream& out, const Mode& mode) {
 /// Which estimate of the variance the running statistics keep: m2 / (count - 1), the paper's, or m2 / count.
 enum class RunningVariance { unbiased, biased };
 
-/// What running statistics do with a batch whose mean or variance is NaN or infinite.
+/// What running statistics do with a batch whose mean or variance is NaN or infinite. Running statistics that are not
+/// finite cannot be normalised with: infer() and the like refuse them.
 enum class NonFinite {
   skip,       ///< leave the whole update out and count it in `skipped`
-  propagate,  ///< blend it in
-  error       ///< throw before anything has changed
+  propagate,  ///< blend it in: from then on its channels are refused wherever running statistics normalise
+  error       ///< throw before anything is written
 };
 
 /// What training does with one value per channel, of which no variance can be estimated.
@@ -93,7 +93,7 @@ constexpr bool reads_batch(const Mode& mode) {
 }
 
 inline void check_epsilon(const char* call, double epsilon) {
-  if (!(epsilon > 0.0 && std::isfinite(epsilon))) {
+  if (!(is_finite(epsilon) && epsilon > 0.0)) {
     fail(call, ": expected a finite epsilon > 0, got ", epsilon);
   }
 }

@@ -10,30 +10,45 @@ namespace batchnorm::inline BATCHNORM_ABI {
 
 namespace detail {
 
-/// running = (1 - weight) * running + weight * batch, computed in double.
+/// running = (1 - weight) * running + weight * batch; with weight 1 the batch, whatever was there before.
 template <class Running, class Batch>
 void blend(Running& running, const Batch& batch, double weight) {
-  using Scalar = typename Running::Scalar;
-  running = ((1.0 - weight) * running.template cast<double>() + weight * batch).template cast<Scalar>();
+  if (weight == 1.0) {
+    running = batch;
+  } else {
+    running = (1.0 - weight) * running + weight * batch;
+  }
 }
 
 inline double variance_divisor(Index count, RunningVariance kind) {
   return static_cast<double>(kind == RunningVariance::unbiased ? count - 1 : count);
 }
 
-/// The first channel whose mean or variance is not finite, or the number of channels; for counts of 2 and more.
-inline Index find_non_finite(const Moments& moments, RunningVariance kind) {
-  const double divisor = variance_divisor(moments.count, kind);
+/// The first channel whose mean or m2 is not finite, or the number of channels.
+inline Index find_non_finite(const Moments& moments) {
   Index c = 0;
-  while (c < moments.channels() && std::isfinite(moments.mean[c]) && std::isfinite(moments.m2[c] / divisor)) {
-    ++c;
-  }
+  while (c < moments.channels() && is_finite(moments.mean[c]) && is_finite(moments.m2[c])) ++c;
   return c;
+}
+
+inline constexpr const char* remedy_of_values =
+    "; they were assigned, or blended in under NonFinite::propagate: assign others, or gather them anew";
+
+/// Refuses running statistics that make no y: a mean that is NaN or infinite, a variance that is, or is negative.
+template <class Mean, class Variances>
+void check_values(const char* call, const Mean& mean, const Variances& variance_of) {
+  for (Index c = 0; c < mean.size(); ++c) {
+    const double variance = variance_of(c);
+    if (is_finite(mean[c]) && is_variance(variance)) continue;
+    fail(call, ": expected running statistics with a finite mean and a finite variance >= 0, got mean ", mean[c],
+         " and variance ", variance, " in channel ", c, remedy_of_values);
+  }
 }
 
 }  // namespace detail
 
-/// Averages of batch means and variances over training: what inference normalises with.
+/// Averages of batch means and variances over training, kept in double: what inference normalises with. In float an
+/// average stalls where a batch changes it by less than a unit in the last place.
 ///
 /// Starts at mean 0, variance 1, batches 0.
 struct RunningStatistics {
@@ -53,13 +68,17 @@ struct RunningStatistics {
   /// A batch with one value per channel has no variance to learn from: it is skipped. With `biased` the divisor is
   /// `count`.
   ///
+  /// What is not finite would stay for ever, so running statistics that are not usable are refused, but under
+  /// NonFinite::propagate and where the new batch has all the weight.
+  ///
   /// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.1 and Algorithm 2, step 10 (the factor m / (m - 1)).
-  /// Throws   std::invalid_argument if the channels differ, or if moments are not finite under NonFinite::error
+  /// Throws   std::invalid_argument if the channels differ, if moments are not finite under NonFinite::error, or if the
+  ///          running statistics that they are blended into have a value that is not finite or a variance below zero
   bool update(const Moments& moments, const Averaging& averaging, RunningVariance kind = RunningVariance::unbiased,
               NonFinite non_finite = NonFinite::skip) {
-    check(moments, kind, non_finite);
+    check(moments, averaging, non_finite);
     if (averaging == none()) return false;
-    if (moments.count < 2 || (non_finite == NonFinite::skip && detail::find_non_finite(moments, kind) < mean.size())) {
+    if (moments.count < 2 || (non_finite == NonFinite::skip && !moments.all_finite())) {
       ++skipped;
       return false;
     }
@@ -71,18 +90,31 @@ struct RunningStatistics {
   }
 
   /// Throws what update() would throw.
-  void check(const Moments& moments, RunningVariance kind, NonFinite non_finite) const {
+  void check(const Moments& moments, const Averaging& averaging, NonFinite non_finite) const {
     const Index channels = mean.size();
     if (variance.size() != channels || moments.mean.size() != channels || moments.m2.size() != channels) {
       detail::fail("RunningStatistics::update(moments): expected ", channels, " channels as in mean, got ",
                    variance.size(), " in variance, ", moments.mean.size(), " in moments.mean and ", moments.m2.size(),
                    " in moments.m2");
     }
-    if (non_finite != NonFinite::error || moments.count < 2) return;
-    const Index c = detail::find_non_finite(moments, kind);
-    if (c == channels) return;
+    check_blendable("RunningStatistics::update(moments)", averaging, non_finite);
+    if (non_finite != NonFinite::error || moments.count < 2 || moments.all_finite()) return;
+    const Index c = detail::find_non_finite(moments);
     detail::fail("RunningStatistics::update(moments): expected finite statistics, got mean ", moments.mean[c],
                  " and m2 ", moments.m2[c], " in channel ", c, "; NonFinite::skip leaves such a batch out");
+  }
+
+  /// Throws std::invalid_argument, naming the channel, unless all means are finite and all variances finite and not
+  /// negative: what inference needs. `call` begins the message.
+  void check_usable(const char* call) const {
+    if (detail::all_finite_without_sign(mean, variance)) return;
+    detail::check_values(call, mean, [&](Index c) { return variance[c]; });
+  }
+
+  /// The same where a batch is to be blended in that would leave nonsense as it is.
+  void check_blendable(const char* call, const Averaging& averaging, NonFinite non_finite) const {
+    if (non_finite == NonFinite::propagate || averaging == none() || averaging.weight(batches) == 1.0) return;
+    check_usable(call);
   }
 };
 

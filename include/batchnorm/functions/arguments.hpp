@@ -161,9 +161,11 @@ struct Call {
     }
   }
 
+  /// Running statistics to normalise with.
   void check_running(const RunningStatistics& running, Index channels) const {
     check_size("running.mean", running.mean.size(), channels);
     check_size("running.variance", running.variance.size(), channels);
+    running.check_usable(name);
   }
 
   void check_moments(const Moments& moments, Index channels) const {

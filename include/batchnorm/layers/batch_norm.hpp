@@ -247,27 +247,42 @@ class BatchNorm {
     const auto in = call.input("x", x, options_.channels);
     const std::tuple added{call.input_like(in, "residual", residual)...};
     check_state(call);
-    const Mode mode = mode_for(call, in);
+    const Mode mode = mode_;
+    const StatisticsSource source = source_for(call, in);
+    if (source == StatisticsSource::running) running_.check_usable(call.name);
+    if (mode.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
     const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
     const auto fingerprint = detail::Fingerprint::of(inputs[0]), of_residual = detail::Fingerprint::of(inputs.back());
 
     const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView running{running_, options_.epsilon};
-    if (mode.statistics == StatisticsSource::batch) {
+    const detail::BatchStatistics batch{incoming_, options_.epsilon};
+    // What may be refused for its moments is refused before y is written, which may be x: not in the fused pass.
+    const bool may_refuse = mode.update_running && options_.non_finite == NonFinite::error;
+    if (source == StatisticsSource::batch && !may_refuse) {
       detail::train_forward(executor, inputs, affine, options_.epsilon, activation_, out.view, incoming_);
     } else {
-      if (mode.update_running) detail::batch_moments(executor, inputs[0], incoming_);
-      detail::normalise(executor, inputs, detail::normalisation<Scalar>(running, affine, activation_), out.view);
+      if (detail::reads_batch(mode)) detail::batch_moments(executor, inputs[0], incoming_);
+      if (may_refuse) running_.check(incoming_, options_.averaging, options_.non_finite);
+      const auto order = detail::reads_batch(mode) ? detail::Order::backwards : detail::Order::forwards;
+      const auto normalise = [&](const auto& statistics) {
+        const auto forward = detail::normalisation<Scalar>(statistics, affine, activation_);
+        detail::normalise(executor, inputs, forward, out.view, order);
+      };
+      if (source == StatisticsSource::batch) {
+        normalise(batch);
+      } else {
+        normalise(running);
+      }
     }
-    if (mode.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
 
-    if (mode.statistics == StatisticsSource::batch) {
-      keep(detail::BatchStatistics{incoming_, options_.epsilon}, saved);
+    if (source == StatisticsSource::batch) {
+      keep(batch, saved);
     } else {
       keep(running, saved);
     }
-    saved.statistics = mode.statistics;
+    saved.statistics = source;
     saved.parameter_gradients = mode.parameter_gradients;
     saved.count = in.view.count();
     saved.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
@@ -336,6 +351,7 @@ class BatchNorm {
     const auto in = call.input("x", x, options_.channels);
     const std::tuple added{call.input_like(in, "residual", residual)...};
     check_state(call);
+    running_.check_usable(call.name);
     const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
     const detail::AffineView<Scalar> affine{affine_};
@@ -354,12 +370,12 @@ class BatchNorm {
     return saved.parameter_gradients ? &gradients_ : nullptr;
   }
 
-  /// The mode to run in: mode_, unless x has too few values for it.
+  /// What to normalise with: what mode_ says, unless x has too few values for it.
   template <class X>
-  Mode mode_for(const Call& call, const detail::Argument<X>& x) const {
-    if (!detail::reads_batch(mode_)) return mode_;
+  StatisticsSource source_for(const Call& call, const detail::Argument<X>& x) const {
+    if (!detail::reads_batch(mode_)) return mode_.statistics;
     call.check_not_empty(x);
-    if (x.view.count() > 1 || options_.single_value == SingleValue::zero_variance) return mode_;
+    if (x.view.count() > 1 || options_.single_value == SingleValue::zero_variance) return mode_.statistics;
     if (options_.single_value == SingleValue::error) {
       detail::fail(
           call.name,
@@ -367,7 +383,7 @@ class BatchNorm {
           "Options::single_value; x is ",
           x.shape);
     }
-    return {StatisticsSource::running, false, mode_.parameter_gradients};
+    return StatisticsSource::running;
   }
 
   /// Users may assign parameters and statistics, so their sizes are looked at in each call.

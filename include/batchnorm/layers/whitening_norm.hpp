@@ -174,11 +174,13 @@ class WhiteningNorm {
     check_state(call);
     const bool reads_batch = detail::reads_batch(mode_);
     if (reads_batch) check_batch(call, in);
+    if (mode_.statistics == StatisticsSource::running) running_.check_usable(call.name);
+    if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
     const auto out = call.output("y", y, in);
     const auto view = detail::views(in)[0];
     const auto fingerprint = detail::Fingerprint::of(view);
     if (reads_batch) detail::batch_covariance(executor, view, groups_, by_channel_, incoming_);
-    if (mode_.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
+    if (mode_.update_running) running_.check(incoming_, options_.averaging, options_.non_finite);
 
     if (mode_.statistics == StatisticsSource::batch) {
       mean_ = incoming_.mean;
@@ -222,6 +224,7 @@ class WhiteningNorm {
     const Call call{"infer"};
     const auto in = call.input("x", x, options_.channels);
     check_state(call);
+    running_.check_usable(call.name);
     const auto out = call.output("y", y, in);
     detail::WhiteningAffine affine;
     affine.assign(affine_.gamma, affine_.beta, options_.channels);
