@@ -21,7 +21,8 @@ class TensorRef;
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
-using Index = Eigen::Index;
+/// Sizes are 64 bits wide, whatever EIGEN_DEFAULT_DENSE_INDEX_TYPE says.
+using Index = std::ptrdiff_t;
 
 namespace detail {
 
@@ -118,7 +119,9 @@ void resize_if_empty(T& t, const Extents<Rank>& extents) {
   if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<T>, T>) {
     const bool rows_fit = T::RowsAtCompileTime == Eigen::Dynamic || T::RowsAtCompileTime == extents[0];
     const bool cols_fit = T::ColsAtCompileTime == Eigen::Dynamic || T::ColsAtCompileTime == extents[1];
-    if (t.size() == 0 && rows_fit && cols_fit) t.resize(extents[0], extents[1]);
+    if (t.size() == 0 && rows_fit && cols_fit) {
+      t.resize(static_cast<Eigen::Index>(extents[0]), static_cast<Eigen::Index>(extents[1]));
+    }
   } else if constexpr (std::same_as<T, plain_t<T>>) {
     if (t.size() != 0) return;
     typename T::Dimensions dimensions;

@@ -82,8 +82,8 @@ class BatchNorm {
   /// Cost     reads x and dy twice, writes dx once; half of the reading on running statistics without parameter
   ///          gradients
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
-  ///          since (told by its extents and eight of its elements), if dy or dx have other extents, or if dx overlaps
-  ///          a part of x or dy
+  ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if that
+  ///          ran with another activation, if dy or dx have other extents, or if dx overlaps a part of x or dy
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
@@ -251,7 +251,8 @@ class BatchNorm {
     const Mode mode = mode_for(call, in);
     const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
-    const auto fingerprint = detail::Fingerprint::of(inputs[0]), of_residual = detail::Fingerprint::of(inputs.back());
+    const auto fingerprint = detail::Fingerprint::of(inputs[0]);
+    const auto of_residual = takes_residual ? detail::Fingerprint::of(inputs.back()) : detail::Fingerprint{};
 
     const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView running{running_, options_.epsilon};
@@ -263,6 +264,7 @@ class BatchNorm {
     }
     if (mode.update_running) running_.check(incoming_, options_.running_variance, options_.non_finite);
 
+    saved.activation.keep(activation_);
     if (mode.statistics == StatisticsSource::batch) {
       keep(detail::BatchStatistics{incoming_, options_.epsilon}, saved);
     } else {
@@ -272,9 +274,11 @@ class BatchNorm {
     saved.parameter_gradients = mode.parameter_gradients;
     saved.count = in.view.count();
     saved.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
+    saved.channel_axis = Layout::template axis<detail::rank_of<X>()>();
     saved.fingerprint = fingerprint;
     saved.residual_fingerprint = of_residual;
-    saved.output_fingerprint = detail::Fingerprint::of(detail::views(out)[0]);
+    if constexpr (InvertibleActivation<Activation, Scalar>)
+      saved.output_fingerprint = detail::Fingerprint::of(detail::views(out)[0]);
     if (mode.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
     if (detail::reads_batch(mode)) std::swap(moments_, incoming_);
@@ -382,6 +386,12 @@ class BatchNorm {
   template <class X>
   void check_saved(const Call& call, const Saved<Scalar>& saved, const detail::Argument<X>& x,
                    const detail::Fingerprint& expected) const {
+    if (!saved.extents.empty() && !saved.activation.is(activation_)) {
+      detail::fail(call.name, "(saved): expected the pass of a layer with the activation ", activation_.name(),
+                   ", got that of one with ", saved.activation.name(),
+                   saved.activation.name() == activation_.name() ? " of other parameters" : "",
+                   "; hand it to the layer that ran forward, or to one with the same activation");
+    }
     call.check_saved(saved, x, expected,
                      "keep a copy of what is overwritten in place, and a Saved for each of several passes");
     call.check_size("saved.mean", saved.mean.size(), options_.channels);

@@ -81,8 +81,8 @@ class WhiteningNorm {
   /// State    adds to gradients(), unless forward ran in a mode without parameter gradients
   /// Cost     for each group 6 m d^2 operations and the root's gradient: 8 d^3 for eigen, 6 d^3 per iteration for newton
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
-  ///          since (told by its extents and eight of its elements), if dy or dx have other extents, or if dx overlaps
-  ///          a part of x or dy
+  ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if dy
+  ///          or dx have other extents, or if dx overlaps a part of x or dy
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
@@ -196,6 +196,7 @@ class WhiteningNorm {
     saved_.statistics = mode_.statistics;
     saved_.parameter_gradients = mode_.parameter_gradients;
     saved_.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
+    saved_.channel_axis = Layout::template axis<detail::rank_of<X>()>();
     saved_.fingerprint = fingerprint;
     if (mode_.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
