@@ -256,3 +256,24 @@ TEST(Arguments, NormaliseTakesMomentsOfOtherData) {
   bn::normalise(x, bn::Affine<float>(3), half, 1e-5, y);
   bn::normalise(x.topRows(2).eval(), bn::Affine<float>(3), moments_of_x(), 1e-5, part);
 }
+
+TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
+  std::vector<float> memory(100);
+  Eigen::Map<Matrix> odd(reinterpret_cast<float*>(reinterpret_cast<char*>(memory.data()) + 1), 6, 3);
+  Matrix y, dx;
+  bn::Moments moments;
+  bn::Gradients<float> gradients;
+  const bn::Affine<float> affine(3);
+  const auto refused = [](const char* name, const auto& call) {
+    EXPECT_TRUE(has_parts(message_of(call), std::string(name) + ": expected elements at addresses", "got the first"));
+  };
+  refused("x", [&] { bn::train_forward(odd, affine, 1e-5, y, moments); });
+  refused("y", [&] { bn::train_forward(x, affine, 1e-5, odd, moments); });
+  refused("x", [&] { bn::batch_moments(odd, moments); });
+  EXPECT_EQ(moments.count, 0);
+  bn::batch_moments(x, moments);
+  refused("dy", [&] { bn::train_backward(x, odd, affine, moments, 1e-5, dx, gradients); });
+  refused("dx", [&] { bn::train_backward(x, dy, affine, moments, 1e-5, odd, gradients); });
+  EXPECT_EQ(gradients.gamma.size(), 0);
+  EXPECT_EQ(memory, std::vector<float>(100));
+}

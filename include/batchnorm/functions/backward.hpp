@@ -55,6 +55,7 @@ template <class Layout = samples_in_rows, Device D, class X, class DY, class Sca
           class Activation = identity>
 void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                     double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"input_gradient"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -87,6 +88,7 @@ template <class Layout = samples_in_rows, Device D, class X, class DY, class Sca
           class Activation = identity>
 void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                     double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -119,6 +121,7 @@ template <class Layout = samples_in_rows, Device D, class X, class R, class DY, 
 void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
                     const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
+  detail::check_outputs<DX, DR>();
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto added = call.input_like(in, "residual", residual);
@@ -157,6 +160,7 @@ template <class Layout = samples_in_rows, Device D, class Y, class DY, class Sca
 void train_backward_from_output(const D& device, const Y& y, const DY& dy, const Affine<Scalar>& affine,
                                 const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   static_assert(InvertibleActivation<Activation, Scalar>,
                 "batchnorm: train_backward_from_output needs an activation that has an inverse, as identity and "
                 "leaky_relu have; for others use train_backward, which takes x");
@@ -194,6 +198,7 @@ template <class Layout = samples_in_rows, Device D, class X, class DY, class Sca
 void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
                      const RunningStatistics& running, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                      const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"frozen_backward"};
   const auto in = call.input("x", x, running.mean.size());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -227,6 +232,7 @@ void gradient_sums(const X& x, const DY& dy, const Moments& moments, GradientSum
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
 void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
                     const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   input_gradient<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, dx, activation);
 }
 
@@ -234,6 +240,7 @@ void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, cons
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
 void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
                     DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
 }
 
@@ -243,6 +250,7 @@ template <class Layout = samples_in_rows, class X, class R, class DY, class Scal
 void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                     double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
+  detail::check_outputs<DX, DR>();
   train_backward<Layout>(detail::CallingThread{}, x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients,
                          activation);
 }
@@ -252,6 +260,7 @@ template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class
 void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                                 double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   train_backward_from_output<Layout>(detail::CallingThread{}, y, dy, affine, moments, epsilon, dx, gradients,
                                      activation);
 }
@@ -260,6 +269,7 @@ void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& 
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
 void frozen_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const RunningStatistics& running,
                      double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   frozen_backward<Layout>(detail::CallingThread{}, x, dy, affine, running, epsilon, dx, gradients, activation);
 }
 

@@ -58,16 +58,19 @@ class BatchNorm {
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), saved_, y, x);
   }
   /// The same, keeping what backward needs in the caller's `saved`: for weights that are shared by several passes.
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y, Saved<Scalar>& saved) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), saved, y, x);
   }
   /// The same for an activation with a residual, which has the extents of x and is read once. y may be the residual.
   template <Device D, class X, class R, class Y>
   requires takes_residual void forward(const D& device, const X& x, const R& residual, Y&& y) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), saved_, y, x, residual);
   }
 
@@ -87,11 +90,13 @@ class BatchNorm {
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward(detail::executor(device), saved_, x, dy, dx);
   }
   /// The same for the forward pass that filled `saved`.
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward(detail::executor(device), saved, x, dy, dx);
   }
   /// The same for an activation with a residual, whose gradient is the one that reaches z: dresidual = dz.
@@ -101,6 +106,7 @@ class BatchNorm {
   template <Device D, class X, class R, class DY, class DX, class DR>
   requires takes_residual void backward(const D& device, const X& x, const R& residual, const DY& dy, DX&& dx,
                                         DR&& dresidual) {
+    detail::check_outputs<DX, DR>();
     run_residual_backward(detail::executor(device), x, residual, dy, dx, dresidual);
   }
 
@@ -120,11 +126,13 @@ class BatchNorm {
   /// Threads  as forward
   template <Device D, class Y, class DY, class DX>
   void backward_from_output(const D& device, const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward_from_output(detail::executor(device), saved_, y, dy, dx);
   }
   /// The same for the forward pass that filled `saved`.
   template <Device D, class Y, class DY, class DX>
   void backward_from_output(const D& device, const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward_from_output(detail::executor(device), saved, y, dy, dx);
   }
 
@@ -137,11 +145,13 @@ class BatchNorm {
   /// Threads  safe from many threads at once, as long as no other call changes the layer
   template <Device D, class X, class Y>
   void infer(const D& device, const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
     run_infer(detail::executor(device), y, x);
   }
   /// The same for an activation with a residual.
   template <Device D, class X, class R, class Y>
   requires takes_residual void infer(const D& device, const X& x, const R& residual, Y&& y) const {
+    detail::check_outputs<Y>();
     run_infer(detail::executor(device), y, x, residual);
   }
   /// The same into a new Matrix, Array or Tensor.
@@ -155,41 +165,53 @@ class BatchNorm {
   /// The calls above on the calling thread.
   template <class X, class Y>
   void forward(const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, y);
   }
   template <class X, class Y>
   void forward(const X& x, Y&& y, Saved<Scalar>& saved) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, y, saved);
   }
   template <class X, class DY, class DX>
   void backward(const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward(detail::CallingThread{}, x, dy, dx);
   }
   template <class X, class DY, class DX>
   void backward(const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward(detail::CallingThread{}, saved, x, dy, dx);
   }
   template <class X, class R, class Y>
   requires(takes_residual && !Device<X>) void forward(const X& x, const R& residual, Y&& y) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, residual, y);
   }
   template <class X, class R, class DY, class DX, class DR>
   requires(takes_residual && !Device<X>) void backward(const X& x, const R& residual, const DY& dy, DX&& dx,
                                                        DR&& dresidual) {
+    detail::check_outputs<DX, DR>();
     backward(detail::CallingThread{}, x, residual, dy, dx, dresidual);
   }
   template <class Y, class DY, class DX>
   void backward_from_output(const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward_from_output(detail::CallingThread{}, y, dy, dx);
   }
   template <class Y, class DY, class DX>
   void backward_from_output(const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward_from_output(detail::CallingThread{}, saved, y, dy, dx);
   }
   template <class X, class Y>
-  requires(!Device<X>) void infer(const X& x, Y&& y) const { infer(detail::CallingThread{}, x, y); }
+  requires(!Device<X>) void infer(const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
+    infer(detail::CallingThread{}, x, y);
+  }
   template <class X, class R, class Y>
   requires(takes_residual && !Device<X>) void infer(const X& x, const R& residual, Y&& y) const {
+    detail::check_outputs<Y>();
     infer(detail::CallingThread{}, x, residual, y);
   }
   template <class X>

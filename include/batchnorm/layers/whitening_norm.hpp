@@ -70,6 +70,7 @@ class WhiteningNorm {
   ///          bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), x, y);
   }
 
@@ -86,6 +87,7 @@ class WhiteningNorm {
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward(detail::executor(device), x, dy, dx);
   }
 
@@ -99,6 +101,7 @@ class WhiteningNorm {
   /// Threads  safe from many threads at once, as long as no other call changes the layer
   template <Device D, class X, class Y>
   void infer(const D& device, const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
     run_infer(detail::executor(device), x, y);
   }
   /// The same into a new Matrix, Array or Tensor.
@@ -112,14 +115,19 @@ class WhiteningNorm {
   /// The calls above on the calling thread.
   template <class X, class Y>
   void forward(const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, y);
   }
   template <class X, class DY, class DX>
   void backward(const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward(detail::CallingThread{}, x, dy, dx);
   }
   template <class X, class Y>
-  requires(!Device<X>) void infer(const X& x, Y&& y) const { infer(detail::CallingThread{}, x, y); }
+  requires(!Device<X>) void infer(const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
+    infer(detail::CallingThread{}, x, y);
+  }
   template <class X>
   auto infer(const X& x) const {
     return infer(detail::CallingThread{}, x);
