@@ -16,4 +16,10 @@ void accepted(bn::BatchNorm<float>& rows, bn::BatchNorm<float, bn::channel_first
   rows.forward(device, x, y);
   first.forward(t, u);
   first.forward(device, t, u);
+  // Temporary views of memory that lives on.
+  rows.forward(x, Eigen::Map<Eigen::MatrixXf>(y.data(), y.rows(), y.cols()));
+  rows.forward(x, Eigen::Ref<Eigen::MatrixXf>(y));
+  rows.forward(x.leftCols(3), y.leftCols(3));
+  rows.infer(x.array(), y.array());
+  first.forward(t, Eigen::TensorMap<Tensor4>(u.data(), u.dimensions()));
 }

@@ -259,3 +259,24 @@ TEST(ViewsMeet, NeverForAViewWithoutElements) {
   EXPECT_FALSE(bn::detail::views_meet(all, none));
   EXPECT_FALSE(bn::detail::views_meet(none, all));
 }
+
+template <class Element>
+class AddressOf : public testing::Test {};
+using MisalignedElements = testing::Types<float, double, Eigen::half, Eigen::bfloat16>;
+TYPED_TEST_SUITE(AddressOf, MisalignedElements);
+
+TYPED_TEST(AddressOf, AnElementIsAMultipleOfItsAlignment) {
+  using Matrix = Eigen::Matrix<TypeParam, Eigen::Dynamic, Eigen::Dynamic>;
+  std::vector<std::uint64_t> memory(100);
+  char* const bytes = reinterpret_cast<char*>(memory.data());
+  for (std::size_t off = 0; off < 2 * sizeof(TypeParam); ++off) {
+    const Eigen::Map<const Matrix> x(reinterpret_cast<const TypeParam*>(bytes + off), 4, 3);
+    const auto see = [&] { return bn::channel_view<bn::samples_in_rows>(x, "dy"); };
+    if (off % alignof(TypeParam) == 0) {
+      EXPECT_EQ(see().size(), 12);
+    } else {
+      EXPECT_TRUE(has_parts(message_of(see), "dy: expected elements at addresses that are multiples of",
+                            std::to_string(alignof(TypeParam)), "copy"));
+    }
+  }
+}

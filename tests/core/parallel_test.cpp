@@ -5,6 +5,7 @@
 #include <batchnorm/core/parallel.hpp>
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <thread>
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <vector>
@@ -132,4 +133,61 @@ TEST(Executor, LeavesLateThreadsNothingToTouch) {
     ASSERT_EQ(*sum, 3);
     sum.reset();
   }
+}
+
+TEST(Executor, ThrowsWhatABlockThrewWhenNoneIsRunningAnyMore) {
+  for (const int threads : {1, 2, 4}) {
+    Eigen::ThreadPool pool(threads);
+    const Eigen::ThreadPoolDevice device(&pool, threads);
+    for (const Index bad : {0, 7, 49}) {
+      std::atomic<int> inside{0};
+      const auto call = [&] {
+        bn::detail::executor(device).for_each_block(50, much, [&](Index block) {
+          ++inside;
+          if (block == bad) {
+            --inside;
+            throw std::runtime_error(std::to_string(block));
+          }
+          std::this_thread::sleep_for(std::chrono::microseconds(200));
+          --inside;
+        });
+      };
+      try {
+        call();
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), std::to_string(bad));
+      }
+      EXPECT_EQ(inside, 0);
+      EXPECT_EQ(runs_of_each_block(bn::detail::executor(device), 20, much), std::vector<int>(20, 1));
+    }
+  }
+}
+
+TEST(Executor, ThrowsOneOfManyExceptions) {
+  Eigen::ThreadPool pool(4);
+  const Eigen::ThreadPoolDevice device(&pool, 4);
+  EXPECT_THROW(bn::detail::executor(device).for_each_block(100, much, [](Index) { throw std::bad_alloc(); }),
+               std::bad_alloc);
+}
+
+// A pool that takes one task and then has no memory for another.
+TEST(Executor, DoesWithoutThreadsThatCannotBeAsked) {
+  struct Pool {
+    int tasks = 0;
+    std::vector<std::function<void()>> taken;
+    void Schedule(std::function<void()> task) {
+      if (++tasks > 1) throw std::bad_alloc();
+      taken.push_back(std::move(task));
+    }
+  };
+  struct PoolDevice {
+    Pool* pool;
+    int numThreads() const { return 4; }
+    Pool* getPool() const { return pool; }
+  };
+  Pool pool;
+  EXPECT_EQ(runs_of_each_block(bn::detail::executor(PoolDevice{&pool}), 20, much), std::vector<int>(20, 1));
+  EXPECT_EQ(pool.tasks, 2);
+  pool.taken.front()();
 }

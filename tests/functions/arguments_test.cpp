@@ -240,3 +240,72 @@ TEST(Arguments, BackwardFromOutputTakesGammasOfHalfDownToASixteenth) {
   affine.gamma[1] = 0.0624f;
   EXPECT_TRUE(has_parts(message_of(call), "train_backward_from_output(y)", "max(0.0625", "gamma 0.0624", "channel 1"));
 }
+
+// Half a batch with the moments of all of it: the sums would be those of the half, divided by the count of the whole.
+TEST(Arguments, TheFusedBackwardPassesNeedTheMomentsOfAllOfX) {
+  const bn::Moments whole = moments_of_x();
+  const Matrix half = x.topRows(2), dhalf = dy.topRows(2);
+  const bn::Affine<float> affine(3);
+  Matrix dx, dresidual;
+  bn::Gradients<float> gradients;
+  const std::string rest =
+      "(moments): expected moments of the 2 values per channel of x, got moments of 6; for a part of a batch call "
+      "gradient_sums on each part, add the sums, and call input_gradient; x is [2, 3] row-major";
+  EXPECT_EQ(message_of([&] { bn::train_backward(half, dhalf, affine, whole, 1e-5, dx, gradients); }),
+            "batchnorm: train_backward" + rest);
+  EXPECT_EQ(message_of([&] {
+              bn::train_backward(half, half, dhalf, affine, whole, 1e-5, dx, dresidual, gradients, bn::add_relu());
+            }),
+            "batchnorm: train_backward" + rest);
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::train_backward_from_output(half, dhalf, affine, whole, 1e-5, dx, gradients); }),
+                "train_backward_from_output(moments): expected moments of the 2 values per channel of y, got moments "
+                "of 6"));
+  EXPECT_EQ(dx.size(), 0);
+  EXPECT_EQ(dresidual.size(), 0);
+  EXPECT_EQ(gradients.gamma.size(), 0);
+}
+
+TEST(Arguments, APartHasNoMoreValuesThanTheWhole) {
+  bn::Moments half;
+  bn::batch_moments(x.topRows(2), half);
+  const bn::Affine<float> affine(3);
+  bn::GradientSums sums(3);
+  Matrix dx;
+  const std::string rest =
+      "(moments): expected moments of a batch that x is a part of, of at least 6 values per channel, got moments of 2; "
+      "merge those of all parts; x is [6, 3] row-major";
+  EXPECT_EQ(message_of([&] { bn::gradient_sums(x, dy, affine, half, 1e-5, sums); }), "batchnorm: gradient_sums" + rest);
+  EXPECT_EQ(message_of([&] { bn::input_gradient(x, dy, affine, half, 1e-5, sums, dx); }),
+            "batchnorm: input_gradient" + rest);
+  EXPECT_EQ(dx.size(), 0);
+}
+
+TEST(Arguments, NormaliseTakesMomentsOfOtherData) {
+  bn::Moments half;
+  bn::batch_moments(x.topRows(2), half);
+  Matrix y, part;
+  bn::normalise(x, bn::Affine<float>(3), half, 1e-5, y);
+  bn::normalise(x.topRows(2).eval(), bn::Affine<float>(3), moments_of_x(), 1e-5, part);
+}
+
+TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
+  std::vector<float> memory(100);
+  Eigen::Map<Matrix> odd(reinterpret_cast<float*>(reinterpret_cast<char*>(memory.data()) + 1), 6, 3);
+  Matrix y, dx;
+  bn::Moments moments;
+  bn::Gradients<float> gradients;
+  const bn::Affine<float> affine(3);
+  const auto refused = [](const char* name, const auto& call) {
+    EXPECT_TRUE(has_parts(message_of(call), std::string(name) + ": expected elements at addresses", "got the first"));
+  };
+  refused("x", [&] { bn::train_forward(odd, affine, 1e-5, y, moments); });
+  refused("y", [&] { bn::train_forward(x, affine, 1e-5, odd, moments); });
+  refused("x", [&] { bn::batch_moments(odd, moments); });
+  EXPECT_EQ(moments.count, 0);
+  bn::batch_moments(x, moments);
+  refused("dy", [&] { bn::train_backward(x, odd, affine, moments, 1e-5, dx, gradients); });
+  refused("dx", [&] { bn::train_backward(x, dy, affine, moments, 1e-5, odd, gradients); });
+  EXPECT_EQ(gradients.gamma.size(), 0);
+  EXPECT_EQ(memory, std::vector<float>(100));
+}

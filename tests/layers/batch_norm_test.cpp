@@ -182,6 +182,148 @@ TEST(SavedPassOfATensor, IsRefusedWhenItsAxesAreExchanged) {
                         "[4, 3, 2] row-major"));
 }
 
+// --- What a pass was made with must be what it is taken back with.
+namespace {
+
+/// Tells itself by its bytes: it has parameters, but no operator==, and its name() does not print them.
+struct clipped {
+  double most = 1;
+
+  template <class Scalar>
+  bn::Packet<Scalar> forward(const bn::Packet<Scalar>& z) const {
+    return min(z, bn::Packet<Scalar>::broadcast(static_cast<Scalar>(most)));
+  }
+  template <class Scalar>
+  bn::Packet<Scalar> backward(const bn::Packet<Scalar>& z, const bn::Packet<Scalar>& dy) const {
+    return select_less_equal(z, bn::Packet<Scalar>::broadcast(static_cast<Scalar>(most)), dy,
+                             bn::Packet<Scalar>::broadcast(0));
+  }
+  static std::string name() { return "clipped"; }
+};
+
+/// Tells itself by its name: it can be neither compared nor copied bytewise.
+struct labeled : bn::identity {
+  std::string label;
+
+  std::string name() const { return label; }
+};
+
+/// What a layer with the activation `second` says to the Saved of one with `first`; empty if it takes it.
+template <class First, class Second>
+std::string refusal(const First& first, const Second& second) {
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(8, 3), dy = Eigen::MatrixXf::Random(8, 3);
+  Eigen::MatrixXf y, dx;
+  bn::BatchNorm<float, bn::samples_in_rows, First> forward_layer({.channels = 3}, first);
+  bn::BatchNorm<float, bn::samples_in_rows, Second> backward_layer({.channels = 3}, second);
+  bn::Saved<float> saved;
+  forward_layer.forward(x, y, saved);
+  forward_layer.backward(saved, x, dy, dx);
+  try {
+    backward_layer.backward(saved, x, dy, dx);
+  } catch (const std::invalid_argument& error) {
+    EXPECT_TRUE((backward_layer.gradients().beta == 0).all()) << "a refused call changed the gradients";
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST(SavedPassOfAnotherActivation, IsRefusedWithBothNames) {
+  EXPECT_EQ(
+      refusal(bn::leaky_relu(.5), bn::leaky_relu(.01)),
+      "batchnorm: backward(saved): expected the pass of a layer with the activation leaky_relu(0.01), got that of "
+      "one with leaky_relu(0.5); hand it to the layer that ran forward, or to one with the same activation");
+  EXPECT_TRUE(has_parts(refusal(bn::identity(), bn::relu()), "relu", "identity"));
+  EXPECT_TRUE(has_parts(refusal(bn::relu(), bn::leaky_relu()), "leaky_relu(0.01)", "relu"));
+  EXPECT_TRUE(has_parts(refusal(bn::relu(), clipped()), "clipped", "relu"));
+}
+
+TEST(SavedPassOfAnotherActivation, IsRefusedWhereItsNamePrintsTheSame) {
+  EXPECT_TRUE(has_parts(refusal(bn::leaky_relu(.5), bn::leaky_relu(.5000000001)), "leaky_relu(0.5)",
+                        "leaky_relu(0.5) of other parameters"));
+  EXPECT_TRUE(has_parts(refusal(clipped{1}, clipped{2}), "clipped", "clipped of other parameters"));
+  EXPECT_TRUE(has_parts(refusal(labeled{{}, "a"}, labeled{{}, "b"}), "b", "a"));
+}
+
+TEST(SavedPassOfAnotherLayer, OfTheSameActivationIsTaken) {
+  EXPECT_EQ(refusal(bn::identity(), bn::identity()), "");
+  EXPECT_EQ(refusal(bn::leaky_relu(.5), bn::leaky_relu(.5)), "");
+  EXPECT_EQ(refusal(clipped{2}, clipped{2}), "");
+  EXPECT_EQ(refusal(labeled{{}, "a long label that no string holds in itself"},
+                    labeled{{}, "a long label that no string holds in itself"}),
+            "");
+}
+
+TEST(SavedPassOfAnotherActivation, IsRefusedByBackwardFromOutput) {
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(8, 3), dy = Eigen::MatrixXf::Random(8, 3);
+  Eigen::MatrixXf y, dx;
+  bn::BatchNorm<float, bn::samples_in_rows, bn::leaky_relu> half({.channels = 3}, bn::leaky_relu(.5)),
+      hundredth({.channels = 3});
+  bn::Saved<float> saved;
+  half.forward(x, y, saved);
+  EXPECT_TRUE(has_parts(message_of([&] { hundredth.backward_from_output(saved, y, dy, dx); }),
+                        "backward_from_output(saved)", "leaky_relu(0.01)", "leaky_relu(0.5)"));
+  half.backward_from_output(saved, y, dy, dx);
+}
+
+TEST(SavedPassOfAnotherLayer, BringsTheNumbersOfItsOwnOptions) {
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(8, 3), dy = Eigen::MatrixXf::Random(8, 3);
+  Eigen::MatrixXf y, dx, other_dx;
+  bn::BatchNorm<float> a({.channels = 3, .epsilon = .1}), b({.channels = 3});
+  bn::Saved<float> saved;
+  a.forward(x, y, saved);
+  a.backward(saved, x, dy, dx);
+  b.backward(saved, x, dy, other_dx);
+  EXPECT_TRUE(equal_bits(dx, other_dx));
+}
+
+// A square matrix fits both ways.
+TEST(SavedPassOfAnotherLayout, IsRefused) {
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(5, 5), dy = Eigen::MatrixXf::Random(5, 5);
+  Eigen::MatrixXf y, dx;
+  bn::BatchNorm<float> rows({.channels = 5});
+  bn::BatchNorm<float, bn::samples_in_columns> columns({.channels = 5});
+  bn::Saved<float> saved;
+  rows.forward(x, y, saved);
+  EXPECT_TRUE(has_parts(message_of([&] { columns.backward(saved, x, dy, dx); }),
+                        "backward(x): expected the channels on axis 1, as in the forward pass, got", "axis 0",
+                        "samples_in_columns"));
+}
+
+// All eight elements that once were looked at lay in the border, or in the first and last column.
+TEST(SavedPassOfImages, WithABorderOfZerosIsNotTakenForThatOfOthers) {
+  for (const Index side : {7, 14, 28, 56, 112}) {
+    using Images = Eigen::Tensor<float, 4, Eigen::RowMajor>;
+    const auto batch = [&] {
+      Images x(16, 1, side, side);
+      x.setZero();
+      const Eigen::array<Index, 4> first{0, 0, 1, 1}, extents{16, 1, side - 2, side - 2};
+      Images inside(16, 1, side - 2, side - 2);
+      inside.setRandom();
+      x.slice(first, extents) = inside;
+      return x;
+    };
+    const Images a = batch(), b = batch();
+    Images y, dx;
+    bn::BatchNorm<float, bn::channel_first> layer({.channels = 1});
+    layer.forward(a, y);
+    EXPECT_TRUE(has_parts(message_of([&] { layer.backward(b, y, dx); }), "backward(x)", "got other values")) << side;
+    layer.backward(a, y, dx);
+  }
+}
+
+TEST(SavedPassOfPixels, OverwrittenInPlaceThrows) {
+  using Pixels = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  Pixels x = Pixels::Zero(60, 784);
+  for (Index row = 1; row < 27; ++row) x.middleCols(28 * row + 1, 26).setRandom();
+  const Pixels dy = Pixels::Random(60, 784);
+  Pixels dx;
+  bn::BatchNorm<float> layer({.channels = 784});
+  layer.forward(x, x);
+  EXPECT_TRUE(has_parts(message_of([&] { layer.backward(x, dy, dx); }), "backward(x)", "got other values"));
+}
+
 TEST(BatchNorm, CopiedIsTheSameLayer) {
   auto layer = make<Layer>();
   Matrix y, dx;

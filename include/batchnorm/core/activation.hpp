@@ -22,7 +22,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///
 /// `z` is what the normalisation gives. backward sees the same bits of it as forward did: it is recomputed from x, and
 /// nothing else is kept. The members are templates over Scalar if the activation is for float and double. An activation
-/// is copied freely and called from several threads at once, so it holds at most a few constants.
+/// is copied freely and called from several threads at once, so it holds at most a few constants. Whether two are the same
+/// is told by operator== where there is one, else by their bytes or, where those cannot be compared, name().
 template <class A, class Scalar = float>
 concept Activation = std::copy_constructible<A> &&
     requires(const A& activation, const Packet<Scalar>& z, const Packet<Scalar>& dy) {
@@ -94,6 +95,8 @@ class leaky_relu {
   }
 
   constexpr double slope() const { return slope_; }
+
+  friend constexpr bool operator==(const leaky_relu&, const leaky_relu&) = default;
 
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z) const {

@@ -120,6 +120,17 @@ ChannelView<element_t<T>> view_of_tensor(T& t) {
   return dense_view<element_t<T>>(t.data(), before, extents[Axis], after);
 }
 
+/// An element at another address than a multiple of its alignment must not be read at all.
+template <class Element>
+void check_alignment(const Element* data, const char* name) {
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  if (address % alignof(Element) != 0) {
+    fail(name, ": expected elements at addresses that are multiples of ", alignof(Element),
+         ", got the first at one of ", address % alignof(Element),
+         " modulo that; copy the bytes into memory of its own first, for example a Matrix");
+  }
+}
+
 /// A matrix has one contiguous axis, named by its storage order. The stride along an axis of extent 1 is never used.
 template <int Axis, DenseInMemory T>
 ChannelView<element_t<T>> view_of_matrix(T& t, const char* name) {
@@ -155,7 +166,8 @@ ChannelView<element_t<T>> view_of_matrix(T& t, const char* name) {
 ///
 /// Shapes   t: rank >= 2, with memory of its own: Matrix, Array, Map, Ref, blocks and transposes of them, Tensor,
 ///          TensorFixedSize, TensorMap
-/// Throws   std::invalid_argument if a matrix has an inner stride other than 1
+/// Throws   std::invalid_argument if a matrix has an inner stride other than 1, and if the address of the elements is no
+///          multiple of their alignment
 template <class Layout, class T>
 auto channel_view(T&& t, const char* name = "x") {
   using Plain = std::remove_cvref_t<T>;
@@ -169,6 +181,7 @@ auto channel_view(T&& t, const char* name = "x") {
     constexpr int rank = detail::rank_of<T>();
     static_assert(rank >= 2, "batchnorm: x needs a batch axis and a channel axis: rank 2 or more");
     constexpr int axis = Layout::template axis<rank>();
+    detail::check_alignment(t.data(), name);
     if constexpr (detail::Dense<T>) {
       static_assert(!bool(Plain::IsVectorAtCompileTime),
                     "batchnorm: a vector does not say which of its axes holds the channels: pass a matrix, for example "

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <memory>
 
@@ -41,28 +42,54 @@ concept Device = std::same_as<T, Eigen::DefaultDevice> || std::same_as<T, detail
 
 namespace detail {
 
+/// What f() threw; nothing where exceptions are off.
+template <class F>
+std::exception_ptr exception_of(const F& f) noexcept {
+#if defined(__cpp_exceptions)
+  try {
+    f();
+  } catch (...) {
+    return std::current_exception();
+  }
+#else
+  f();
+#endif
+  return nullptr;
+}
+
 /// The work of one call, cut into blocks that threads claim from a counter.
 class BlockQueue {
  public:
   BlockQueue(int blocks, std::function<void(int)> body) : blocks_(blocks), body_(std::move(body)) {}
 
-  /// Runs blocks until none is left to claim. A thread that comes late claims nothing and never touches the body.
+  /// Runs blocks until none is left to claim, or claims them only, once one has thrown. A thread that comes late claims
+  /// nothing and never touches the body.
   void work() noexcept {
     for (int block = next_.fetch_add(1); block < blocks_; block = next_.fetch_add(1)) {
-      body_(block);
+      if (!failed_) run(block);
       if (finished_.fetch_add(1) + 1 == blocks_) finished_.notify_all();
     }
   }
 
-  /// Returns when all blocks have been run.
+  /// Returns when no thread is in a block any more and none is left; throws what the first block that threw did.
   void wait() const {
     for (int finished = finished_.load(); finished != blocks_; finished = finished_.load()) finished_.wait(finished);
+    if (error_) std::rethrow_exception(error_);
   }
 
  private:
+  void run(int block) noexcept {
+    // A thread may not be left by an exception, nor may the caller go while others work on what it owns.
+    const std::exception_ptr error = exception_of([&] { body_(block); });
+    if (error && !failed_.exchange(true)) error_ = error;
+  }
+
   const int blocks_;
   const std::function<void(int)> body_;
   std::atomic<int> next_{0}, finished_{0};
+  std::atomic<bool> failed_{false};
+  /// Written before finished_ reaches blocks_, and read after.
+  std::exception_ptr error_;
 };
 
 /// Where the blocks of a call run: on the calling thread, which a pool may help.
@@ -82,7 +109,8 @@ class Executor {
   /// traffic keep busy.
   ///
   /// The caller works too, and waits only for blocks that a running thread has begun: a call from inside a task of the
-  /// same pool ends even if no other thread of it ever comes.
+  /// same pool ends even if no other thread of it ever comes. What a block throws is thrown here, when no thread is in a
+  /// block any more; the blocks behind it may not have been run then.
   template <class Body>
   void for_each_block(Index blocks, Index bytes, const Body& body) const {
     const Index threads = std::min({static_cast<Index>(threads_), blocks, bytes / bytes_per_thread});
@@ -92,7 +120,10 @@ class Executor {
     }
     const auto queue =
         std::make_shared<BlockQueue>(static_cast<int>(blocks), [&body](int block) { body(Index(block)); });
-    for (Index helper = 1; helper < threads; ++helper) schedule_(pool_, [queue] { queue->work(); });
+    // Helpers that have been asked use the body, so nothing may be thrown past it: who cannot be asked does not help.
+    exception_of([&] {
+      for (Index helper = 1; helper < threads; ++helper) schedule_(pool_, [queue] { queue->work(); });
+    });
     queue->work();
     queue->wait();
   }

@@ -2,40 +2,74 @@
 /// What a forward pass leaves for its backward pass.
 #pragma once
 
-#include <batchnorm/core/layout.hpp>
+#include <batchnorm/core/fingerprint.hpp>
 #include <batchnorm/core/moments.hpp>
 #include <batchnorm/core/options.hpp>
 
+#include <concepts>
 #include <cstring>
+#include <memory>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
 namespace detail {
 
-/// The bits of eight elements spread over a tensor: enough to notice that backward was handed another x, or x
-/// overwritten.
-class Fingerprint {
+/// Whether two activations compute the same, as far as that can be told.
+template <class Activation>
+bool same_activation(const Activation& a, const Activation& b) {
+  if constexpr (std::equality_comparable<Activation>) {
+    return a == b;
+  } else if constexpr (std::is_empty_v<Activation>) {
+    return true;
+  } else if constexpr (std::is_trivially_copyable_v<Activation>) {
+    return std::memcmp(&a, &b, sizeof a) == 0;
+  } else {
+    return std::string(a.name()) == std::string(b.name());
+  }
+}
+
+/// The activation of a forward pass, of whatever type. Copies share it: it never changes.
+class SavedActivation {
  public:
-  template <class Element>
-  static Fingerprint of(const ChannelView<const Element>& x) {
-    Fingerprint result;
-    if (x.size() == 0) return result;
-    const Index last = static_cast<Index>(result.bits_.size()) - 1;
-    for (Index k = 0; k <= last; ++k) {
-      // Along each axis the eight go from the first element to the last, in another order for each.
-      const Index o = (x.outer - 1) * k / last;
-      const Index c = (x.channels - 1) * (last - k) / last;
-      const Index i = (x.inner - 1) * (k * 3 % (last + 1)) / last;
-      std::memcpy(&result.bits_[static_cast<std::size_t>(k)], x.plane(o, c) + i, sizeof(Element));
-    }
-    return result;
+  /// Allocates unless it has that one already.
+  template <class Activation>
+  void keep(const Activation& activation) {
+    if (!is(activation)) held_ = std::make_shared<const Held<Activation>>(activation);
   }
 
-  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
+  template <class Activation>
+  bool is(const Activation& activation) const {
+    return held_ && held_->type == &type_of<Activation> &&
+           same_activation(static_cast<const Held<Activation>&>(*held_).value, activation);
+  }
+
+  std::string name() const { return held_ ? held_->name() : "none"; }
 
  private:
-  std::array<std::uint64_t, 8> bits_{};
+  /// One object for each type, whose address tells it from others.
+  template <class Activation>
+  static inline const char type_of = 0;
+
+  struct Holder {
+    explicit Holder(const char* type_) : type(type_) {}
+    virtual ~Holder() = default;
+    virtual std::string name() const = 0;
+
+    const char* type;
+  };
+
+  template <class Activation>
+  struct Held final : Holder {
+    explicit Held(const Activation& activation) : Holder(&type_of<Activation>), value(activation) {}
+    std::string name() const override { return value.name(); }
+
+    Activation value;
+  };
+
+  std::shared_ptr<const Holder> held_;
 };
 
 }  // namespace detail
@@ -52,6 +86,8 @@ struct Saved {
   StatisticsSource statistics = StatisticsSource::batch;
   /// Whether backward accumulates dgamma and dbeta.
   bool parameter_gradients = false;
+  /// What y went through last.
+  detail::SavedActivation activation;
   /// Values per channel.
   Index count = 0;
   /// The mean in double: for float data the pair of the value the forward pass subtracted and what rounding it left
@@ -63,6 +99,8 @@ struct Saved {
   ChannelArray<Scalar> gamma, beta;
   /// The extents of x; empty before the first forward pass.
   std::vector<Index> extents;
+  /// The axis of its channels.
+  int channel_axis = 0;
   /// Of x, of the residual if there was one, and of y.
   detail::Fingerprint fingerprint, residual_fingerprint, output_fingerprint;
 };

@@ -21,7 +21,8 @@ class TensorRef;
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
-using Index = Eigen::Index;
+/// Sizes are 64 bits wide, whatever EIGEN_DEFAULT_DENSE_INDEX_TYPE says.
+using Index = std::ptrdiff_t;
 
 namespace detail {
 
@@ -112,13 +113,35 @@ struct plain<T> {
 template <class T>
 using plain_t = typename plain<std::remove_cvref_t<T>>::type;
 
+/// Whether a T has memory of its own, as a Matrix, an Array or a Tensor has: its constness reaches its elements.
+template <class T>
+consteval bool owns_memory() {
+  if constexpr (Dense<T>) {
+    return std::is_base_of_v<Eigen::PlainObjectBase<T>, T>;
+  } else if constexpr (TensorInMemory<T>) {
+    return std::is_const_v<element_t<const T>>;
+  } else {
+    return false;
+  }
+}
+
+/// That outputs, of the types that a call deduced for `Y&&`, live longer than the call.
+template <class... Y>
+consteval void check_outputs() {
+  static_assert(((std::is_lvalue_reference_v<Y> || !owns_memory<std::remove_cvref_t<Y>>()) && ...),
+                "batchnorm: an output is a temporary, whose values would be lost: pass a variable, or a view of memory "
+                "that lives on, for example y.leftCols(3) or a Map");
+}
+
 /// Gives an output that has no elements the extents asked for, where its type allows; other outputs are left alone.
 template <class T, std::size_t Rank>
 void resize_if_empty(T& t, const Extents<Rank>& extents) {
   if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<T>, T>) {
     const bool rows_fit = T::RowsAtCompileTime == Eigen::Dynamic || T::RowsAtCompileTime == extents[0];
     const bool cols_fit = T::ColsAtCompileTime == Eigen::Dynamic || T::ColsAtCompileTime == extents[1];
-    if (t.size() == 0 && rows_fit && cols_fit) t.resize(extents[0], extents[1]);
+    if (t.size() == 0 && rows_fit && cols_fit) {
+      t.resize(static_cast<Eigen::Index>(extents[0]), static_cast<Eigen::Index>(extents[1]));
+    }
   } else if constexpr (std::same_as<T, plain_t<T>>) {
     if (t.size() != 0) return;
     typename T::Dimensions dimensions;

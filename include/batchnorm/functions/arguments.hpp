@@ -155,6 +155,12 @@ struct Call {
       fail(name, "(", x.name, "): expected the ", x.name, " of the last forward pass, got other extents; ", x.name,
            " is ", x.shape);
     }
+    constexpr int axis = Layout::template axis<rank_of<X>()>();
+    if (axis != saved.channel_axis) {
+      fail(name, "(", x.name, "): expected the channels on axis ", saved.channel_axis,
+           ", as in the forward pass, got a layer that has them on axis ", axis, " (", Layout::name(), "); ", x.name,
+           " is ", x.shape);
+    }
     if (Fingerprint::of(views(x)[0]) != expected) {
       fail(name, "(", x.name, "): expected the ", x.name, " of the last forward pass, got other values: ", remedy, "; ",
            x.name, " is ", x.shape);
@@ -172,6 +178,27 @@ struct Call {
     check_size("moments.mean", moments.mean.size(), channels);
     check_size("moments.m2", moments.m2.size(), channels);
     if (moments.count < 1) fail(name, ": expected moments of at least 1 value per channel, got ", moments.count);
+  }
+
+  /// That moments are those of all of x: sums over a part of the batch would be divided by the count of the whole. An
+  /// empty part has no gradients that could be wrong.
+  template <class X>
+  void check_whole_batch(const Moments& moments, const Argument<X>& x) const {
+    const Index count = x.view.count();
+    if (moments.count == count || count == 0) return;
+    fail(name, "(moments): expected moments of the ", count, " values per channel of ", x.name, ", got moments of ",
+         moments.count,
+         "; for a part of a batch call gradient_sums on each part, add the sums, and call input_gradient; ", x.name,
+         " is ", x.shape);
+  }
+
+  /// That x may be a part of the batch that moments are of.
+  template <class X>
+  void check_part_of_batch(const Moments& moments, const Argument<X>& x) const {
+    if (x.view.count() <= moments.count) return;
+    fail(name, "(moments): expected moments of a batch that ", x.name, " is a part of, of at least ", x.view.count(),
+         " values per channel, got moments of ", moments.count, "; merge those of all parts; ", x.name, " is ",
+         x.shape);
   }
 
   void check_sums(const GradientSums& sums, Index channels) const {

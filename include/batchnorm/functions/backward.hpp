@@ -16,7 +16,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///
 /// Shapes   x, dy: the same extents, rank >= 2; gamma, beta: [C] or empty; moments, sums: [C]
 /// Cost     reads x and dy once
-/// Throws   std::invalid_argument if extents or sizes differ, or if epsilon is not positive
+/// Throws   std::invalid_argument if extents or sizes differ, if x has more than moments.count values per channel, or
+///          if epsilon is not positive
 /// Threads  safe if no two calls write the same sums; the number of threads changes no bit of the result
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class Activation = identity>
 void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
@@ -25,6 +26,7 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scala
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
+  call.check_part_of_batch(moments, in);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const detail::BatchStatistics statistics{moments, epsilon};
@@ -53,10 +55,12 @@ template <class Layout = samples_in_rows, Device D, class X, class DY, class Sca
           class Activation = identity>
 void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                     double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"input_gradient"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
+  call.check_part_of_batch(moments, in);
   call.check_affine(affine, in.view.channels);
   call.check_sums(sums, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
@@ -78,16 +82,18 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Aliasing dx may be x or dy
 /// State    adds to `gradients`; an empty one starts at zero
 /// Cost     reads x and dy twice, writes dx once; allocates the sums, two doubles for each channel
-/// Throws   as input_gradient, and if sizes of gradients and parameters differ
+/// Throws   as input_gradient, if sizes of gradients and parameters differ, and if moments.count is not that of x
 /// Threads  safe if no two calls write the same dx or gradients
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
 void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                     double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
+  call.check_whole_batch(moments, in);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
@@ -115,11 +121,13 @@ template <class Layout = samples_in_rows, Device D, class X, class R, class DY, 
 void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
                     const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
+  detail::check_outputs<DX, DR>();
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto added = call.input_like(in, "residual", residual);
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
+  call.check_whole_batch(moments, in);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, in, added, gradient);
@@ -152,6 +160,7 @@ template <class Layout = samples_in_rows, Device D, class Y, class DY, class Sca
 void train_backward_from_output(const D& device, const Y& y, const DY& dy, const Affine<Scalar>& affine,
                                 const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   static_assert(InvertibleActivation<Activation, Scalar>,
                 "batchnorm: train_backward_from_output needs an activation that has an inverse, as identity and "
                 "leaky_relu have; for others use train_backward, which takes x");
@@ -159,6 +168,7 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
   const auto out_of_forward = call.input("y", y, moments.channels());
   const auto gradient = call.input_like(out_of_forward, "dy", dy);
   call.check_moments(moments, out_of_forward.view.channels);
+  call.check_whole_batch(moments, out_of_forward);
   call.check_affine(affine, out_of_forward.view.channels);
   call.template check_recoverable<detail::scalar_t<Y>>(affine.gamma, affine.beta, out_of_forward.view.channels);
   detail::check_epsilon(call.name, epsilon);
@@ -188,6 +198,7 @@ template <class Layout = samples_in_rows, Device D, class X, class DY, class Sca
 void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
                      const RunningStatistics& running, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                      const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"frozen_backward"};
   const auto in = call.input("x", x, running.mean.size());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -221,6 +232,7 @@ void gradient_sums(const X& x, const DY& dy, const Moments& moments, GradientSum
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
 void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
                     const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   input_gradient<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, dx, activation);
 }
 
@@ -228,6 +240,7 @@ void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, cons
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
 void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
                     DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
 }
 
@@ -237,6 +250,7 @@ template <class Layout = samples_in_rows, class X, class R, class DY, class Scal
 void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                     double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
+  detail::check_outputs<DX, DR>();
   train_backward<Layout>(detail::CallingThread{}, x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients,
                          activation);
 }
@@ -246,6 +260,7 @@ template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class
 void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
                                 double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   train_backward_from_output<Layout>(detail::CallingThread{}, y, dy, affine, moments, epsilon, dx, gradients,
                                      activation);
 }
@@ -254,6 +269,7 @@ void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& 
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
 void frozen_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const RunningStatistics& running,
                      double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+  detail::check_outputs<DX>();
   frozen_backward<Layout>(detail::CallingThread{}, x, dy, affine, running, epsilon, dx, gradients, activation);
 }
 

@@ -55,6 +55,7 @@ ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics& r
 /// Threads  safe if no two calls write the same y
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y>
 void scale_shift(const D& device, const X& x, const ScaleShift<Scalar>& folded, Y&& y) {
+  detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"scale_shift"};
   const auto in = call.input("x", x, folded.scale.size());
   call.check_size("folded.shift", folded.shift.size(), in.view.channels);
@@ -65,6 +66,7 @@ void scale_shift(const D& device, const X& x, const ScaleShift<Scalar>& folded, 
 /// scale_shift on the calling thread.
 template <class Layout = samples_in_rows, class X, class Scalar, class Y>
 void scale_shift(const X& x, const ScaleShift<Scalar>& folded, Y&& y) {
+  detail::check_outputs<Y>();
   scale_shift<Layout>(detail::CallingThread{}, x, folded, y);
 }
 

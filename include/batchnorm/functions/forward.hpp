@@ -26,6 +26,7 @@ namespace batchnorm::inline BATCHNORM_ABI {
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
 void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation = {}) {
+  detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
   call.check_not_empty(in);
@@ -65,6 +66,7 @@ void batch_moments(const D& device, const X& x, Moments& moments) {
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
 void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const Moments& moments, double epsilon, Y&& y,
                const Activation& activation = {}) {
+  detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"normalise"};
   const auto in = call.input("x", x, moments.channels());
   call.check_moments(moments, in.view.channels);
@@ -89,6 +91,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
 void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const RunningStatistics& running,
                double epsilon, Y&& y, const Activation& activation = {}) {
+  detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"normalise"};
   const auto in = call.input("x", x, running.mean.size());
   call.check_running(running, in.view.channels);
@@ -114,6 +117,7 @@ template <class Layout = samples_in_rows, Device D, class X, class R, class Scal
           ResidualActivation<Scalar> Activation>
 void train_forward(const D& device, const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y,
                    Moments& moments, const Activation& activation) {
+  detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
   const auto added = call.input_like(in, "residual", residual);
@@ -129,6 +133,7 @@ void train_forward(const D& device, const X& x, const R& residual, const Affine<
 template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = identity>
 void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation = {}) {
+  detail::check_outputs<Y>();
   train_forward<Layout>(detail::CallingThread{}, x, affine, epsilon, y, moments, activation);
 }
 
@@ -137,6 +142,7 @@ template <class Layout = samples_in_rows, class X, class R, class Scalar, class 
           ResidualActivation<Scalar> Activation>
 void train_forward(const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation) {
+  detail::check_outputs<Y>();
   train_forward<Layout>(detail::CallingThread{}, x, residual, affine, epsilon, y, moments, activation);
 }
 
@@ -150,6 +156,7 @@ void batch_moments(const X& x, Moments& moments) {
 template <class Layout = samples_in_rows, class X, class Scalar, class Statistics, class Y, class Activation = identity>
 void normalise(const X& x, const Affine<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
                const Activation& activation = {}) {
+  detail::check_outputs<Y>();
   normalise<Layout>(detail::CallingThread{}, x, affine, statistics, epsilon, y, activation);
 }
 

@@ -57,16 +57,19 @@ class BatchNorm {
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), saved_, y, x);
   }
   /// The same, keeping what backward needs in the caller's `saved`: for weights that are shared by several passes.
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y, Saved<Scalar>& saved) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), saved, y, x);
   }
   /// The same for an activation with a residual, which has the extents of x and is read once. y may be the residual.
   template <Device D, class X, class R, class Y>
   requires takes_residual void forward(const D& device, const X& x, const R& residual, Y&& y) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), saved_, y, x, residual);
   }
 
@@ -81,16 +84,18 @@ class BatchNorm {
   /// Cost     reads x and dy twice, writes dx once; half of the reading on running statistics without parameter
   ///          gradients
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
-  ///          since (told by its extents and eight of its elements), if dy or dx have other extents, or if dx overlaps
-  ///          a part of x or dy
+  ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if that
+  ///          ran with another activation, if dy or dx have other extents, or if dx overlaps a part of x or dy
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward(detail::executor(device), saved_, x, dy, dx);
   }
   /// The same for the forward pass that filled `saved`.
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward(detail::executor(device), saved, x, dy, dx);
   }
   /// The same for an activation with a residual, whose gradient is the one that reaches z: dresidual = dz.
@@ -100,6 +105,7 @@ class BatchNorm {
   template <Device D, class X, class R, class DY, class DX, class DR>
   requires takes_residual void backward(const D& device, const X& x, const R& residual, const DY& dy, DX&& dx,
                                         DR&& dresidual) {
+    detail::check_outputs<DX, DR>();
     run_residual_backward(detail::executor(device), x, residual, dy, dx, dresidual);
   }
 
@@ -119,11 +125,13 @@ class BatchNorm {
   /// Threads  as forward
   template <Device D, class Y, class DY, class DX>
   void backward_from_output(const D& device, const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward_from_output(detail::executor(device), saved_, y, dy, dx);
   }
   /// The same for the forward pass that filled `saved`.
   template <Device D, class Y, class DY, class DX>
   void backward_from_output(const D& device, const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward_from_output(detail::executor(device), saved, y, dy, dx);
   }
 
@@ -136,11 +144,13 @@ class BatchNorm {
   /// Threads  safe from many threads at once, as long as no other call changes the layer
   template <Device D, class X, class Y>
   void infer(const D& device, const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
     run_infer(detail::executor(device), y, x);
   }
   /// The same for an activation with a residual.
   template <Device D, class X, class R, class Y>
   requires takes_residual void infer(const D& device, const X& x, const R& residual, Y&& y) const {
+    detail::check_outputs<Y>();
     run_infer(detail::executor(device), y, x, residual);
   }
   /// The same into a new Matrix, Array or Tensor.
@@ -154,41 +164,53 @@ class BatchNorm {
   /// The calls above on the calling thread.
   template <class X, class Y>
   void forward(const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, y);
   }
   template <class X, class Y>
   void forward(const X& x, Y&& y, Saved<Scalar>& saved) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, y, saved);
   }
   template <class X, class DY, class DX>
   void backward(const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward(detail::CallingThread{}, x, dy, dx);
   }
   template <class X, class DY, class DX>
   void backward(const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward(detail::CallingThread{}, saved, x, dy, dx);
   }
   template <class X, class R, class Y>
   requires(takes_residual && !Device<X>) void forward(const X& x, const R& residual, Y&& y) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, residual, y);
   }
   template <class X, class R, class DY, class DX, class DR>
   requires(takes_residual && !Device<X>) void backward(const X& x, const R& residual, const DY& dy, DX&& dx,
                                                        DR&& dresidual) {
+    detail::check_outputs<DX, DR>();
     backward(detail::CallingThread{}, x, residual, dy, dx, dresidual);
   }
   template <class Y, class DY, class DX>
   void backward_from_output(const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward_from_output(detail::CallingThread{}, y, dy, dx);
   }
   template <class Y, class DY, class DX>
   void backward_from_output(const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward_from_output(detail::CallingThread{}, saved, y, dy, dx);
   }
   template <class X, class Y>
-  requires(!Device<X>) void infer(const X& x, Y&& y) const { infer(detail::CallingThread{}, x, y); }
+  requires(!Device<X>) void infer(const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
+    infer(detail::CallingThread{}, x, y);
+  }
   template <class X, class R, class Y>
   requires(takes_residual && !Device<X>) void infer(const X& x, const R& residual, Y&& y) const {
+    detail::check_outputs<Y>();
     infer(detail::CallingThread{}, x, residual, y);
   }
   template <class X>
@@ -253,7 +275,8 @@ class BatchNorm {
     if (mode.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
     const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
-    const auto fingerprint = detail::Fingerprint::of(inputs[0]), of_residual = detail::Fingerprint::of(inputs.back());
+    const auto fingerprint = detail::Fingerprint::of(inputs[0]);
+    const auto of_residual = takes_residual ? detail::Fingerprint::of(inputs.back()) : detail::Fingerprint{};
 
     const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView running{running_, options_.epsilon};
@@ -277,6 +300,7 @@ class BatchNorm {
       }
     }
 
+    saved.activation.keep(activation_);
     if (source == StatisticsSource::batch) {
       keep(batch, saved);
     } else {
@@ -286,9 +310,11 @@ class BatchNorm {
     saved.parameter_gradients = mode.parameter_gradients;
     saved.count = in.view.count();
     saved.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
+    saved.channel_axis = Layout::template axis<detail::rank_of<X>()>();
     saved.fingerprint = fingerprint;
     saved.residual_fingerprint = of_residual;
-    saved.output_fingerprint = detail::Fingerprint::of(detail::views(out)[0]);
+    if constexpr (InvertibleActivation<Activation, Scalar>)
+      saved.output_fingerprint = detail::Fingerprint::of(detail::views(out)[0]);
     if (mode.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
     if (detail::reads_batch(mode)) std::swap(moments_, incoming_);
@@ -397,6 +423,12 @@ class BatchNorm {
   template <class X>
   void check_saved(const Call& call, const Saved<Scalar>& saved, const detail::Argument<X>& x,
                    const detail::Fingerprint& expected) const {
+    if (!saved.extents.empty() && !saved.activation.is(activation_)) {
+      detail::fail(call.name, "(saved): expected the pass of a layer with the activation ", activation_.name(),
+                   ", got that of one with ", saved.activation.name(),
+                   saved.activation.name() == activation_.name() ? " of other parameters" : "",
+                   "; hand it to the layer that ran forward, or to one with the same activation");
+    }
     call.check_saved(saved, x, expected,
                      "keep a copy of what is overwritten in place, and a Saved for each of several passes");
     call.check_size("saved.mean", saved.mean.size(), options_.channels);

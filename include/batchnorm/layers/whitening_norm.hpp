@@ -69,6 +69,7 @@ class WhiteningNorm {
   ///          bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     run_forward(detail::executor(device), x, y);
   }
 
@@ -80,11 +81,12 @@ class WhiteningNorm {
   /// State    adds to gradients(), unless forward ran in a mode without parameter gradients
   /// Cost     for each group 6 m d^2 operations and the root's gradient: 8 d^3 for eigen, 6 d^3 per iteration for newton
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
-  ///          since (told by its extents and eight of its elements), if dy or dx have other extents, or if dx overlaps
-  ///          a part of x or dy
+  ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if dy
+  ///          or dx have other extents, or if dx overlaps a part of x or dy
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     run_backward(detail::executor(device), x, dy, dx);
   }
 
@@ -98,6 +100,7 @@ class WhiteningNorm {
   /// Threads  safe from many threads at once, as long as no other call changes the layer
   template <Device D, class X, class Y>
   void infer(const D& device, const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
     run_infer(detail::executor(device), x, y);
   }
   /// The same into a new Matrix, Array or Tensor.
@@ -111,14 +114,19 @@ class WhiteningNorm {
   /// The calls above on the calling thread.
   template <class X, class Y>
   void forward(const X& x, Y&& y) {
+    detail::check_outputs<Y>();
     forward(detail::CallingThread{}, x, y);
   }
   template <class X, class DY, class DX>
   void backward(const X& x, const DY& dy, DX&& dx) {
+    detail::check_outputs<DX>();
     backward(detail::CallingThread{}, x, dy, dx);
   }
   template <class X, class Y>
-  requires(!Device<X>) void infer(const X& x, Y&& y) const { infer(detail::CallingThread{}, x, y); }
+  requires(!Device<X>) void infer(const X& x, Y&& y) const {
+    detail::check_outputs<Y>();
+    infer(detail::CallingThread{}, x, y);
+  }
   template <class X>
   auto infer(const X& x) const {
     return infer(detail::CallingThread{}, x);
@@ -197,6 +205,7 @@ class WhiteningNorm {
     saved_.statistics = mode_.statistics;
     saved_.parameter_gradients = mode_.parameter_gradients;
     saved_.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
+    saved_.channel_axis = Layout::template axis<detail::rank_of<X>()>();
     saved_.fingerprint = fingerprint;
     if (mode_.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);

@@ -1,0 +1,281 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <batchnorm/core/fingerprint.hpp>
+#include <cmath>
+#include <random>
+#include <set>
+#include <vector>
+
+namespace bn = batchnorm;
+using bn::Index;
+
+namespace {
+
+template <class Element>
+bn::ChannelView<const Element> dense(const Element* data, Index outer, Index channels, Index inner) {
+  return {data, outer, channels, inner, channels * inner, inner};
+}
+
+template <class Element>
+bn::detail::Fingerprint fingerprint(const std::vector<Element>& x, Index outer, Index channels, Index inner) {
+  return bn::detail::Fingerprint::of(dense(x.data(), outer, channels, inner));
+}
+
+struct Images {
+  Index samples, channels, height, width;
+
+  Index pixels() const { return height * width; }
+  Index size() const { return samples * channels * pixels(); }
+  /// The widest border of up to three that leaves an inside.
+  Index border() const { return std::min<Index>(3, (std::min(height, width) - 1) / 2); }
+  bool inside(Index row, Index column) const {
+    const Index b = border();
+    return row >= b && row < height - b && column >= b && column < width - b;
+  }
+};
+
+/// A layout of images: their view, and which pixel lies at an offset.
+struct ImageLayout {
+  const char* name;
+  bn::ChannelView<const float> (*view)(const Images&);
+  Index (*pixel)(const Images&, Index offset);
+  bool rows_first;
+};
+
+const ImageLayout image_layouts[] = {
+    {"row-major NCHW", [](const Images& x) { return dense<float>(nullptr, x.samples, x.channels, x.pixels()); },
+     [](const Images& x, Index offset) { return offset % x.pixels(); }, false},
+    {"row-major NHWC", [](const Images& x) { return dense<float>(nullptr, x.samples * x.pixels(), x.channels, 1); },
+     [](const Images& x, Index offset) { return offset / x.channels % x.pixels(); }, false},
+    {"column-major NCHW", [](const Images& x) { return dense<float>(nullptr, x.pixels(), x.channels, x.samples); },
+     [](const Images& x, Index offset) { return offset / (x.channels * x.samples); }, true},
+    {"column-major NHWC", [](const Images& x) { return dense<float>(nullptr, 1, x.channels, x.samples * x.pixels()); },
+     [](const Images& x, Index offset) { return offset / x.samples % x.pixels(); }, true},
+    {"row-major matrix of pixels",
+     [](const Images& x) { return dense<float>(nullptr, x.samples, x.channels * x.pixels(), 1); },
+     [](const Images& x, Index offset) { return offset % x.pixels(); }, false},
+    {"column-major matrix of pixels",
+     [](const Images& x) { return dense<float>(nullptr, 1, x.channels * x.pixels(), x.samples); },
+     [](const Images& x, Index offset) { return offset / x.samples % x.pixels(); }, false}};
+
+/// Whether the fingerprint looks inside the border.
+bool looks_inside(const ImageLayout& layout, const Images& x) {
+  if (x.size() <= 384) return true;  // read whole
+  bool result = false;
+  const auto look = [&](Index offset) {
+    const Index pixel = layout.pixel(x, offset);
+    result = result || (layout.rows_first ? x.inside(pixel % x.height, pixel / x.height)
+                                          : x.inside(pixel / x.width, pixel % x.width));
+  };
+  bn::detail::visit_spread(layout.view(x), [&](Index p, Index q) {
+    look(p);
+    look(q);
+  });
+  return result;
+}
+
+void expect_looks_inside(const ImageLayout& layout, const Images& x) {
+  EXPECT_TRUE(looks_inside(layout, x)) << layout.name << " " << x.samples << "x" << x.channels << "x" << x.height << "x"
+                                       << x.width << ", border " << x.border();
+}
+
+std::size_t places_in(const bn::ChannelView<const float>& view) {
+  std::set<Index> places;
+  bn::detail::visit_spread(view, [&](Index p, Index q) { places.insert({p, q}); });
+  return places.size();
+}
+
+/// A batch of random images in a border of zeros, row-major NCHW.
+template <class Element>
+std::vector<Element> images_in_border(const Images& shape, Index border, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  std::vector<Element> x(static_cast<std::size_t>(shape.size()), Element(0));
+  for (Index k = 0; k < shape.size(); ++k) {
+    const Index row = k / shape.width % shape.height, column = k % shape.width;
+    if (std::min({row, shape.height - 1 - row, column, shape.width - 1 - column}) >= border)
+      x[static_cast<std::size_t>(k)] = Element(normal(generator));
+  }
+  return x;
+}
+
+}  // namespace
+
+TEST(Fingerprint, LooksInsideABorderForEveryHeightAndWidth) {
+  for (Index height = 1; height <= 256; ++height) {
+    for (Index width = 1; width <= 256; ++width) expect_looks_inside(image_layouts[0], {4, 1, height, width});
+  }
+}
+
+TEST(Fingerprint, LooksInsideABorderInEveryLayout) {
+  std::mt19937 generator(1);
+  const auto between = [&](int least, int most) {
+    return Index(std::uniform_int_distribution<int>(least, most)(generator));
+  };
+  for (const ImageLayout& layout : image_layouts) {
+    for (int draw = 0; draw < 4000; ++draw)
+      expect_looks_inside(layout, {between(1, 128), between(1, 16), between(1, 256), between(1, 256)});
+  }
+}
+
+// The fewest live elements: one of 49.
+TEST(Fingerprint, LooksInsideABorderOfSmallPlanesInEveryLayout) {
+  for (const ImageLayout& layout : image_layouts) {
+    for (const Index samples : {1, 2, 3, 8, 32, 60, 64, 128}) {
+      for (const Index channels : {1, 3, 16}) {
+        for (Index height = 7; height <= 14; ++height) {
+          for (Index width = 7; width <= 14; ++width) expect_looks_inside(layout, {samples, channels, height, width});
+        }
+      }
+    }
+  }
+}
+
+TEST(Fingerprint, TellsBatchesOfImagesWithBordersApart) {
+  for (const Index side : {7, 14, 28, 56, 112}) {
+    for (const Index border : {0, 1, 2, 3}) {
+      const Images shape{side < 50 ? 64 : 4, 1, side, side};
+      const auto a = images_in_border<float>(shape, border, 1), b = images_in_border<float>(shape, border, 2);
+      const Index n = shape.samples, pixels = shape.pixels();
+      EXPECT_NE(fingerprint(a, n, 1, pixels), fingerprint(b, n, 1, pixels)) << side << ", border " << border;
+      EXPECT_NE(fingerprint(a, n * pixels, 1, 1), fingerprint(b, n * pixels, 1, 1)) << side << ", border " << border;
+      EXPECT_NE(fingerprint(a, n, pixels, 1), fingerprint(b, n, pixels, 1)) << side << ", border " << border;
+    }
+  }
+}
+
+TEST(Fingerprint, NoticesTheOneChannelThatIsNotConstant) {
+  for (const auto& [outer, inner] : {std::pair<Index, Index>{64, 49}, {3136, 1}, {1, 4096}}) {
+    for (Index channels = 1; channels <= 32; ++channels) {
+      for (Index live = 0; live < channels; ++live) {
+        bool looked = false;
+        const auto view = dense<float>(nullptr, outer, channels, inner);
+        const auto look = [&, inner = inner](Index offset) { looked |= offset / inner % channels == live; };
+        bn::detail::visit_spread(view, [&](Index p, Index q) {
+          look(p);
+          look(q);
+        });
+        EXPECT_TRUE(looked) << "channel " << live << " of " << channels << ", inner " << inner;
+      }
+    }
+  }
+}
+
+TEST(Fingerprint, LooksAtSixtySixPlacesAtLeast) {
+  std::mt19937 generator(2);
+  const auto extent = [&] {
+    return static_cast<Index>(std::exp2(std::uniform_real_distribution<double>(0, 9)(generator)));
+  };
+  for (int draw = 0; draw < 3000; ++draw) {
+    const auto view = dense<float>(nullptr, extent(), extent(), extent());
+    if (view.size() <= 384) continue;
+    EXPECT_GE(places_in(view), 66u) << view.outer << "x" << view.channels << "x" << view.inner;
+  }
+}
+
+TEST(Fingerprint, TellsBatchesApartThatDifferInATenthOfTheirElements) {
+  std::mt19937 generator(3);
+  std::bernoulli_distribution changed(.1);
+  for (const auto& [outer, channels, inner] :
+       {std::tuple<Index, Index, Index>{60, 100, 1}, {1, 100, 60}, {8, 4, 49}, {14, 14, 14}}) {
+    std::vector<double> a(static_cast<std::size_t>(outer * channels * inner));
+    for (double& value : a) value = std::normal_distribution<double>()(generator);
+    const auto before = fingerprint(a, outer, channels, inner);
+    constexpr int trials = 2000;
+    int told = 0;
+    for (int trial = 0; trial < trials; ++trial) {
+      std::vector<double> b = a;
+      for (double& value : b) {
+        if (changed(generator)) value += 1;
+      }
+      told += fingerprint(b, outer, channels, inner) != before;
+    }
+    EXPECT_GE(told, trials * .999) << outer << "x" << channels << "x" << inner;
+  }
+}
+
+TEST(Fingerprint, LooksInsideTheView) {
+  std::mt19937 generator(4);
+  const auto between = [&](int least, int most) {
+    return Index(std::uniform_int_distribution<int>(least, most)(generator));
+  };
+  for (int draw = 0; draw < 2000; ++draw) {
+    bn::ChannelView<const float> view = dense<float>(nullptr, between(1, 90), between(1, 90), between(1, 90));
+    if (view.size() == 0) continue;
+    if (between(0, 1) == 1) view.outer_stride += between(0, 50);
+    const auto look = [&](Index offset) {
+      const Index o = offset / view.outer_stride, in_slice = offset % view.outer_stride;
+      EXPECT_TRUE(0 <= offset && o < view.outer && in_slice < view.channels * view.inner);
+    };
+    const auto look_at_both = [&](Index p, Index q) {
+      look(p);
+      look(q);
+    };
+    bn::detail::visit_spread(view, look_at_both);
+    if (draw < 20) bn::detail::visit_all(view, look_at_both);
+  }
+}
+
+TEST(Fingerprint, OfAnAxisOfMoreThanFourBillionElementsLooksInside) {
+  const Index much = Index(1) << 40;
+  const auto view = dense<float>(nullptr, much, 3, 1);
+  bn::detail::visit_spread(view,
+                           [&](Index p, Index q) { EXPECT_TRUE(0 <= p && p < 3 * much && 0 <= q && q < 3 * much); });
+}
+
+template <class Element>
+class FingerprintOf : public testing::Test {};
+using Elements = testing::Types<float, double, Eigen::half, Eigen::bfloat16>;
+TYPED_TEST_SUITE(FingerprintOf, Elements);
+
+TYPED_TEST(FingerprintOf, SmallTensorsIsOfEveryElement) {
+  for (const auto& [outer, channels, inner] :
+       {std::tuple<Index, Index, Index>{7, 3, 1}, {1, 3, 7}, {5, 4, 3}, {1, 1, 1}, {1, 1, 384}, {384, 1, 1}}) {
+    std::vector<TypeParam> x(static_cast<std::size_t>(outer * channels * inner), TypeParam(1));
+    const auto before = fingerprint(x, outer, channels, inner);
+    for (TypeParam& value : x) {
+      value = TypeParam(2);
+      EXPECT_NE(fingerprint(x, outer, channels, inner), before);
+      value = TypeParam(1);
+    }
+  }
+}
+
+// Changes of all elements alike must not cancel in the sum.
+TYPED_TEST(FingerprintOf, NoticesWhatIsDoneToEveryElement) {
+  for (const auto& [outer, channels, inner] :
+       {std::tuple<Index, Index, Index>{7, 3, 1}, {60, 100, 1}, {1, 100, 60}, {16, 8, 49}}) {
+    const auto n = static_cast<std::size_t>(outer * channels * inner);
+    std::mt19937 generator(5);
+    std::vector<TypeParam> x(n);
+    for (TypeParam& value : x) value = TypeParam(std::normal_distribution<float>()(generator));
+    const auto before = fingerprint(x, outer, channels, inner);
+    const auto after = [&](const auto& change) {
+      std::vector<TypeParam> y(n);
+      std::transform(x.begin(), x.end(), y.begin(), change);
+      return fingerprint(y, outer, channels, inner);
+    };
+    EXPECT_NE(after([](TypeParam v) { return TypeParam(-v); }), before);
+    EXPECT_NE(after([](TypeParam v) { return TypeParam(v * TypeParam(2)); }), before);
+    EXPECT_NE(after([](TypeParam v) { return TypeParam(v * TypeParam(.5f)); }), before);
+    EXPECT_NE(after([](TypeParam v) { return TypeParam(v + TypeParam(1)); }), before);
+    EXPECT_NE(after([](TypeParam) { return TypeParam(0); }), before);
+    std::vector<TypeParam> reversed(x.rbegin(), x.rend()), rotated = x;
+    std::rotate(rotated.begin(), rotated.begin() + 1, rotated.end());
+    EXPECT_NE(fingerprint(reversed, outer, channels, inner), before);
+    EXPECT_NE(fingerprint(rotated, outer, channels, inner), before);
+  }
+}
+
+// Two classes of values only, as black and white pixels have them: differences of few kinds.
+TYPED_TEST(FingerprintOf, TellsBinaryBatchesApart) {
+  std::mt19937 generator(6);
+  std::vector<bn::detail::Fingerprint> seen;
+  for (int draw = 0; draw < 300; ++draw) {
+    std::vector<TypeParam> x(28 * 28);
+    for (TypeParam& value : x) value = TypeParam(float(std::bernoulli_distribution(.2)(generator)));
+    seen.push_back(fingerprint(x, 4, 1, 14 * 14));
+    for (std::size_t k = 0; k + 1 < seen.size(); ++k) ASSERT_NE(seen[k], seen.back());
+  }
+}
