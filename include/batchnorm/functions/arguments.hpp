@@ -126,13 +126,13 @@ struct Call {
     if (parameters.beta.size() != 0) check_size(beta, parameters.beta.size(), channels);
   }
 
-  void check_affine(const Affine<Scalar>& affine, Index channels) const {
+  void check_affine(const AffineParameters<Scalar>& affine, Index channels) const {
     check_parameters("affine.gamma", "affine.beta", affine, channels);
   }
 
   /// The parameters of a layer, which its user may have assigned.
   template <class LayerOptions>
-  void check_owned(const Affine<Scalar>& affine, const Gradients<Scalar>& gradients,
+  void check_owned(const AffineParameters<Scalar>& affine, const Gradients<Scalar>& gradients,
                    const LayerOptions& options) const {
     const Index scales = options.scale ? options.channels : 0, shifts = options.shift ? options.channels : 0;
     check_size("affine().gamma", affine.gamma.size(), scales);
@@ -176,7 +176,7 @@ struct Call {
   }
 
   /// Gradients follow their parameters: an empty one starts at zero, one without a parameter stays empty.
-  void prepare_gradients(const Affine<Scalar>& affine, Gradients<Scalar>& gradients) const {
+  void prepare_gradients(const AffineParameters<Scalar>& affine, Gradients<Scalar>& gradients) const {
     const auto prepare = [&](const char* gradient, Index size, ChannelArray<Scalar>& values) {
       if (values.size() == 0) values.setZero(size);
       check_size(gradient, values.size(), size);

@@ -18,9 +18,10 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// Cost     reads x and dy once
 /// Throws   std::invalid_argument if extents or sizes differ, or if epsilon is not positive
 /// Threads  safe if no two calls write the same sums; the number of threads changes no bit of the result
-template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class Activation = identity>
-void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
-                   double epsilon, GradientSums& sums, const Activation& activation = {}) {
+template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar,
+          class Activation = activations::identity>
+void gradient_sums(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
+                   const Moments& moments, double epsilon, GradientSums& sums, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"gradient_sums"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -35,7 +36,8 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scala
 /// The same where no activation is fused: the parameters do not enter.
 template <class Layout = samples_in_rows, Device D, class X, class DY>
 void gradient_sums(const D& device, const X& x, const DY& dy, const Moments& moments, GradientSums& sums) {
-  gradient_sums<Layout>(device, x, dy, Affine<statistics_t<detail::scalar_t<X>>>{}, moments, Options{}.epsilon, sums);
+  gradient_sums<Layout>(device, x, dy, AffineParameters<statistics_t<detail::scalar_t<X>>>{}, moments,
+                        Options{}.epsilon, sums);
 }
 
 /// The second half of train_backward: dx from the sums over the whole batch, of which x may be a part.
@@ -50,9 +52,10 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Moments& mom
 /// Throws   as gradient_sums, and if dx overlaps a part of x or dy
 /// Threads  safe if no two calls write the same dx
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
-          class Activation = identity>
-void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
-                    double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+          class Activation = activations::identity>
+void input_gradient(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
+                    const Moments& moments, double epsilon, const GradientSums& sums, DX&& dx,
+                    const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"input_gradient"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -81,9 +84,10 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Throws   as input_gradient, and if sizes of gradients and parameters differ
 /// Threads  safe if no two calls write the same dx or gradients
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
-          class Activation = identity>
-void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
-                    double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+          class Activation = activations::identity>
+void train_backward(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
+                    const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                    const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -112,9 +116,9 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
-void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
-                    const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
-                    const Activation& activation) {
+void train_backward(const D& device, const X& x, const R& residual, const DY& dy,
+                    const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon, DX&& dx,
+                    DR&& dresidual, Gradients<Scalar>& gradients, const Activation& activation) {
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
   const auto added = call.input_like(in, "residual", residual);
@@ -148,8 +152,8 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
 /// Throws   as train_backward, and where |gamma| < |beta| / 1024 or tiny in any channel
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class Y, class DY, class Scalar, class DX,
-          class Activation = identity>
-void train_backward_from_output(const D& device, const Y& y, const DY& dy, const Affine<Scalar>& affine,
+          class Activation = activations::identity>
+void train_backward_from_output(const D& device, const Y& y, const DY& dy, const AffineParameters<Scalar>& affine,
                                 const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
   static_assert(InvertibleActivation<Activation, Scalar>,
@@ -184,8 +188,8 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
 /// Throws   as train_backward
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
-          class Activation = identity>
-void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
+          class Activation = activations::identity>
+void frozen_backward(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
                      const RunningStatistics& running, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                      const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"frozen_backward"};
@@ -205,9 +209,9 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
 }
 
 /// gradient_sums on the calling thread.
-template <class Layout = samples_in_rows, class X, class DY, class Scalar, class Activation = identity>
-void gradient_sums(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
-                   GradientSums& sums, const Activation& activation = {}) {
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class Activation = activations::identity>
+void gradient_sums(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
+                   double epsilon, GradientSums& sums, const Activation& activation = {}) {
   gradient_sums<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, activation);
 }
 
@@ -218,41 +222,45 @@ void gradient_sums(const X& x, const DY& dy, const Moments& moments, GradientSum
 }
 
 /// input_gradient on the calling thread.
-template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
-                    const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX,
+          class Activation = activations::identity>
+void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
+                    double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
   input_gradient<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, dx, activation);
 }
 
 /// train_backward on the calling thread.
-template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
-                    DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX,
+          class Activation = activations::identity>
+void train_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
+                    double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
 }
 
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
-void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
-                    double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
+void train_backward(const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine,
+                    const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
   train_backward<Layout>(detail::CallingThread{}, x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients,
                          activation);
 }
 
 /// train_backward_from_output on the calling thread.
-template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class DX, class Activation = identity>
-void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
-                                double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class DX,
+          class Activation = activations::identity>
+void train_backward_from_output(const Y& y, const DY& dy, const AffineParameters<Scalar>& affine,
+                                const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
   train_backward_from_output<Layout>(detail::CallingThread{}, y, dy, affine, moments, epsilon, dx, gradients,
                                      activation);
 }
 
 /// frozen_backward on the calling thread.
-template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void frozen_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const RunningStatistics& running,
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX,
+          class Activation = activations::identity>
+void frozen_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const RunningStatistics& running,
                      double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   frozen_backward<Layout>(detail::CallingThread{}, x, dy, affine, running, epsilon, dx, gradients, activation);
 }

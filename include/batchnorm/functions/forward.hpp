@@ -23,9 +23,10 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// Throws   std::invalid_argument if extents or sizes differ, if x is empty, if y overlaps a part of x, or if epsilon
 ///          is not positive
 /// Threads  safe if no two calls write the same y or moments; the number of threads changes no bit of the result
-template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
-                   const Activation& activation = {}) {
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y,
+          class Activation = activations::identity>
+void train_forward(const D& device, const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
+                   Moments& moments, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
   call.check_not_empty(in);
@@ -62,9 +63,10 @@ void batch_moments(const D& device, const X& x, Moments& moments) {
 /// Cost     reads x once and writes y once
 /// Throws   as train_forward
 /// Threads  as train_forward
-template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const Moments& moments, double epsilon, Y&& y,
-               const Activation& activation = {}) {
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y,
+          class Activation = activations::identity>
+void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affine, const Moments& moments,
+               double epsilon, Y&& y, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"normalise"};
   const auto in = call.input("x", x, moments.channels());
   call.check_moments(moments, in.view.channels);
@@ -86,8 +88,9 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
 /// Cost     reads x once and writes y once
 /// Throws   as train_forward
 /// Threads  as train_forward
-template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const RunningStatistics& running,
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y,
+          class Activation = activations::identity>
+void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affine, const RunningStatistics& running,
                double epsilon, Y&& y, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"normalise"};
   const auto in = call.input("x", x, running.mean.size());
@@ -112,8 +115,8 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
-void train_forward(const D& device, const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y,
-                   Moments& moments, const Activation& activation) {
+void train_forward(const D& device, const X& x, const R& residual, const AffineParameters<Scalar>& affine,
+                   double epsilon, Y&& y, Moments& moments, const Activation& activation) {
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
   const auto added = call.input_like(in, "residual", residual);
@@ -126,8 +129,8 @@ void train_forward(const D& device, const X& x, const R& residual, const Affine<
 }
 
 /// train_forward on the calling thread.
-template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = identity>
-void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
+template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = activations::identity>
+void train_forward(const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation = {}) {
   train_forward<Layout>(detail::CallingThread{}, x, affine, epsilon, y, moments, activation);
 }
@@ -135,8 +138,8 @@ void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&&
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
-void train_forward(const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
-                   const Activation& activation) {
+void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
+                   Moments& moments, const Activation& activation) {
   train_forward<Layout>(detail::CallingThread{}, x, residual, affine, epsilon, y, moments, activation);
 }
 
@@ -147,8 +150,9 @@ void batch_moments(const X& x, Moments& moments) {
 }
 
 /// normalise on the calling thread, with Moments or RunningStatistics.
-template <class Layout = samples_in_rows, class X, class Scalar, class Statistics, class Y, class Activation = identity>
-void normalise(const X& x, const Affine<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
+template <class Layout = samples_in_rows, class X, class Scalar, class Statistics, class Y,
+          class Activation = activations::identity>
+void normalise(const X& x, const AffineParameters<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
                const Activation& activation = {}) {
   normalise<Layout>(detail::CallingThread{}, x, affine, statistics, epsilon, y, activation);
 }

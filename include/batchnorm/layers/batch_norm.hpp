@@ -25,7 +25,7 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// A copy is a layer of its own with the same parameters, statistics and saved forward pass.
 ///
 /// Source: Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
-template <class Scalar, class Layout = samples_in_rows, class Activation = identity>
+template <class Scalar, class Layout = samples_in_rows, class Activation = activations::identity>
 class BatchNorm {
   static_assert(
       std::same_as<Scalar, float> || std::same_as<Scalar, double>,
@@ -204,8 +204,8 @@ class BatchNorm {
   const Options& options() const { return options_; }
   const Activation& activation() const { return activation_; }
 
-  Affine<Scalar>& affine() { return affine_; }
-  const Affine<Scalar>& affine() const { return affine_; }
+  AffineParameters<Scalar>& affine() { return affine_; }
+  const AffineParameters<Scalar>& affine() const { return affine_; }
   Gradients<Scalar>& gradients() { return gradients_; }
   const Gradients<Scalar>& gradients() const { return gradients_; }
   RunningStatistics& running() { return running_; }
@@ -406,7 +406,7 @@ class BatchNorm {
   Options options_;
   Mode mode_;
   Activation activation_;
-  Affine<Scalar> affine_;
+  AffineParameters<Scalar> affine_;
   Gradients<Scalar> gradients_;
   RunningStatistics running_;
   Saved<Scalar> saved_;
