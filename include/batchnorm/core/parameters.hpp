@@ -12,6 +12,13 @@ namespace batchnorm::inline BATCHNORM_ABI {
 template <class Scalar>
 using ChannelArray = Eigen::Array<Scalar, Eigen::Dynamic, 1>;
 
+namespace detail {
+
+template <class Scalar>
+inline constexpr bool is_parameter_type = std::same_as<Scalar, float> || std::same_as<Scalar, double>;
+
+}  // namespace detail
+
 /// The affine transform y = gamma * x_hat + beta. An empty gamma means 1, an empty beta 0.
 template <class Scalar>
 struct AffineParameters {

@@ -30,13 +30,13 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const AffineParame
   detail::check_epsilon(call.name, epsilon);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
-                        detail::normalisation<Scalar>(statistics, affine, activation), sums);
+                        detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), sums);
 }
 
 /// The same where no activation is fused: the parameters do not enter.
 template <class Layout = samples_in_rows, Device D, class X, class DY>
 void gradient_sums(const D& device, const X& x, const DY& dy, const Moments& moments, GradientSums& sums) {
-  gradient_sums<Layout>(device, x, dy, AffineParameters<statistics_t<detail::scalar_t<X>>>{}, moments,
+  gradient_sums<Layout>(device, x, dy, AffineParameters<typename detail::parameters_of<X>::type>{}, moments,
                         Options{}.epsilon, sums);
 }
 
@@ -66,8 +66,8 @@ void input_gradient(const D& device, const X& x, const DY& dy, const AffineParam
   const auto out = call.output("dx", dx, in, gradient);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::input_gradient(detail::executor(device), detail::views(in, gradient),
-                         detail::normalisation<Scalar>(statistics, affine, activation), sums, moments.count,
-                         std::array{out.view});
+                         detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), sums,
+                         moments.count, std::array{out.view});
 }
 
 /// Gradients of a batch that was normalised with its own statistics.
@@ -100,8 +100,8 @@ void train_backward(const D& device, const X& x, const DY& dy, const AffineParam
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::batch,
-                   moments.count, sums, &gradients, std::array{out.view});
+                   detail::normalisation<Scalar>(statistics, affine, call.activation(activation)),
+                   StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view});
 }
 
 /// Gradients of train_forward with a residual.
@@ -115,7 +115,7 @@ void train_backward(const D& device, const X& x, const DY& dy, const AffineParam
 /// Throws   as train_backward
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class R, class DY, class Scalar, class DX, class DR,
-          ResidualActivation<Scalar> Activation>
+          class Activation>
 void train_backward(const D& device, const X& x, const R& residual, const DY& dy,
                     const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon, DX&& dx,
                     DR&& dresidual, Gradients<Scalar>& gradients, const Activation& activation) {
@@ -133,8 +133,8 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient, added),
-                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::batch,
-                   moments.count, sums, &gradients, std::array{out.view, added_out.view});
+                   detail::normalisation<Scalar>(statistics, affine, call.template activation<1>(activation)),
+                   StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view, added_out.view});
 }
 
 /// train_backward from y, the output of train_forward, where x has been overwritten or was never kept: so a network
@@ -156,15 +156,12 @@ template <class Layout = samples_in_rows, Device D, class Y, class DY, class Sca
 void train_backward_from_output(const D& device, const Y& y, const DY& dy, const AffineParameters<Scalar>& affine,
                                 const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
-  static_assert(InvertibleActivation<Activation, Scalar>,
-                "batchnorm: train_backward_from_output needs an activation that has an inverse, as identity and "
-                "leaky_relu have; for others use train_backward, which takes x");
   const detail::Call<Layout, Scalar> call{"train_backward_from_output"};
   const auto out_of_forward = call.input("y", y, moments.channels());
   const auto gradient = call.input_like(out_of_forward, "dy", dy);
   call.check_moments(moments, out_of_forward.view.channels);
   call.check_affine(affine, out_of_forward.view.channels);
-  call.template check_recoverable<detail::scalar_t<Y>>(affine.gamma, affine.beta, out_of_forward.view.channels);
+  call.check_recoverable(out_of_forward, affine.gamma, affine.beta, out_of_forward.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, out_of_forward, gradient);
   call.prepare_gradients(affine, gradients);
@@ -172,8 +169,8 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(out_of_forward, gradient),
-                   detail::recovery<Scalar>(statistics, affine, activation), StatisticsSource::batch, moments.count,
-                   sums, &gradients, std::array{out.view});
+                   detail::recovery<Scalar>(statistics, affine, call.invertible(activation)), StatisticsSource::batch,
+                   moments.count, sums, &gradients, std::array{out.view});
 }
 
 /// Gradients of a batch that was normalised with running statistics, which are constants.
@@ -204,8 +201,8 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const AffinePara
   GradientSums sums;
   const detail::RunningView statistics{running, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::running,
-                   in.view.count(), sums, &gradients, std::array{out.view});
+                   detail::normalisation<Scalar>(statistics, affine, call.activation(activation)),
+                   StatisticsSource::running, in.view.count(), sums, &gradients, std::array{out.view});
 }
 
 /// gradient_sums on the calling thread.
@@ -239,10 +236,11 @@ void train_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& af
 
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class DY, class Scalar, class DX, class DR,
-          ResidualActivation<Scalar> Activation>
-void train_backward(const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine,
-                    const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
-                    const Activation& activation) {
+          class Activation>
+requires(!Device<X>) void train_backward(const X& x, const R& residual, const DY& dy,
+                                         const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon,
+                                         DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
+                                         const Activation& activation) {
   train_backward<Layout>(detail::CallingThread{}, x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients,
                          activation);
 }

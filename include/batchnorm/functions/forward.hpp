@@ -34,7 +34,7 @@ void train_forward(const D& device, const X& x, const AffineParameters<Scalar>& 
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
   detail::train_forward(detail::executor(device), detail::views(in), detail::AffineView<Scalar>{affine}, epsilon,
-                        activation, out.view, moments);
+                        call.activation(activation), out.view, moments);
 }
 
 /// The first half of train_forward: the moments of a batch, or of a part of one. An empty x has moments of count 0.
@@ -45,7 +45,7 @@ void train_forward(const D& device, const X& x, const AffineParameters<Scalar>& 
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X>
 void batch_moments(const D& device, const X& x, Moments& moments) {
-  const detail::Call<Layout, statistics_t<detail::scalar_t<X>>> call{"batch_moments"};
+  const detail::Call<Layout, typename detail::parameters_of<X>::type> call{"batch_moments"};
   const auto in = call.input("x", x);
   if (in.view.size() == 0) {
     moments = Moments(in.view.channels);
@@ -75,7 +75,7 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
   const auto out = call.output("y", y, in);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation<Scalar>(statistics, affine, activation), out.view);
+                    detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), out.view);
 }
 
 /// Normalises with running statistics, as inference does. An empty x is a no-op.
@@ -100,7 +100,7 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
   const auto out = call.output("y", y, in);
   const detail::RunningView statistics{running, epsilon};
   detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation<Scalar>(statistics, affine, activation), out.view);
+                    detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), out.view);
 }
 
 /// train_forward with a residual that is added before the activation, as at the end of a residual block.
@@ -113,8 +113,7 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
 /// Cost     as train_forward, and reads the residual once
 /// Throws   as train_forward, and if the residual has other extents
 /// Threads  as train_forward
-template <class Layout = samples_in_rows, Device D, class X, class R, class Scalar, class Y,
-          ResidualActivation<Scalar> Activation>
+template <class Layout = samples_in_rows, Device D, class X, class R, class Scalar, class Y, class Activation>
 void train_forward(const D& device, const X& x, const R& residual, const AffineParameters<Scalar>& affine,
                    double epsilon, Y&& y, Moments& moments, const Activation& activation) {
   const detail::Call<Layout, Scalar> call{"train_forward"};
@@ -125,7 +124,7 @@ void train_forward(const D& device, const X& x, const R& residual, const AffineP
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in, added);
   detail::train_forward(detail::executor(device), detail::views(in, added), detail::AffineView<Scalar>{affine}, epsilon,
-                        activation, out.view, moments);
+                        call.template activation<1>(activation), out.view, moments);
 }
 
 /// train_forward on the calling thread.
@@ -136,10 +135,9 @@ void train_forward(const X& x, const AffineParameters<Scalar>& affine, double ep
 }
 
 /// The same with a residual.
-template <class Layout = samples_in_rows, class X, class R, class Scalar, class Y,
-          ResidualActivation<Scalar> Activation>
-void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
-                   Moments& moments, const Activation& activation) {
+template <class Layout = samples_in_rows, class X, class R, class Scalar, class Y, class Activation>
+requires(!Device<X>) void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine,
+                                        double epsilon, Y&& y, Moments& moments, const Activation& activation) {
   train_forward<Layout>(detail::CallingThread{}, x, residual, affine, epsilon, y, moments, activation);
 }
 

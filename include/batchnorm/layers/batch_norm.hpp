@@ -27,12 +27,16 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// Source: Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
 template <class Scalar, class Layout = samples_in_rows, class Activation = activations::identity>
 class BatchNorm {
+  static constexpr bool has_parameters = detail::is_parameter_type<Scalar>;
   static_assert(
-      std::same_as<Scalar, float> || std::same_as<Scalar, double>,
+      has_parameters,
       "batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>");
   static constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
-  static_assert(takes_residual || batchnorm::Activation<Activation, Scalar>,
+  static constexpr bool has_activation = takes_residual || batchnorm::Activation<Activation, Scalar>;
+  static_assert(!has_parameters || has_activation,
                 "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
+  /// Whether the layer itself was not refused.
+  static constexpr bool is_valid = has_parameters && has_activation;
 
  public:
   /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
@@ -45,6 +49,10 @@ class BatchNorm {
         running_(options.channels),
         moments_(options.channels),
         incoming_(options.channels) {}
+  /// Refused: a bare number does not say what it is.
+  explicit BatchNorm(Index channels) : BatchNorm(Options{.channels = channels}) {
+    static_assert(!is_valid, "batchnorm: options have names: write BatchNorm<float> norm({.channels = 2})");
+  }
 
   /// Normalises x as the mode says and keeps what backward needs in saved().
   ///
@@ -58,17 +66,17 @@ class BatchNorm {
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {
-    run_forward(detail::executor(device), saved_, y, x);
+    if constexpr (accepts<0>()) run_forward(detail::executor(device), saved_, y, x);
   }
   /// The same, keeping what backward needs in the caller's `saved`: for weights that are shared by several passes.
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y, Saved<Scalar>& saved) {
-    run_forward(detail::executor(device), saved, y, x);
+    if constexpr (accepts<0>()) run_forward(detail::executor(device), saved, y, x);
   }
   /// The same for an activation with a residual, which has the extents of x and is read once. y may be the residual.
   template <Device D, class X, class R, class Y>
   requires takes_residual void forward(const D& device, const X& x, const R& residual, Y&& y) {
-    run_forward(detail::executor(device), saved_, y, x, residual);
+    if constexpr (accepts<1>()) run_forward(detail::executor(device), saved_, y, x, residual);
   }
 
   /// Gradients of the last forward pass that was kept in the layer; x is what that pass was given.
@@ -87,12 +95,12 @@ class BatchNorm {
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
-    run_backward(detail::executor(device), saved_, x, dy, dx);
+    if constexpr (accepts<0>()) run_backward(detail::executor(device), saved_, x, dy, dx);
   }
   /// The same for the forward pass that filled `saved`.
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
-    run_backward(detail::executor(device), saved, x, dy, dx);
+    if constexpr (accepts<0>()) run_backward(detail::executor(device), saved, x, dy, dx);
   }
   /// The same for an activation with a residual, whose gradient is the one that reaches z: dresidual = dz.
   ///
@@ -101,7 +109,7 @@ class BatchNorm {
   template <Device D, class X, class R, class DY, class DX, class DR>
   requires takes_residual void backward(const D& device, const X& x, const R& residual, const DY& dy, DX&& dx,
                                         DR&& dresidual) {
-    run_residual_backward(detail::executor(device), x, residual, dy, dx, dresidual);
+    if constexpr (accepts<1>()) run_residual_backward(detail::executor(device), x, residual, dy, dx, dresidual);
   }
 
   /// backward from y, the output of the last forward pass, where x has been overwritten, by y itself perhaps: so a
@@ -120,12 +128,12 @@ class BatchNorm {
   /// Threads  as forward
   template <Device D, class Y, class DY, class DX>
   void backward_from_output(const D& device, const Y& y, const DY& dy, DX&& dx) {
-    run_backward_from_output(detail::executor(device), saved_, y, dy, dx);
+    if constexpr (accepts_output<Activation>()) run_backward_from_output(detail::executor(device), saved_, y, dy, dx);
   }
   /// The same for the forward pass that filled `saved`.
   template <Device D, class Y, class DY, class DX>
   void backward_from_output(const D& device, const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
-    run_backward_from_output(detail::executor(device), saved, y, dy, dx);
+    if constexpr (accepts_output<Activation>()) run_backward_from_output(detail::executor(device), saved, y, dy, dx);
   }
 
   /// Normalises with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
@@ -137,12 +145,12 @@ class BatchNorm {
   /// Threads  safe from many threads at once, as long as no other call changes the layer
   template <Device D, class X, class Y>
   void infer(const D& device, const X& x, Y&& y) const {
-    run_infer(detail::executor(device), y, x);
+    if constexpr (accepts<0>()) run_infer(detail::executor(device), y, x);
   }
   /// The same for an activation with a residual.
   template <Device D, class X, class R, class Y>
   requires takes_residual void infer(const D& device, const X& x, const R& residual, Y&& y) const {
-    run_infer(detail::executor(device), y, x, residual);
+    if constexpr (accepts<1>()) run_infer(detail::executor(device), y, x, residual);
   }
   /// The same into a new Matrix, Array or Tensor.
   template <Device D, class X>
@@ -240,11 +248,29 @@ class BatchNorm {
  private:
   using Call = detail::Call<Layout, Scalar>;
 
+  // Whether the activation goes with a call. If not, the compiler says why, and nothing of the call is compiled.
+
+  template <std::size_t Residuals>
+  static consteval bool accepts() {
+    static_assert(!is_valid || takes_residual == (Residuals == 1),
+                  "batchnorm: the activation takes a residual: forward(x, residual, y), "
+                  "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
+    return is_valid && takes_residual == (Residuals == 1);
+  }
+
+  template <class A>
+  static consteval bool accepts_output() {
+    constexpr bool has_inverse = InvertibleActivation<A, Scalar>;
+    static_assert(!is_valid || has_inverse,
+                  "batchnorm: backward_from_output needs an activation that has an inverse, as identity and leaky_relu "
+                  "have; for others use backward, which takes x");
+    return is_valid && has_inverse;
+  }
+
   template <class Y, class X, class... Residual>
   void run_forward(const detail::Executor& executor, Saved<Scalar>& saved, Y& y, const X& x,
                    const Residual&... residual) {
     const Call call{"forward"};
-    check_residual<sizeof...(Residual)>();
     const auto in = call.input("x", x, options_.channels);
     const std::tuple added{call.input_like(in, "residual", residual)...};
     check_state(call);
@@ -283,7 +309,6 @@ class BatchNorm {
   template <class X, class DY, class DX>
   void run_backward(const detail::Executor& executor, const Saved<Scalar>& saved, const X& x, const DY& dy, DX& dx) {
     const Call call{"backward"};
-    check_residual<0>();
     const auto in = call.input("x", x, options_.channels);
     const auto gradient = call.input_like(in, "dy", dy);
     check_state(call);
@@ -315,15 +340,12 @@ class BatchNorm {
   template <class Y, class DY, class DX>
   void run_backward_from_output(const detail::Executor& executor, const Saved<Scalar>& saved, const Y& y, const DY& dy,
                                 DX& dx) {
-    static_assert(InvertibleActivation<Activation, Scalar>,
-                  "batchnorm: backward_from_output needs an activation that has an inverse, as identity and leaky_relu "
-                  "have; for others use backward, which takes x");
     const Call call{"backward_from_output"};
     const auto in = call.input("y", y, options_.channels);
     const auto gradient = call.input_like(in, "dy", dy);
     check_state(call);
     check_saved(call, saved, in, saved.output_fingerprint);
-    call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
+    call.check_recoverable(in, saved.gamma, saved.beta, options_.channels);
     const auto out = call.output("dx", dx, in, gradient);
     detail::backward(executor, detail::views(in, gradient),
                      detail::recovery<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
@@ -333,7 +355,6 @@ class BatchNorm {
   template <class Y, class X, class... Residual>
   void run_infer(const detail::Executor& executor, Y& y, const X& x, const Residual&... residual) const {
     const Call call{"infer"};
-    check_residual<sizeof...(Residual)>();
     const auto in = call.input("x", x, options_.channels);
     const std::tuple added{call.input_like(in, "residual", residual)...};
     check_state(call);
@@ -342,13 +363,6 @@ class BatchNorm {
     const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView running{running_, options_.epsilon};
     detail::normalise(executor, inputs, detail::normalisation<Scalar>(running, affine, activation_), out.view);
-  }
-
-  template <std::size_t Residuals>
-  static consteval void check_residual() {
-    static_assert(takes_residual == (Residuals == 1),
-                  "batchnorm: the activation takes a residual: forward(x, residual, y), "
-                  "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
   }
 
   Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
