@@ -13,7 +13,7 @@ void train_backward(benchmark::State& state) {
   auto dx = random_tensor<Storage>(shape);
   using Layout = typename Storage::Layout;
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
-  const bn::Affine<Parameter> affine(shape.channels);
+  const bn::AffineParameters<Parameter> affine(shape.channels);
   bn::Gradients<Parameter> gradients(shape.channels);
   bn::Moments moments;
   bn::batch_moments<Layout>(x, moments);
@@ -24,23 +24,23 @@ void train_backward(benchmark::State& state) {
   report<Storage>(state, shape, 5);
 }
 
-BENCHMARK(train_backward<planes<float>, bn::identity>)->Apply(all_images);
+BENCHMARK(train_backward<planes<float>, bn::activations::identity>)->Apply(all_images);
 BENCHMARK(train_backward<planes<float>, bn::relu>)->Apply(all_images);
-BENCHMARK(train_backward<rows<float>, bn::identity>)->Apply(all_images);
+BENCHMARK(train_backward<rows<float>, bn::activations::identity>)->Apply(all_images);
 BENCHMARK(train_backward<rows<float>, bn::relu>)->Apply(all_images);
-BENCHMARK(train_backward<row_major<float>, bn::identity>)->Apply(all_matrices);
+BENCHMARK(train_backward<row_major<float>, bn::activations::identity>)->Apply(all_matrices);
 BENCHMARK(train_backward<row_major<float>, bn::relu>)->Apply(all_matrices);
-BENCHMARK(train_backward<column_major<float>, bn::identity>)->Apply(all_matrices);
+BENCHMARK(train_backward<column_major<float>, bn::activations::identity>)->Apply(all_matrices);
 BENCHMARK(train_backward<column_major<float>, bn::relu>)->Apply(all_matrices);
-BENCHMARK(train_backward<planes<double>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_backward<rows<double>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_backward<row_major<double>, bn::identity>)->Apply(one_matrix);
-BENCHMARK(train_backward<planes<Eigen::half>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_backward<rows<Eigen::half>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_backward<row_major<Eigen::half>, bn::identity>)->Apply(one_matrix);
-BENCHMARK(train_backward<planes<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_backward<rows<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_backward<row_major<Eigen::bfloat16>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(train_backward<planes<double>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_backward<rows<double>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_backward<row_major<double>, bn::activations::identity>)->Apply(one_matrix);
+BENCHMARK(train_backward<planes<Eigen::half>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_backward<rows<Eigen::half>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_backward<row_major<Eigen::half>, bn::activations::identity>)->Apply(one_matrix);
+BENCHMARK(train_backward<planes<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_backward<rows<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_backward<row_major<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_matrix);
 
 }  // namespace
 }  // namespace benchmarks

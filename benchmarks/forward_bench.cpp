@@ -12,7 +12,7 @@ void train_forward(benchmark::State& state) {
   const auto x = random_tensor<Storage>(shape);
   auto y = random_tensor<Storage>(shape);
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
-  const bn::Affine<Parameter> affine(shape.channels);
+  const bn::AffineParameters<Parameter> affine(shape.channels);
   bn::Moments moments;
   for (auto _ : state) {
     bn::train_forward<typename Storage::Layout>(x, affine, 1e-5, y, moments, Activation{});
@@ -21,23 +21,23 @@ void train_forward(benchmark::State& state) {
   report<Storage>(state, shape, 3);
 }
 
-BENCHMARK(train_forward<planes<float>, bn::identity>)->Apply(all_images);
+BENCHMARK(train_forward<planes<float>, bn::activations::identity>)->Apply(all_images);
 BENCHMARK(train_forward<planes<float>, bn::relu>)->Apply(all_images);
-BENCHMARK(train_forward<rows<float>, bn::identity>)->Apply(all_images);
+BENCHMARK(train_forward<rows<float>, bn::activations::identity>)->Apply(all_images);
 BENCHMARK(train_forward<rows<float>, bn::relu>)->Apply(all_images);
-BENCHMARK(train_forward<row_major<float>, bn::identity>)->Apply(all_matrices);
+BENCHMARK(train_forward<row_major<float>, bn::activations::identity>)->Apply(all_matrices);
 BENCHMARK(train_forward<row_major<float>, bn::relu>)->Apply(all_matrices);
-BENCHMARK(train_forward<column_major<float>, bn::identity>)->Apply(all_matrices);
+BENCHMARK(train_forward<column_major<float>, bn::activations::identity>)->Apply(all_matrices);
 BENCHMARK(train_forward<column_major<float>, bn::relu>)->Apply(all_matrices);
-BENCHMARK(train_forward<planes<double>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_forward<rows<double>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_forward<row_major<double>, bn::identity>)->Apply(one_matrix);
-BENCHMARK(train_forward<planes<Eigen::half>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_forward<rows<Eigen::half>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_forward<row_major<Eigen::half>, bn::identity>)->Apply(one_matrix);
-BENCHMARK(train_forward<planes<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_forward<rows<Eigen::bfloat16>, bn::identity>)->Apply(one_image);
-BENCHMARK(train_forward<row_major<Eigen::bfloat16>, bn::identity>)->Apply(one_matrix);
+BENCHMARK(train_forward<planes<double>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_forward<rows<double>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_forward<row_major<double>, bn::activations::identity>)->Apply(one_matrix);
+BENCHMARK(train_forward<planes<Eigen::half>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_forward<rows<Eigen::half>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_forward<row_major<Eigen::half>, bn::activations::identity>)->Apply(one_matrix);
+BENCHMARK(train_forward<planes<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_forward<rows<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(train_forward<row_major<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_matrix);
 
 }  // namespace
 }  // namespace benchmarks

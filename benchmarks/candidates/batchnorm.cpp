@@ -29,7 +29,7 @@ template <class BnLayout, class BnActivation, class Device>
 struct Solver {
   Problem& problem;
   const Device& device;
-  bn::Affine<float> affine;
+  bn::AffineParameters<float> affine;
 
   auto tensor(const Buffer& buffer) const { return view<BnLayout>(buffer.data(), problem.task.shape); }
 
@@ -79,7 +79,7 @@ struct Solver {
 
 template <class BnLayout, class BnActivation>
 Candidate on_device(Problem& problem) {
-  bn::Affine<float> affine;
+  bn::AffineParameters<float> affine;
   affine.gamma = array(problem.gamma);
   affine.beta = array(problem.beta);
   static const Eigen::DefaultDevice calling_thread;
@@ -92,7 +92,7 @@ Candidate on_device(Problem& problem) {
 template <class BnLayout>
 Candidate with_activation(Problem& problem) {
   return problem.task.fuses_relu() ? on_device<BnLayout, bn::relu>(problem)
-                                   : on_device<BnLayout, bn::identity>(problem);
+                                   : on_device<BnLayout, bn::activations::identity>(problem);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace nn {
 /// Shapes: x and y [samples, channels]; a pixel of an image is a sample. With `pixels`, the same images are taken as
 /// [samples, pixels * channels], and each place has its own statistics, gamma and beta: then options.channels is
 /// pixels * channels. For convolutions the paper joins the places (section 3.2); its ensemble has a few layers that don't.
-template <class Scalar, class Activation = bn::identity>
+template <class Scalar, class Activation = bn::activations::identity>
 class BatchNorm final : public Layer<Scalar> {
  public:
   using Norm = bn::BatchNorm<Scalar, bn::samples_in_rows, Activation>;

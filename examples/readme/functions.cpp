@@ -5,7 +5,7 @@ namespace bn = batchnorm;
 
 int main() {
   const Eigen::MatrixXf x = Eigen::MatrixXf::Random(64, 10), dy = Eigen::MatrixXf::Random(64, 10);
-  const bn::Affine<float> affine(10);  // gamma = 1, beta = 0
+  const bn::AffineParameters<float> affine(10);  // gamma = 1, beta = 0
   const double epsilon = 1e-5;
 
   // Statistics of two halves, from two threads or ranks, merged into those of the whole batch.

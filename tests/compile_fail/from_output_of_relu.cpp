@@ -3,7 +3,7 @@
 
 namespace bn = batchnorm;
 
-void refused(const Eigen::MatrixXf& y, const Eigen::MatrixXf& dy, const bn::Affine<float>& affine,
+void refused(const Eigen::MatrixXf& y, const Eigen::MatrixXf& dy, const bn::AffineParameters<float>& affine,
              const bn::Moments& moments, Eigen::MatrixXf& dx, bn::Gradients<float>& gradients) {
   bn::train_backward_from_output(y, dy, affine, moments, 1e-5, dx, gradients, bn::relu{});
 }

@@ -3,7 +3,7 @@
 
 namespace bn = batchnorm;
 
-void refused(const Eigen::MatrixXf& x, const Eigen::MatrixXf& dy, const bn::Affine<float>& affine,
+void refused(const Eigen::MatrixXf& x, const Eigen::MatrixXf& dy, const bn::AffineParameters<float>& affine,
              const bn::Moments& moments, Eigen::MatrixXf& dx, bn::Gradients<float>& gradients) {
   bn::train_backward(x, x, dy, affine, moments, 1e-5, dx, Eigen::MatrixXf(), gradients, bn::add_relu{});
 }

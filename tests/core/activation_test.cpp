@@ -134,9 +134,9 @@ TYPED_TEST(Relu, PassesTheGradientWhereItsInputIsNaN) {
 }
 
 TEST(Identity, IsOne) {
-  EXPECT_EQ(value(bn::identity{}, -1.5f), -1.5f);
-  EXPECT_EQ(gradient(bn::identity{}, -1.5f, 3.0f), 3.0f);
-  EXPECT_EQ(inverse(bn::identity{}, -1.5f), -1.5f);
+  EXPECT_EQ(value(bn::activations::identity{}, -1.5f), -1.5f);
+  EXPECT_EQ(gradient(bn::activations::identity{}, -1.5f, 3.0f), 3.0f);
+  EXPECT_EQ(inverse(bn::activations::identity{}, -1.5f), -1.5f);
 }
 
 template <class Scalar>
@@ -240,40 +240,44 @@ TYPED_TEST_SUITE(Tanh, Scalars);
 // epsilon for the sum. exp's argument is 2z, so its share of AVX-512's |2z| / 43.4 is at most 0.63 * 2 / 43.4.
 TYPED_TEST(Tanh, IsTheHyperbolicTangentWithinTheRoundingOfItsSteps) {
   using S = TypeParam;
-  expect_close<S>([](S z) { return value(bn::tanh{}, z); }, [](Real z) { return std::tanh(z); }, 2.3, 1.26 / 43.4, 0);
+  expect_close<S>([](S z) { return value(bn::activations::tanh{}, z); }, [](Real z) { return std::tanh(z); }, 2.3,
+                  1.26 / 43.4, 0);
 }
 
 // As sigmoid's, of 2z and times 4: what is below the least normal number before the 4 is lost.
 TYPED_TEST(Tanh, HasADerivativeThatKeepsItsDigitsOnBothSides) {
   using S = TypeParam;
-  expect_close<S>([](S z) { return gradient(bn::tanh{}, z, S(1)); },
+  expect_close<S>([](S z) { return gradient(bn::activations::tanh{}, z, S(1)); },
                   [](Real z) { return 4 * logistic_derivative(2 * z); }, 3.5, 2 / 43.4,
                   4 * Real(std::numeric_limits<S>::min()));
 }
 
-TYPED_TEST(Tanh, RisesFromMinusOneToOne) { expect_monotone<TypeParam>(bn::tanh{}, -1, 1); }
+TYPED_TEST(Tanh, RisesFromMinusOneToOne) { expect_monotone<TypeParam>(bn::activations::tanh{}, -1, 1); }
 
 TYPED_TEST(Tanh, IsOddToTheBit) {
   using S = TypeParam;
-  for (const S z : sweep<S>()) ASSERT_TRUE(same_bits(value(bn::tanh{}, -z), -value(bn::tanh{}, z))) << "z = " << z;
-  EXPECT_TRUE(same_bits(value(bn::tanh{}, -S(0)), -S(0)));
+  for (const S z : sweep<S>())
+    ASSERT_TRUE(same_bits(value(bn::activations::tanh{}, -z), -value(bn::activations::tanh{}, z))) << "z = " << z;
+  EXPECT_TRUE(same_bits(value(bn::activations::tanh{}, -S(0)), -S(0)));
 }
 
 TYPED_TEST(Tanh, IsItsArgumentWhereThatIsTiny) {
   using S = TypeParam;
   for (const S z : {std::numeric_limits<S>::denorm_min(), std::numeric_limits<S>::min(), S(1e-30)})
-    EXPECT_EQ(value(bn::tanh{}, z), z);
+    EXPECT_EQ(value(bn::activations::tanh{}, z), z);
 }
 
-TYPED_TEST(Tanh, HasSlopeOneAtZero) { EXPECT_EQ(gradient(bn::tanh{}, TypeParam(0), TypeParam(3)), TypeParam(3)); }
+TYPED_TEST(Tanh, HasSlopeOneAtZero) {
+  EXPECT_EQ(gradient(bn::activations::tanh{}, TypeParam(0), TypeParam(3)), TypeParam(3));
+}
 
 TYPED_TEST(Tanh, IsFlatAtInfinityAndKeepsNaN) {
   using S = TypeParam;
   for (const S z : {infinity<S>, -infinity<S>, std::numeric_limits<S>::max(), std::numeric_limits<S>::lowest()})
-    EXPECT_EQ(gradient(bn::tanh{}, z, S(3)), S(0));
+    EXPECT_EQ(gradient(bn::activations::tanh{}, z, S(3)), S(0));
   for (const S z : {not_a_number<S>, -not_a_number<S>}) {
-    EXPECT_TRUE(std::isnan(value(bn::tanh{}, z)));
-    EXPECT_TRUE(std::isnan(gradient(bn::tanh{}, z, S(3))));
+    EXPECT_TRUE(std::isnan(value(bn::activations::tanh{}, z)));
+    EXPECT_TRUE(std::isnan(gradient(bn::activations::tanh{}, z, S(3))));
   }
 }
 
@@ -314,20 +318,20 @@ TYPED_TEST(AddRelu, KeepsNaNOfEitherArgument) {
 }
 
 TEST(Activations, HaveTheGradientThatFiniteDifferencesShow) {
-  expect_gradient_is_that_of_forward(bn::identity{});
+  expect_gradient_is_that_of_forward(bn::activations::identity{});
   expect_gradient_is_that_of_forward(bn::relu{});
   expect_gradient_is_that_of_forward(bn::leaky_relu(0.2));
   expect_gradient_is_that_of_forward(bn::sigmoid{});
-  expect_gradient_is_that_of_forward(bn::tanh{});
+  expect_gradient_is_that_of_forward(bn::activations::tanh{});
 }
 
 TEST(Activations, HaveTheNamesUsersWrite) {
-  EXPECT_EQ(bn::identity::name(), "identity");
+  EXPECT_EQ(bn::activations::identity::name(), "identity");
   EXPECT_EQ(bn::relu::name(), "relu");
   EXPECT_EQ(bn::leaky_relu{}.name(), "leaky_relu(0.01)");
   EXPECT_EQ(bn::leaky_relu(0.2).name(), "leaky_relu(0.2)");
   EXPECT_EQ(bn::sigmoid::name(), "sigmoid");
-  EXPECT_EQ(bn::tanh::name(), "tanh");
+  EXPECT_EQ(bn::activations::tanh::name(), "tanh");
   EXPECT_EQ(bn::add_relu::name(), "add_relu");
 }
 
@@ -350,10 +354,10 @@ constexpr bool is_residual = bn::ResidualActivation<A, float>&& bn::ResidualActi
 }  // namespace
 
 TEST(Activations, AreToldApartByTheirConcepts) {
-  static_assert(is_activation<bn::identity> && is_activation<bn::relu> && is_activation<bn::leaky_relu> &&
-                is_activation<bn::sigmoid> && is_activation<bn::tanh>);
-  static_assert(is_invertible<bn::identity> && is_invertible<bn::leaky_relu>);
-  static_assert(!is_invertible<bn::relu> && !is_invertible<bn::sigmoid> && !is_invertible<bn::tanh>);
+  static_assert(is_activation<bn::activations::identity> && is_activation<bn::relu> && is_activation<bn::leaky_relu> &&
+                is_activation<bn::sigmoid> && is_activation<bn::activations::tanh>);
+  static_assert(is_invertible<bn::activations::identity> && is_invertible<bn::leaky_relu>);
+  static_assert(!is_invertible<bn::relu> && !is_invertible<bn::sigmoid> && !is_invertible<bn::activations::tanh>);
   static_assert(is_residual<bn::add_relu> && !is_residual<bn::relu> && !is_activation<bn::add_relu>);
   static_assert(bn::Activation<doubled> && !bn::Activation<doubled, double> && !bn::Activation<int>);
 }

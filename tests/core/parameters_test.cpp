@@ -6,14 +6,14 @@
 
 namespace bn = batchnorm;
 
-TEST(Affine, StartsAsTheIdentity) {
-  const bn::Affine<float> affine(3);
+TEST(AffineParameters, StartsAsTheIdentity) {
+  const bn::AffineParameters<float> affine(3);
   EXPECT_TRUE((affine.gamma == Eigen::Array3f(1, 1, 1)).all());
   EXPECT_TRUE((affine.beta == Eigen::Array3f(0, 0, 0)).all());
 }
 
-TEST(Affine, KeepsNoStorageForWhatIsOff) {
-  const bn::Affine<float> no_scale(3, false, true), no_shift(3, true, false), neither;
+TEST(AffineParameters, KeepsNoStorageForWhatIsOff) {
+  const bn::AffineParameters<float> no_scale(3, false, true), no_shift(3, true, false), neither;
   EXPECT_EQ(no_scale.gamma.size(), 0);
   EXPECT_EQ(no_scale.beta.size(), 3);
   EXPECT_EQ(no_shift.gamma.size(), 3);
@@ -43,6 +43,6 @@ TEST(Gradients, KeepNoStorageForWhatIsOff) {
 
 TEST(Affine, OfANegativeNumberOfChannelsIsRefused) {
   using testing_support::has_parts, testing_support::message_of;
-  EXPECT_TRUE(has_parts(message_of([] { bn::Affine<float>(-1); }), "Affine(channels)", "got -1"));
+  EXPECT_TRUE(has_parts(message_of([] { bn::AffineParameters<float>(-1); }), "Affine(channels)", "got -1"));
   EXPECT_TRUE(has_parts(message_of([] { bn::Gradients<float>(-1); }), "Gradients(channels)", "got -1"));
 }

@@ -28,8 +28,8 @@ Real derivative(batchnorm::sigmoid, Real z, Real) {
   return value(batchnorm::sigmoid{}, z) * value(batchnorm::sigmoid{}, -z);
 }
 
-Real value(batchnorm::tanh, Real z) { return std::tanh(z); }
-Real derivative(batchnorm::tanh, Real z, Real) { return 1 / (std::cosh(z) * std::cosh(z)); }
+Real value(batchnorm::activations::tanh, Real z) { return std::tanh(z); }
+Real derivative(batchnorm::activations::tanh, Real z, Real) { return 1 / (std::cosh(z) * std::cosh(z)); }
 
 template <class Activation>
 Values forward_through(const Activation& activation, const Values& z) {
@@ -62,7 +62,7 @@ using Cases =
     testing::Types<Case<Rows, batchnorm::relu>, Case<DoublePlanes, batchnorm::relu>, Case<Planes, batchnorm::relu>,
                    Case<Rows, batchnorm::leaky_relu>, Case<DoublePlanes, batchnorm::leaky_relu>,
                    Case<Rows, batchnorm::sigmoid>, Case<DoublePlanes, batchnorm::sigmoid>,
-                   Case<Planes, batchnorm::tanh>, Case<DoublePlanes, batchnorm::tanh>>;
+                   Case<Planes, batchnorm::activations::tanh>, Case<DoublePlanes, batchnorm::activations::tanh>>;
 TYPED_TEST_SUITE(FusedActivation, Cases);
 
 TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
@@ -76,7 +76,7 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
     const Index count = shape[0], channels = shape[1];
     const Values x_values = rounded_to<Scalar>(random_values(count, channels, random));
     const Values dy_values = rounded_to<Scalar>(normal_values(count, channels, random));
-    batchnorm::Affine<Scalar> affine(channels);
+    batchnorm::AffineParameters<Scalar> affine(channels);
     affine.gamma = random_per_channel(channels, -1.5, 1.5, random).template cast<Scalar>();
     affine.beta = random_per_channel(channels, -1, 1, random).template cast<Scalar>();
     typename TypeParam::Container x(extents), dy(extents), y(extents), dx(extents);

@@ -22,7 +22,7 @@ using RowMap = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
 namespace {
 
 constexpr double epsilon = 1e-3;
-const bn::Affine<float> affine(4);
+const bn::AffineParameters<float> affine(4);
 
 Matrix data(Index rows, Index columns, std::uint64_t seed = 1) {
   testing_support::Random random(seed);

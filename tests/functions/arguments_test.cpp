@@ -34,16 +34,18 @@ bn::Moments moments_of_x() {
 
 TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
   Matrix y;
-  EXPECT_EQ(message_of([&] { bn::normalise(x, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, y); }),
+  EXPECT_EQ(message_of([&] { bn::normalise(x, bn::AffineParameters<float>(), bn::RunningStatistics(4), 1e-5, y); }),
             "batchnorm: normalise(x): expected 4 channels on axis 1 (samples_in_rows), got 3; x is [6, 3] row-major");
   Eigen::Tensor<float, 4> image(2, 5, 3, 4), out;
   image.setZero();
   EXPECT_EQ(
-      message_of(
-          [&] { bn::normalise<bn::channel_first>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, out); }),
+      message_of([&] {
+        bn::normalise<bn::channel_first>(image, bn::AffineParameters<float>(), bn::RunningStatistics(4), 1e-5, out);
+      }),
       "batchnorm: normalise(x): expected 4 channels on axis 1 (channel_first), got 5; x is [2, 5, 3, 4] column-major");
   EXPECT_EQ(message_of([&] {
-              bn::normalise<bn::channel_axis<2>>(image, bn::Affine<float>(), bn::RunningStatistics(4), 1e-5, out);
+              bn::normalise<bn::channel_axis<2>>(image, bn::AffineParameters<float>(), bn::RunningStatistics(4), 1e-5,
+                                                 out);
             }),
             "batchnorm: normalise(x): expected 4 channels on axis 2 (channel_axis<2>), got 3; x is [2, 5, 3, 4] "
             "column-major");
@@ -52,14 +54,15 @@ TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
 TEST(Arguments, OutputsNeedTheExtentsOfX) {
   Matrix y(6, 2);
   bn::Moments moments;
-  EXPECT_EQ(message_of([&] { bn::train_forward(x, bn::Affine<float>(3), 1e-5, y, moments); }),
+  EXPECT_EQ(message_of([&] { bn::train_forward(x, bn::AffineParameters<float>(3), 1e-5, y, moments); }),
             "batchnorm: train_forward(y): expected the extents of x, [6, 3] row-major, got [6, 2] row-major; say "
             "y.resizeLike(x)");
   EXPECT_EQ(moments.count, 0);
   Eigen::Tensor<float, 3> tensor(2, 3, 4), wrong(2, 3, 5);
   tensor.setZero();
   EXPECT_EQ(
-      message_of([&] { bn::train_forward<bn::channel_first>(tensor, bn::Affine<float>(3), 1e-5, wrong, moments); }),
+      message_of(
+          [&] { bn::train_forward<bn::channel_first>(tensor, bn::AffineParameters<float>(3), 1e-5, wrong, moments); }),
       "batchnorm: train_forward(y): expected the extents of x, [2, 3, 4] column-major, got [2, 3, 5] column-major; say "
       "y.resize(x.dimensions())");
 }
@@ -67,23 +70,23 @@ TEST(Arguments, OutputsNeedTheExtentsOfX) {
 TEST(Arguments, AnEmptyMatrixArrayOrTensorTakesTheExtentsOfX) {
   bn::Moments moments;
   Matrix y;
-  bn::train_forward(x, bn::Affine<float>(3), 1e-5, y, moments);
+  bn::train_forward(x, bn::AffineParameters<float>(3), 1e-5, y, moments);
   EXPECT_EQ(y.rows(), 6);
   Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> array;
-  bn::train_forward(x, bn::Affine<float>(3), 1e-5, array, moments);
+  bn::train_forward(x, bn::AffineParameters<float>(3), 1e-5, array, moments);
   EXPECT_EQ(array.cols(), 3);
   Eigen::Matrix<float, Eigen::Dynamic, 3, Eigen::RowMajor> three_columns;
-  bn::train_forward(x, bn::Affine<float>(3), 1e-5, three_columns, moments);
+  bn::train_forward(x, bn::AffineParameters<float>(3), 1e-5, three_columns, moments);
   EXPECT_EQ(three_columns.rows(), 6);
   const Eigen::Tensor<float, 3> tensor = Eigen::Tensor<float, 3>(2, 3, 4).setRandom();
   Eigen::Tensor<float, 3> result;
-  bn::train_forward<bn::channel_first>(tensor, bn::Affine<float>(3), 1e-5, result, moments);
+  bn::train_forward<bn::channel_first>(tensor, bn::AffineParameters<float>(3), 1e-5, result, moments);
   EXPECT_EQ(result.dimension(2), 4);
 }
 
 TEST(Arguments, AnEmptyMapIsAnError) {
   bn::Moments moments;
-  EXPECT_THROW(bn::train_forward(x, bn::Affine<float>(3), 1e-5, Eigen::Map<Matrix>(nullptr, 0, 3), moments),
+  EXPECT_THROW(bn::train_forward(x, bn::AffineParameters<float>(3), 1e-5, Eigen::Map<Matrix>(nullptr, 0, 3), moments),
                std::invalid_argument);
 }
 
@@ -91,25 +94,27 @@ TEST(Arguments, DyNeedsTheExtentsOfX) {
   Matrix dx;
   bn::Gradients<float> gradients(3);
   const auto moments = moments_of_x();
-  EXPECT_TRUE(has_parts(
-      message_of([&] { bn::train_backward(x, dy.topRows(5), bn::Affine<float>(3), moments, 1e-5, dx, gradients); }),
-      "train_backward(dy)", "[6, 3] row-major", "got [5, 3] row-major"));
+  EXPECT_TRUE(has_parts(message_of([&] {
+                          bn::train_backward(x, dy.topRows(5), bn::AffineParameters<float>(3), moments, 1e-5, dx,
+                                             gradients);
+                        }),
+                        "train_backward(dy)", "[6, 3] row-major", "got [5, 3] row-major"));
   EXPECT_TRUE((gradients.beta == 0).all());
 }
 
 TEST(Arguments, ParametersAndStatisticsNeedOneValuePerChannel) {
   Matrix y, dx;
   auto moments = moments_of_x();
-  bn::Affine<float> affine(3);
+  bn::AffineParameters<float> affine(3);
   bn::Gradients<float> gradients(3);
   affine.gamma.resize(2);
   EXPECT_TRUE(has_parts(message_of([&] { bn::train_forward(x, affine, 1e-5, y, moments); }), "train_forward",
                         "expected 3", "gamma", "got 2"));
-  affine = bn::Affine<float>(3);
+  affine = bn::AffineParameters<float>(3);
   affine.beta.resize(4);
   EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, affine, moments, 1e-5, y); }), "normalise", "expected 3",
                         "beta", "got 4"));
-  affine = bn::Affine<float>(3);
+  affine = bn::AffineParameters<float>(3);
   gradients.gamma.resize(5);
   EXPECT_TRUE(has_parts(message_of([&] { bn::train_backward(x, dy, affine, moments, 1e-5, dx, gradients); }),
                         "train_backward", "expected 3", "gradients.gamma", "got 5"));
@@ -128,7 +133,7 @@ TEST(Arguments, ParametersAndStatisticsNeedOneValuePerChannel) {
 TEST(Arguments, RunningStatisticsThatMakeNoSenseAreRefusedWithTheirChannel) {
   constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
                    infinity = std::numeric_limits<double>::infinity();
-  const bn::Affine<float> affine(3);
+  const bn::AffineParameters<float> affine(3);
   const auto refused = [&](const bn::RunningStatistics& running, const std::string& value) {
     Matrix y = x;
     bn::Gradients<float> gradients(3);
@@ -157,16 +162,17 @@ TEST(Arguments, RunningStatisticsThatMakeNoSenseAreRefusedWithTheirChannel) {
 TEST(Arguments, GradientsOfParametersThatAreOffAreRefused) {
   Matrix dx;
   bn::Gradients<float> gradients(3);
-  EXPECT_THROW(bn::train_backward(x, dy, bn::Affine<float>(3, false, true), moments_of_x(), 1e-5, dx, gradients),
-               std::invalid_argument);
+  EXPECT_THROW(
+      bn::train_backward(x, dy, bn::AffineParameters<float>(3, false, true), moments_of_x(), 1e-5, dx, gradients),
+      std::invalid_argument);
   EXPECT_TRUE((gradients.beta == 0).all());
 }
 
 TEST(Arguments, EmptyGradientsStartAtZero) {
   Matrix dx;
   bn::Gradients<float> empty, zeros(3);
-  bn::train_backward(x, dy, bn::Affine<float>(3), moments_of_x(), 1e-5, dx, empty);
-  bn::train_backward(x, dy, bn::Affine<float>(3), moments_of_x(), 1e-5, dx, zeros);
+  bn::train_backward(x, dy, bn::AffineParameters<float>(3), moments_of_x(), 1e-5, dx, empty);
+  bn::train_backward(x, dy, bn::AffineParameters<float>(3), moments_of_x(), 1e-5, dx, zeros);
   EXPECT_TRUE(testing_support::equal_statistics(empty.gamma, zeros.gamma));
   EXPECT_TRUE(testing_support::equal_statistics(empty.beta, zeros.beta));
 }
@@ -176,8 +182,9 @@ TEST(Arguments, EpsilonMustBePositiveAndFinite) {
   bn::Moments moments;
   for (const double epsilon :
        {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
-    EXPECT_TRUE(has_parts(message_of([&] { bn::train_forward(x, bn::Affine<float>(3), epsilon, y, moments); }),
-                          "train_forward", "epsilon > 0", "got "));
+    EXPECT_TRUE(
+        has_parts(message_of([&] { bn::train_forward(x, bn::AffineParameters<float>(3), epsilon, y, moments); }),
+                  "train_forward", "epsilon > 0", "got "));
   }
 }
 
@@ -187,10 +194,11 @@ TEST(Arguments, AnEmptyBatchHasMomentsOfNothing) {
   EXPECT_EQ(moments.count, 0);
   EXPECT_EQ(moments.channels(), 3);
   Matrix y;
-  EXPECT_TRUE(has_parts(message_of([&] { bn::train_forward(Matrix(0, 3), bn::Affine<float>(3), 1e-5, y, moments); }),
-                        "train_forward(x)", "got none", "[0, 3]"));
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, bn::Affine<float>(3), moments, 1e-5, y); }), "normalise",
-                        "moments", "got 0"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::train_forward(Matrix(0, 3), bn::AffineParameters<float>(3), 1e-5, y, moments); }),
+                "train_forward(x)", "got none", "[0, 3]"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, bn::AffineParameters<float>(3), moments, 1e-5, y); }),
+                        "normalise", "moments", "got 0"));
 }
 
 TEST(Arguments, AnInnerStrideIsRefusedByName) {
@@ -199,9 +207,11 @@ TEST(Arguments, AnInnerStrideIsRefusedByName) {
       memory.data(), 6, 3, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>(8, 2));
   Matrix dx;
   bn::Gradients<float> gradients(3);
-  EXPECT_TRUE(has_parts(
-      message_of([&] { bn::train_backward(x, strided, bn::Affine<float>(3), moments_of_x(), 1e-5, dx, gradients); }),
-      "dy", "inner stride of 2", "copy it"));
+  EXPECT_TRUE(has_parts(message_of([&] {
+                          bn::train_backward(x, strided, bn::AffineParameters<float>(3), moments_of_x(), 1e-5, dx,
+                                             gradients);
+                        }),
+                        "dy", "inner stride of 2", "copy it"));
 }
 
 // As when a batch is split over more ranks than it has samples.
@@ -212,12 +222,12 @@ TEST(Arguments, AnEmptyPartOfABatchAddsNothingToTheGradients) {
     moments.count = 6;
     bn::Gradients<float> gradients(empty.cols());
     gradients.gamma.setConstant(2);
-    bn::train_backward(empty, empty, bn::Affine<float>(empty.cols()), moments, 1e-5, dx, gradients);
+    bn::train_backward(empty, empty, bn::AffineParameters<float>(empty.cols()), moments, 1e-5, dx, gradients);
     EXPECT_TRUE((gradients.gamma == 2).all() && (gradients.beta == 0).all());
     bn::GradientSums sums;
     bn::gradient_sums(empty, empty, moments, sums);
     EXPECT_TRUE(sums.dy.size() == empty.cols() && (sums.dy == 0).all() && (sums.dy_x == 0).all());
-    bn::input_gradient(empty, empty, bn::Affine<float>(), moments, 1e-5, sums, dx);
+    bn::input_gradient(empty, empty, bn::AffineParameters<float>(), moments, 1e-5, sums, dx);
     EXPECT_EQ(dx.size(), 0);
   };
   for (const Index channels : {1, 3, 2050}) {
@@ -230,7 +240,7 @@ TEST(Arguments, AnEmptyPartOfABatchAddsNothingToTheGradients) {
 TEST(Arguments, BackwardFromOutputTakesGammasOfHalfDownToASixteenth) {
   Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic> values(8, 3), out;
   for (Index i = 0; i < values.size(); ++i) values.data()[i] = static_cast<Eigen::half>(float(i * 5 % 11) - 5.0f);
-  bn::Affine<float> affine(3);
+  bn::AffineParameters<float> affine(3);
   affine.gamma << 0.0625f, -0.25f, 1;
   bn::Moments moments;
   bn::batch_moments(values, moments);
@@ -245,7 +255,7 @@ TEST(Arguments, BackwardFromOutputTakesGammasOfHalfDownToASixteenth) {
 TEST(Arguments, TheFusedBackwardPassesNeedTheMomentsOfAllOfX) {
   const bn::Moments whole = moments_of_x();
   const Matrix half = x.topRows(2), dhalf = dy.topRows(2);
-  const bn::Affine<float> affine(3);
+  const bn::AffineParameters<float> affine(3);
   Matrix dx, dresidual;
   bn::Gradients<float> gradients;
   const std::string rest =
@@ -269,7 +279,7 @@ TEST(Arguments, TheFusedBackwardPassesNeedTheMomentsOfAllOfX) {
 TEST(Arguments, APartHasNoMoreValuesThanTheWhole) {
   bn::Moments half;
   bn::batch_moments(x.topRows(2), half);
-  const bn::Affine<float> affine(3);
+  const bn::AffineParameters<float> affine(3);
   bn::GradientSums sums(3);
   Matrix dx;
   const std::string rest =
@@ -285,8 +295,8 @@ TEST(Arguments, NormaliseTakesMomentsOfOtherData) {
   bn::Moments half;
   bn::batch_moments(x.topRows(2), half);
   Matrix y, part;
-  bn::normalise(x, bn::Affine<float>(3), half, 1e-5, y);
-  bn::normalise(x.topRows(2).eval(), bn::Affine<float>(3), moments_of_x(), 1e-5, part);
+  bn::normalise(x, bn::AffineParameters<float>(3), half, 1e-5, y);
+  bn::normalise(x.topRows(2).eval(), bn::AffineParameters<float>(3), moments_of_x(), 1e-5, part);
 }
 
 TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
@@ -295,7 +305,7 @@ TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
   Matrix y, dx;
   bn::Moments moments;
   bn::Gradients<float> gradients;
-  const bn::Affine<float> affine(3);
+  const bn::AffineParameters<float> affine(3);
   const auto refused = [](const char* name, const auto& call) {
     EXPECT_TRUE(has_parts(message_of(call), std::string(name) + ": expected elements at addresses", "got the first"));
   };

@@ -53,7 +53,7 @@ class Exact : public testing::Test {
     for (const auto& extents : shapes()) {
       SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
       const Index channels = extents[std::size_t(A::axis)], count = count_of(extents, A::axis);
-      batchnorm::Affine<Scalar> affine(channels);
+      batchnorm::AffineParameters<Scalar> affine(channels);
       for (Index c = 0; c < channels; ++c) {
         affine.gamma[c] = Scalar(c % 2 == 0 ? 2 : -1);
         affine.beta[c] = Scalar(c) / 4;

@@ -26,7 +26,7 @@ bn::RunningStatistics statistics() {
 }  // namespace
 
 TEST(Fold, IsScaleAndShiftComputedByHand) {
-  bn::Affine<float> affine(2);
+  bn::AffineParameters<float> affine(2);
   affine.gamma << 2, -4;
   affine.beta << 3, 0.5f;
   const auto folded = bn::fold(affine, statistics(), 7);
@@ -37,7 +37,7 @@ TEST(Fold, IsScaleAndShiftComputedByHand) {
 }
 
 TEST(Fold, TakesAnEmptyGammaForOneAndAnEmptyBetaForZero) {
-  const auto folded = bn::fold(bn::Affine<float>(), statistics(), 7);
+  const auto folded = bn::fold(bn::AffineParameters<float>(), statistics(), 7);
   EXPECT_EQ(folded.scale[0], 0.25f);
   EXPECT_EQ(folded.shift[0], -0.25f);
 }
@@ -64,7 +64,7 @@ TEST(ScaleShift, WorksInPlaceAndOnEmptyX) {
 TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpread) {
   testing_support::Random random(5);
   Eigen::MatrixXd x = testing_support::random_values(33, 9, random).cast<double>();
-  bn::Affine<double> affine(9);
+  bn::AffineParameters<double> affine(9);
   affine.gamma = testing_support::random_per_channel(9, 0.5, 1.5, random).cast<double>();
   affine.beta = testing_support::random_per_channel(9, -1, 1, random).cast<double>();
   bn::RunningStatistics running(9);
@@ -78,17 +78,17 @@ TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpr
 }
 
 TEST(Fold, RefusesWhatDoesNotFit) {
-  bn::Affine<float> affine(3);
+  bn::AffineParameters<float> affine(3);
   EXPECT_TRUE(
       has_parts(message_of([&] { (void)bn::fold(affine, statistics(), 7); }), "fold", "expected 2", "gamma", "got 3"));
   for (const double epsilon : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::Affine<float>(2), statistics(), epsilon); }), "fold",
-                          "epsilon > 0"));
+    EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), statistics(), epsilon); }),
+                          "fold", "epsilon > 0"));
   }
   auto running = statistics();
   running.variance.resize(5);
-  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::Affine<float>(2), running, 7); }), "fold", "expected 2",
-                        "variance", "got 5"));
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), running, 7); }), "fold",
+                        "expected 2", "variance", "got 5"));
 }
 
 TEST(ScaleShift, RefusesWhatDoesNotFit) {

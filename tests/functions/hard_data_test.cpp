@@ -27,7 +27,7 @@ struct Pass {
 
 template <class A>
 Pass<A> train(const Extents<A::rank>& extents, const Values& x_values, const Values& dy_values,
-              const batchnorm::Affine<float>& affine) {
+              const batchnorm::AffineParameters<float>& affine) {
   using L = typename A::Layout;
   typename A::Container x(extents), dy(extents), y(extents), dx(extents);
   assign(x_values, x.view(), A::axis);
@@ -58,8 +58,8 @@ class HardData : public testing::Test {
     return result;
   }
 
-  static batchnorm::Affine<float> affine(Index channels, Random& random) {
-    batchnorm::Affine<float> result(channels);
+  static batchnorm::AffineParameters<float> affine(Index channels, Random& random) {
+    batchnorm::AffineParameters<float> result(channels);
     result.gamma = random_per_channel(channels, 0.5, 1.5, random).cast<float>();
     result.beta = random_per_channel(channels, -1, 1, random).cast<float>();
     return result;

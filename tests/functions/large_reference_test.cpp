@@ -19,7 +19,7 @@ void expect_the_reference(Index samples, Index channels, Real mean, Real deviati
   Random random(17);
   const Matrix x = (normal_values(samples, channels, random) * deviation + mean).cast<Scalar>();
   const Matrix dy = normal_values(samples, channels, random).cast<Scalar>();
-  batchnorm::Affine<Scalar> affine(channels);
+  batchnorm::AffineParameters<Scalar> affine(channels);
   affine.gamma = random_per_channel(channels, 0.5, 1.5, random).template cast<Scalar>();
   affine.beta = random_per_channel(channels, -1, 1, random).template cast<Scalar>();
   Matrix y, dx;

@@ -22,7 +22,7 @@ struct Step {
   using Container = typename A::Container;
 
   Container x, dy, y, dx;
-  bn::Affine<Scalar> affine;
+  bn::AffineParameters<Scalar> affine;
   bn::Moments moments;
   bn::Gradients<Scalar> gradients;
 

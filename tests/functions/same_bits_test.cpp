@@ -51,7 +51,7 @@ class SameBits : public testing::Test {
 
   struct Data {
     Container x, dy;
-    batchnorm::Affine<Scalar> affine;
+    batchnorm::AffineParameters<Scalar> affine;
     batchnorm::RunningStatistics running;
 
     Data(const Extents<A::rank>& extents, std::uint64_t seed)
@@ -96,9 +96,11 @@ class SameBits : public testing::Test {
 
 using Cases = testing::Types<
     Case<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>, batchnorm::relu>,
-    Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, batchnorm::samples_in_rows, 1>, batchnorm::identity>,
+    Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, batchnorm::samples_in_rows, 1>,
+         batchnorm::activations::identity>,
     Case<Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, batchnorm::channel_first, 1>, batchnorm::relu>,
-    Case<Arrangement<BlockOfMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>, batchnorm::identity>,
+    Case<Arrangement<BlockOfMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>,
+         batchnorm::activations::identity>,
     Case<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>, batchnorm::sigmoid>,
     Case<Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, batchnorm::channel_first, 1>, batchnorm::leaky_relu>>;
 TYPED_TEST_SUITE(SameBits, Cases);
@@ -204,9 +206,9 @@ TYPED_TEST(SameBits, WhateverTheOutputsHeld) {
 TYPED_TEST(SameBits, NoAffineAndAnAffineOfOnesAndZeros) {
   using S = typename TestFixture::A::Scalar;
   this->for_each_shape([&](const auto& extents, auto& data) {
-    data.affine = batchnorm::Affine<S>(data.affine.gamma.size());
+    data.affine = batchnorm::AffineParameters<S>(data.affine.gamma.size());
     auto expected = this->fused(extents, data);
-    data.affine = batchnorm::Affine<S>();
+    data.affine = batchnorm::AffineParameters<S>();
     auto without = this->fused(extents, data);
     EXPECT_TRUE(equal_bits(without.y.view(), expected.y.view()));
     EXPECT_TRUE(equal_bits(without.dx.view(), expected.dx.view()));

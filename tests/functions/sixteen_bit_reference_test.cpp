@@ -65,7 +65,7 @@ TYPED_TEST(SixteenBits, CarryNaNAndInfinity) {
   x(20, 3) = number(std::numeric_limits<float>::infinity());
   x(21, 3) = number(-std::numeric_limits<float>::infinity());
   batchnorm::Moments moments;
-  const batchnorm::Affine<float> affine(19);
+  const batchnorm::AffineParameters<float> affine(19);
   batchnorm::train_forward(x, affine, epsilon, y, moments);
   batchnorm::normalise(x, affine, batchnorm::RunningStatistics(19), epsilon, inferred);
   for (Index c = 0; c < 19; ++c) {
@@ -84,7 +84,7 @@ TYPED_TEST(SixteenBits, OverflowToInfinityWhereTheStoredTypeDoes) {
   Eigen::Matrix<TypeParam, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> x(2, 33), y;
   x.row(0).setConstant(static_cast<TypeParam>(-1.0f));
   x.row(1).setConstant(static_cast<TypeParam>(1.0f));
-  batchnorm::Affine<float> affine(33);
+  batchnorm::AffineParameters<float> affine(33);
   affine.gamma.setConstant(1e5f);
   batchnorm::Moments moments;
   batchnorm::train_forward(x, affine, 1e-12, y, moments);

@@ -92,7 +92,7 @@ testing::AssertionResult close_per_channel(const Actual& actual, const Golden& g
 }
 
 /// Does what the file says was done, and compares after every step.
-template <class Scalar, int Rank, class Layout, class Activation = bn::identity>
+template <class Scalar, int Rank, class Layout, class Activation = bn::activations::identity>
 void follow(const std::string& name) {
   using Tensor = Eigen::Tensor<Scalar, Rank, Eigen::RowMajor>;
   const Golden golden(name);

@@ -208,7 +208,7 @@ TYPED_TEST(Allocation, IsNoneInFunctionsWhoseStateIsReused) {
   using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
   using L = typename TypeParam::Layout;
   for_each_shape<TypeParam>([](auto& t, Index channels) {
-    const bn::Affine<Scalar> affine(channels);
+    const bn::AffineParameters<Scalar> affine(channels);
     bn::RunningStatistics running(channels);
     bn::Moments moments;
     bn::GradientSums sums;
@@ -231,7 +231,7 @@ TYPED_TEST(Allocation, IsTheTwoSumsOfEachChannelInFusedBackwardFunctions) {
   using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
   using L = typename TypeParam::Layout;
   for_each_shape<TypeParam>([](auto& t, Index channels) {
-    const bn::Affine<Scalar> affine(channels);
+    const bn::AffineParameters<Scalar> affine(channels);
     const bn::RunningStatistics running(channels);
     bn::Moments moments;
     bn::Gradients<Scalar> gradients(channels);

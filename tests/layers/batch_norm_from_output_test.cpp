@@ -21,7 +21,7 @@ namespace {
 constexpr double epsilon = 1e-3;
 
 // At the kink, y says which side the forward pass took.
-[[maybe_unused]] Real slope(bn::identity, Real) { return 1; }
+[[maybe_unused]] Real slope(bn::activations::identity, Real) { return 1; }
 Real slope(const bn::leaky_relu& activation, Real y) { return y > 0 ? 1 : Real(activation.slope()); }
 
 template <class Activation>
@@ -65,8 +65,8 @@ testing::AssertionResult close_recovered_dgamma(const auto& dgamma, const PerCha
 
 /// gamma of both signs and not near 0, beta up to three times as large.
 template <class Scalar>
-bn::Affine<Scalar> signed_affine(Index channels, Random& random) {
-  bn::Affine<Scalar> affine(channels);
+bn::AffineParameters<Scalar> signed_affine(Index channels, Random& random) {
+  bn::AffineParameters<Scalar> affine(channels);
   affine.gamma = random_per_channel(channels, 0.5, 1.5, random).template cast<Scalar>();
   affine.beta = random_per_channel(channels, -1.5, 1.5, random).template cast<Scalar>();
   for (Index c = 0; c < channels; c += 2) affine.gamma[c] = -affine.gamma[c];
@@ -86,7 +86,7 @@ struct Problem {
   using Scalar = bn::statistics_t<Element>;
 
   Values x_values, dy_values;
-  bn::Affine<Scalar> affine;
+  bn::AffineParameters<Scalar> affine;
   typename C::Container x, dy, y, dx;
   PerChannel gamma, beta;
 
@@ -124,8 +124,8 @@ using Nchw = Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_fir
 
 template <class C>
 class FromOutput : public testing::Test {};
-using Cases = testing::Types<Case<Rows<float>, bn::identity>, Case<BlockOfColumns, bn::leaky_relu>,
-                             Case<SamplesInColumns, bn::leaky_relu>, Case<Nchw, bn::identity>,
+using Cases = testing::Types<Case<Rows<float>, bn::activations::identity>, Case<BlockOfColumns, bn::leaky_relu>,
+                             Case<SamplesInColumns, bn::leaky_relu>, Case<Nchw, bn::activations::identity>,
                              Case<Rows<Eigen::half>, bn::leaky_relu>>;
 TYPED_TEST_SUITE(FromOutput, Cases);
 

@@ -110,16 +110,16 @@ class BatchNormGradient : public testing::Test {
   }
 };
 
-using Cases =
-    testing::Types<Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::identity>,
-                   Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_rows, 1>, bn::relu>,
-                   Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_columns, 0>, bn::relu>,
-                   Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_first, 1>, bn::identity>,
-                   Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_last, 3>, bn::relu>,
-                   Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::leaky_relu>,
-                   Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::sigmoid>,
-                   Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_first, 1>, bn::tanh>,
-                   Case<Arrangement<OwnedTensor<double, 4, Eigen::ColMajor>, bn::channel_axis<2>, 2>, bn::identity>>;
+using Cases = testing::Types<
+    Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::activations::identity>,
+    Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_rows, 1>, bn::relu>,
+    Case<Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_columns, 0>, bn::relu>,
+    Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_first, 1>, bn::activations::identity>,
+    Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_last, 3>, bn::relu>,
+    Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::leaky_relu>,
+    Case<Arrangement<OwnedMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>, bn::sigmoid>,
+    Case<Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_first, 1>, bn::activations::tanh>,
+    Case<Arrangement<OwnedTensor<double, 4, Eigen::ColMajor>, bn::channel_axis<2>, 2>, bn::activations::identity>>;
 TYPED_TEST_SUITE(BatchNormGradient, Cases);
 
 TYPED_TEST(BatchNormGradient, IsThatOfForwardInTraining) { this->check(bn::Mode::training); }

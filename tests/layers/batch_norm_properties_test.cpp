@@ -29,9 +29,9 @@ Matrix data(std::uint64_t seed, Index rows = samples, Index columns = channels) 
   return testing_support::random_values(rows, columns, random).cast<double>();
 }
 
-bn::Affine<double> some_affine() {
+bn::AffineParameters<double> some_affine() {
   testing_support::Random random(99);
-  bn::Affine<double> affine(channels);
+  bn::AffineParameters<double> affine(channels);
   affine.gamma = testing_support::random_per_channel(channels, 0.5, 1.5, random).cast<double>();
   affine.beta = testing_support::random_per_channel(channels, -1, 1, random).cast<double>();
   return affine;
@@ -135,7 +135,7 @@ TEST(Training, CanBeUndoneByGammaAndBeta) {
   const Matrix x = data(1);
   bn::Moments moments;
   bn::batch_moments(x, moments);
-  bn::Affine<double> affine(channels);
+  bn::AffineParameters<double> affine(channels);
   affine.gamma = (moments.variance() + epsilon).sqrt();
   affine.beta = moments.mean;
   Matrix y;

@@ -26,12 +26,12 @@ constexpr double epsilon = 1e-3;
 struct add_tanh {
   template <class Scalar>
   bn::Packet<Scalar> forward(const bn::Packet<Scalar>& z, const bn::Packet<Scalar>& residual) const {
-    return bn::tanh{}.forward(z + residual);
+    return bn::activations::tanh{}.forward(z + residual);
   }
   template <class Scalar>
   bn::Packet<Scalar> backward(const bn::Packet<Scalar>& z, const bn::Packet<Scalar>& residual,
                               const bn::Packet<Scalar>& dy) const {
-    return bn::tanh{}.backward(z + residual, dy);
+    return bn::activations::tanh{}.backward(z + residual, dy);
   }
   static std::string name() { return "add_tanh"; }
 };

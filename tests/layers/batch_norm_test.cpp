@@ -426,7 +426,7 @@ TEST(BatchNorm, DescribesItself) {
 
 TEST(BatchNorm, GivesTheBitsOfTheFunctions) {
   auto layer = make<Layer>();
-  const bn::Affine<float> affine = layer.affine();
+  const bn::AffineParameters<float> affine = layer.affine();
   Matrix y, dx, expected_y, expected_dx;
   bn::Moments moments;
   bn::RunningStatistics running(5);

@@ -218,7 +218,7 @@ TEST(DefaultDevice, IsTakenByEveryFunction) {
   const RowMatrix x = RowMatrix::Random(6, 3), dy = RowMatrix::Random(6, 3);
   RowMatrix y, dx, expected;
   const Eigen::DefaultDevice device;
-  const bn::Affine<float> affine(3);
+  const bn::AffineParameters<float> affine(3);
   bn::RunningStatistics running(3);
   bn::Moments moments;
   bn::Gradients<float> gradients;

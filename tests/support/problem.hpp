@@ -25,7 +25,7 @@ struct Problem {
 
   Extents<A::rank> extents;
   Values x_values, dy_values;
-  batchnorm::Affine<Scalar> affine;
+  batchnorm::AffineParameters<Scalar> affine;
   batchnorm::RunningStatistics running;
   typename A::Container x, dy, y, dx;
 

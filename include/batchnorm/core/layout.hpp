@@ -162,6 +162,37 @@ ChannelView<element_t<T>> view_of_matrix(T& t, const char* name) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Whether channel_view takes a T, which is neither const nor a reference. If not, the compiler says why: in one sentence,
+/// as the callers leave out what would not compile either.
+template <class Layout, class T>
+consteval bool has_channel_view() {
+  if constexpr (is_tensor_ref<T>) {
+    static_assert(!is_tensor_ref<T>,
+                  "batchnorm: a TensorRef may have no memory of its own: evaluate it into a Tensor first");
+    return false;
+  } else if constexpr (!InMemory<T>) {
+    static_assert(InMemory<T>,
+                  "batchnorm: expected an Eigen matrix, array or tensor with memory of its own: evaluate an expression "
+                  "first, for example x.eval()");
+    return false;
+  } else if constexpr (rank_of<T>() < 2) {
+    static_assert(rank_of<T>() >= 2, "batchnorm: x needs a batch axis and a channel axis: rank 2 or more");
+    return false;
+  } else if constexpr (Dense<T>) {
+    constexpr bool is_matrix = !bool(T::IsVectorAtCompileTime);
+    static_assert(is_matrix,
+                  "batchnorm: a vector does not say which of its axes holds the channels: pass a matrix, for example "
+                  "x.middleRows(i, 1), or v.reshaped(1, n)");
+    return is_matrix && Layout::template axis<2>() >= 0;
+  } else {
+    return Layout::template axis<rank_of<T>()>() >= 0;
+  }
+}
+
+}  // namespace detail
+
 /// The outer x channels x inner view of a matrix or tensor whose channels lie where `Layout` says.
 ///
 /// Shapes   t: rank >= 2, with memory of its own: Matrix, Array, Map, Ref, blocks and transposes of them, Tensor,
@@ -170,26 +201,16 @@ ChannelView<element_t<T>> view_of_matrix(T& t, const char* name) {
 ///          multiple of their alignment
 template <class Layout, class T>
 auto channel_view(T&& t, const char* name = "x") {
-  using Plain = std::remove_cvref_t<T>;
-  static_assert(!detail::is_tensor_ref<Plain>,
-                "batchnorm: a TensorRef may have no memory of its own: evaluate it into a Tensor first");
-  static_assert(
-      detail::is_tensor_ref<Plain> || detail::InMemory<T>,
-      "batchnorm: expected an Eigen matrix, array or tensor with memory of its own: evaluate an expression first, for "
-      "example x.eval()");
-  if constexpr (detail::InMemory<T>) {
-    constexpr int rank = detail::rank_of<T>();
-    static_assert(rank >= 2, "batchnorm: x needs a batch axis and a channel axis: rank 2 or more");
-    constexpr int axis = Layout::template axis<rank>();
+  if constexpr (detail::has_channel_view<Layout, std::remove_cvref_t<T>>()) {
+    constexpr int axis = Layout::template axis<detail::rank_of<T>()>();
     detail::check_alignment(t.data(), name);
     if constexpr (detail::Dense<T>) {
-      static_assert(!bool(Plain::IsVectorAtCompileTime),
-                    "batchnorm: a vector does not say which of its axes holds the channels: pass a matrix, for example "
-                    "x.middleRows(i, 1), or v.reshaped(1, n)");
       return detail::view_of_matrix<axis>(t, name);
     } else {
       return detail::view_of_tensor<axis>(t);
     }
+  } else {
+    return ChannelView<float>{};
   }
 }
 

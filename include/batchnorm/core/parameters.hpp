@@ -13,16 +13,23 @@ namespace batchnorm::inline BATCHNORM_ABI {
 template <class Scalar>
 using ChannelArray = Eigen::Array<Scalar, Eigen::Dynamic, 1>;
 
+namespace detail {
+
+template <class Scalar>
+inline constexpr bool is_parameter_type = std::same_as<Scalar, float> || std::same_as<Scalar, double>;
+
+}  // namespace detail
+
 /// The affine transform y = gamma * x_hat + beta. An empty gamma means 1, an empty beta 0.
 template <class Scalar>
-struct Affine {
+struct AffineParameters {
   ChannelArray<Scalar> gamma, beta;
 
   /// No scale, no shift.
-  Affine() = default;
+  AffineParameters() = default;
   /// gamma = 1 and beta = 0, each only if asked for.
-  explicit Affine(Index channels, bool scale = true, bool shift = true)
-      : gamma(ChannelArray<Scalar>::Ones(detail::state_size("Affine", scale ? channels : 0))),
+  explicit AffineParameters(Index channels, bool scale = true, bool shift = true)
+      : gamma(ChannelArray<Scalar>::Ones(detail::state_size("AffineParameters", scale ? channels : 0))),
         beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
 };
 
@@ -60,7 +67,7 @@ namespace detail {
 
 /// Calls visit(Parameter<Scalar>) for "gamma" and "beta", as far as there are any.
 template <class Scalar, class Visit>
-void for_each_parameter(Affine<Scalar>& affine, Gradients<Scalar>& gradients, Visit&& visit) {
+void for_each_parameter(AffineParameters<Scalar>& affine, Gradients<Scalar>& gradients, Visit&& visit) {
   const auto offer = [&](const char* name, ChannelArray<Scalar>& value, ChannelArray<Scalar>& gradient) {
     if (value.size() == 0) return;
     visit(Parameter<Scalar>{name, {value.data(), value.size()}, {gradient.data(), gradient.size()}, false});

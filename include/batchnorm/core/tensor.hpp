@@ -98,9 +98,12 @@ Extents<rank_of<T>()> extents_of(const T& t) {
   }
 }
 
+/// Of what every call refuses it may be any type.
 template <class T>
-struct plain {};
-template <DenseInMemory T>
+struct plain {
+  using type = Eigen::MatrixXf;
+};
+template <Dense T>
 struct plain<T> {
   using type = typename T::PlainObject;
 };

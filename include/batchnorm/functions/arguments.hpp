@@ -24,6 +24,27 @@ struct Argument {
   ChannelView<element_t<T>> view;
 };
 
+/// What an argument of a type that was refused goes on as, a matrix without elements: so the rest of the call compiles,
+/// and the compiler says nothing but the refusal.
+template <class Scalar>
+struct Refused : Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic> {};
+
+template <class T>
+inline constexpr bool is_refused = false;
+template <class Scalar>
+inline constexpr bool is_refused<Refused<Scalar>> = true;
+template <class Scalar>
+inline constexpr bool is_refused<const Refused<Scalar>> = true;
+
+/// The type of the parameters that go with an X; any, if X will be refused.
+template <class X>
+struct parameters_of {
+  using type = float;
+};
+template <InMemory X>
+requires std::same_as < scalar_t<X>,
+double > struct parameters_of<X> { using type = double; };
+
 /// What the kernels read: the views of arguments of the same extents.
 template <class X, class... Others>
 auto views(const Argument<X>& x, const Argument<Others>&... others) {
@@ -41,12 +62,12 @@ struct Call {
   /// A tensor to read, the first of the call: the others must have its extents and storage order.
   template <class X>
   auto input(const char* argument, const X& x) const {
-    const auto view = channel_view<Layout>(x, argument);
-    static_assert(
-        std::same_as<statistics_t<scalar_t<X>>, Scalar>,
-        "batchnorm: the element type does not go with that of the parameters: BatchNorm<float> takes float, half and "
-        "bfloat16 tensors, BatchNorm<double> double ones");
-    return Argument<const X>{argument, {extents_of(x), is_row_major<X>()}, view};
+    if constexpr (takes<X>()) {
+      const auto view = channel_view<Layout>(x, argument);
+      return Argument<const X>{argument, {extents_of(x), is_row_major<X>()}, view};
+    } else {
+      return Argument<const Refused<Scalar>>{argument, {}, {}};
+    }
   }
 
   /// The same, of a known number of channels.
@@ -54,8 +75,8 @@ struct Call {
   auto input(const char* argument, const X& x, Index channels) const {
     const auto result = input(argument, x);
     if (result.view.channels != channels) {
-      fail(name, "(", argument, "): expected ", channels, " channels on axis ", Layout::template axis<rank_of<X>()>(),
-           " (", Layout::name(), "), got ", result.view.channels, "; ", argument, " is ", result.shape);
+      fail(name, "(", argument, "): expected ", channels, " channels on axis ", axis<X>(), " (", Layout::name(),
+           "), got ", result.view.channels, "; ", argument, " is ", result.shape);
     }
     return result;
   }
@@ -63,27 +84,30 @@ struct Call {
   /// Another tensor to read.
   template <class X, class First>
   auto input_like(const Argument<First>& first, const char* argument, const X& x) const {
-    check_type<X, First>();
-    const auto result = input(argument, x);
-    check_extents(result, first);
-    return result;
+    if constexpr (takes_beside<X, First>()) {
+      const auto result = input(argument, x);
+      check_extents(result, first);
+      return result;
+    } else {
+      return Argument<const Refused<scalar_t<First>>>{argument, {}, {}};
+    }
   }
 
   /// A tensor to write. If it is empty it takes the first one's extents. Each tensor that is read must be the same
   /// memory or apart from it.
   template <class Y, class First, class... Others>
   auto output(const char* argument, Y& y, const Argument<First>& first, const Argument<Others>&... others) const {
-    check_type<Y, First>();
-    resize_if_empty(y, first.shape.extents);
-    const auto view = channel_view<Layout>(y, argument);
-    static_assert(
-        !std::is_const_v<element_t<Y>>,
-        "batchnorm: an output is const: pass a matrix or tensor that can be written, or a Map of non-const elements");
-    const Argument<Y> result{argument, {extents_of(y), is_row_major<Y>()}, view};
-    check_extents(result, first);
-    check_apart(result, first);
-    (check_apart(result, others), ...);
-    return result;
+    if constexpr (writes<Y, First, Others...>()) {
+      resize_if_empty(y, first.shape.extents);
+      const auto view = channel_view<Layout>(y, argument);
+      const Argument<Y> result{argument, {extents_of(y), is_row_major<Y>()}, view};
+      check_extents(result, first);
+      check_apart(result, first);
+      (check_apart(result, others), ...);
+      return result;
+    } else {
+      return Argument<Refused<scalar_t<First>>>{argument, {}, {}};
+    }
   }
 
   /// A second tensor to write, which must be apart from the first.
@@ -91,7 +115,7 @@ struct Call {
   auto second_output(const char* argument, Y& y, const Argument<Written>& written, const Argument<First>& first,
                      const Argument<Others>&... others) const {
     const auto result = output(argument, y, first, others...);
-    const ChannelView<const scalar_t<Y>> a = result.view, b = written.view;
+    const auto [a, b] = views(result, written);
     if (views_meet(a, b)) {
       fail(name, "(", argument, "): expected memory apart from that of ", written.name, ", got memory that meets it; ",
            argument, " is ", result.shape);
@@ -99,10 +123,48 @@ struct Call {
     return result;
   }
 
+  /// The activation of a call with so many residuals.
+  template <int Residuals = 0, class Activation>
+  static constexpr auto activation(const Activation& given) {
+    constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
+    constexpr bool takes_none = batchnorm::Activation<Activation, Scalar>;
+    static_assert(takes_residual || takes_none,
+                  "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
+    static_assert(takes_none || !takes_residual || Residuals == 1,
+                  "batchnorm: the activation takes a residual: train_forward(x, residual, affine, epsilon, y, moments, "
+                  "activation), train_backward(x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients, "
+                  "activation)");
+    static_assert(takes_residual || !takes_none || Residuals == 0,
+                  "batchnorm: the activation takes no residual: use one that does, as add_relu, or leave it out");
+    if constexpr (Residuals == 0 ? takes_none : takes_residual) {
+      return given;
+    } else if constexpr (Residuals == 0) {
+      return activations::identity{};
+    } else {
+      return add_relu{};
+    }
+  }
+
+  /// The activation of a call that goes back from y.
+  template <class Activation>
+  static constexpr auto invertible(const Activation& given) {
+    constexpr bool has_inverse = InvertibleActivation<Activation, Scalar>;
+    static_assert(has_inverse,
+                  "batchnorm: train_backward_from_output needs an activation that has an inverse, as identity and "
+                  "leaky_relu have; for others use train_backward, which takes x");
+    if constexpr (has_inverse) {
+      return given;
+    } else {
+      return activations::identity{};
+    }
+  }
+
   /// That x can be recovered from y = gamma * x_hat + beta, stored as Element: dividing by gamma blows up the rounding
   /// of y by |beta / gamma|, and of a tiny gamma y has lost its digits.
-  template <class Element>
-  void check_recoverable(const ChannelArray<Scalar>& gammas, const ChannelArray<Scalar>& betas, Index channels) const {
+  template <class Y>
+  void check_recoverable(const Argument<Y>&, const ChannelArray<Scalar>& gammas, const ChannelArray<Scalar>& betas,
+                         Index channels) const {
+    using Element = scalar_t<Y>;
     constexpr double most = 1024;
     // 2^(1 - digits): numeric_limits<Eigen::half>::epsilon() is an eighth of that in Eigen 3.4.
     const double epsilon = std::ldexp(1.0, 1 - std::numeric_limits<Element>::digits);
@@ -128,13 +190,13 @@ struct Call {
     if (parameters.beta.size() != 0) check_size(beta, parameters.beta.size(), channels);
   }
 
-  void check_affine(const Affine<Scalar>& affine, Index channels) const {
+  void check_affine(const AffineParameters<Scalar>& affine, Index channels) const {
     check_parameters("affine.gamma", "affine.beta", affine, channels);
   }
 
   /// The parameters of a layer, which its user may have assigned.
   template <class LayerOptions>
-  void check_owned(const Affine<Scalar>& affine, const Gradients<Scalar>& gradients,
+  void check_owned(const AffineParameters<Scalar>& affine, const Gradients<Scalar>& gradients,
                    const LayerOptions& options) const {
     const Index scales = options.scale ? options.channels : 0, shifts = options.shift ? options.channels : 0;
     check_size("affine().gamma", affine.gamma.size(), scales);
@@ -207,7 +269,7 @@ struct Call {
   }
 
   /// Gradients follow their parameters: an empty one starts at zero, one without a parameter stays empty.
-  void prepare_gradients(const Affine<Scalar>& affine, Gradients<Scalar>& gradients) const {
+  void prepare_gradients(const AffineParameters<Scalar>& affine, Gradients<Scalar>& gradients) const {
     const auto prepare = [&](const char* gradient, Index size, ChannelArray<Scalar>& values) {
       if (values.size() == 0) values.setZero(size);
       check_size(gradient, values.size(), size);
@@ -225,14 +287,66 @@ struct Call {
   }
 
  private:
+  // Whether the call takes a type. If not, the compiler says why, here and nowhere else: then the argument is Refused.
+
+  template <class X>
+  static consteval bool takes() {
+    if constexpr (!is_parameter_type<Scalar> || !has_channel_view<Layout, X>()) {
+      return false;
+    } else {
+      constexpr bool fits = std::same_as<statistics_t<scalar_t<X>>, Scalar>;
+      static_assert(
+          fits,
+          "batchnorm: the element type does not go with that of the parameters: BatchNorm<float> takes float, half and "
+          "bfloat16 tensors, BatchNorm<double> double ones");
+      return fits;
+    }
+  }
+
+  /// A T beside the first tensor.
   template <class T, class First>
-  static consteval void check_type() {
-    if constexpr (InMemory<T> && InMemory<First>) {
-      static_assert(rank_of<T>() == rank_of<First>(), "batchnorm: all tensors of a call must have the rank of x");
-      static_assert(is_row_major<T>() == is_row_major<First>(),
+  static consteval bool takes_beside() {
+    if constexpr (is_refused<First>) {
+      return false;
+    } else if constexpr (!InMemory<T>) {
+      return has_channel_view<Layout, std::remove_const_t<T>>();
+    } else {
+      constexpr bool rank = rank_of<T>() == rank_of<First>();
+      constexpr bool storage_order = is_row_major<T>() == is_row_major<First>();
+      constexpr bool element = std::same_as<scalar_t<T>, scalar_t<First>>;
+      static_assert(rank, "batchnorm: all tensors of a call must have the rank of x");
+      static_assert(!rank || storage_order,
                     "batchnorm: all tensors of a call must have the storage order of x: row-major or column-major");
-      static_assert(std::same_as<scalar_t<T>, scalar_t<First>>,
+      static_assert(!rank || !storage_order || element,
                     "batchnorm: all tensors of a call must have the element type of x");
+      if constexpr (rank && storage_order && element) {
+        return has_channel_view<Layout, std::remove_const_t<T>>();
+      } else {
+        return false;
+      }
+    }
+  }
+
+  template <class Y, class First, class... Others>
+  static consteval bool writes() {
+    if constexpr ((is_refused<Others> || ...) || !takes_beside<Y, First>()) {
+      return false;
+    } else {
+      constexpr bool writable = !std::is_const_v<element_t<Y>>;
+      static_assert(
+          writable,
+          "batchnorm: an output is const: pass a matrix or tensor that can be written, or a Map of non-const elements");
+      return writable;
+    }
+  }
+
+  /// The channel axis of an X; any, if it was refused.
+  template <class X>
+  static consteval int axis() {
+    if constexpr (takes<X>()) {
+      return Layout::template axis<rank_of<X>()>();
+    } else {
+      return 0;
     }
   }
 

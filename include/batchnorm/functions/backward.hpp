@@ -19,9 +19,10 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// Throws   std::invalid_argument if extents or sizes differ, if x has more than moments.count values per channel, or
 ///          if epsilon is not positive
 /// Threads  safe if no two calls write the same sums; the number of threads changes no bit of the result
-template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class Activation = identity>
-void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
-                   double epsilon, GradientSums& sums, const Activation& activation = {}) {
+template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar,
+          class Activation = activations::identity>
+void gradient_sums(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
+                   const Moments& moments, double epsilon, GradientSums& sums, const Activation& activation = {}) {
   const detail::Call<Layout, Scalar> call{"gradient_sums"};
   const auto in = call.input("x", x, moments.channels());
   const auto gradient = call.input_like(in, "dy", dy);
@@ -31,13 +32,14 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scala
   detail::check_epsilon(call.name, epsilon);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
-                        detail::normalisation<Scalar>(statistics, affine, activation), sums);
+                        detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), sums);
 }
 
 /// The same where no activation is fused: the parameters do not enter.
 template <class Layout = samples_in_rows, Device D, class X, class DY>
 void gradient_sums(const D& device, const X& x, const DY& dy, const Moments& moments, GradientSums& sums) {
-  gradient_sums<Layout>(device, x, dy, Affine<statistics_t<detail::scalar_t<X>>>{}, moments, Options{}.epsilon, sums);
+  gradient_sums<Layout>(device, x, dy, AffineParameters<typename detail::parameters_of<X>::type>{}, moments,
+                        Options{}.epsilon, sums);
 }
 
 /// The second half of train_backward: dx from the sums over the whole batch, of which x may be a part.
@@ -53,7 +55,7 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Moments& mom
 /// Threads  safe if no two calls write the same dx
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
-void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
+void input_gradient(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
                     double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
   detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"input_gradient"};
@@ -67,8 +69,8 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
   const auto out = call.output("dx", dx, in, gradient);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::input_gradient(detail::executor(device), detail::views(in, gradient),
-                         detail::normalisation<Scalar>(statistics, affine, activation), sums, moments.count,
-                         std::array{out.view});
+                         detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), sums,
+                         moments.count, std::array{out.view});
 }
 
 /// Gradients of a batch that was normalised with its own statistics.
@@ -86,7 +88,7 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Threads  safe if no two calls write the same dx or gradients
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
-void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
+void train_backward(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
                     double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"train_backward"};
@@ -102,8 +104,8 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::batch,
-                   moments.count, sums, &gradients, std::array{out.view});
+                   detail::normalisation<Scalar>(statistics, affine, call.activation(activation)),
+                   StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view});
 }
 
 /// Gradients of train_forward with a residual.
@@ -118,7 +120,7 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
-void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine,
+void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine,
                     const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
   detail::check_outputs<DX, DR>();
@@ -137,8 +139,8 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient, added),
-                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::batch,
-                   moments.count, sums, &gradients, std::array{out.view, added_out.view});
+                   detail::normalisation<Scalar>(statistics, affine, call.template activation<1>(activation)),
+                   StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view, added_out.view});
 }
 
 /// train_backward from y, the output of train_forward, where x has been overwritten or was never kept: so a network
@@ -156,8 +158,8 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
 /// Throws   as train_backward, and where |gamma| < |beta| / 1024 or tiny in any channel
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class Y, class DY, class Scalar, class DX,
-          class Activation = identity>
-void train_backward_from_output(const D& device, const Y& y, const DY& dy, const Affine<Scalar>& affine,
+          class Activation = activations::identity>
+void train_backward_from_output(const D& device, const Y& y, const DY& dy, const AffineParameters<Scalar>& affine,
                                 const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
   detail::check_outputs<DX>();
@@ -170,7 +172,7 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
   call.check_moments(moments, out_of_forward.view.channels);
   call.check_whole_batch(moments, out_of_forward);
   call.check_affine(affine, out_of_forward.view.channels);
-  call.template check_recoverable<detail::scalar_t<Y>>(affine.gamma, affine.beta, out_of_forward.view.channels);
+  call.check_recoverable(out_of_forward, affine.gamma, affine.beta, out_of_forward.view.channels);
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("dx", dx, out_of_forward, gradient);
   call.prepare_gradients(affine, gradients);
@@ -178,8 +180,8 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(out_of_forward, gradient),
-                   detail::recovery<Scalar>(statistics, affine, activation), StatisticsSource::batch, moments.count,
-                   sums, &gradients, std::array{out.view});
+                   detail::recovery<Scalar>(statistics, affine, call.invertible(activation)), StatisticsSource::batch,
+                   moments.count, sums, &gradients, std::array{out.view});
 }
 
 /// Gradients of a batch that was normalised with running statistics, which are constants.
@@ -194,8 +196,8 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
 /// Throws   as train_backward
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
-          class Activation = identity>
-void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Scalar>& affine,
+          class Activation = activations::identity>
+void frozen_backward(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
                      const RunningStatistics& running, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                      const Activation& activation = {}) {
   detail::check_outputs<DX>();
@@ -211,14 +213,14 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
   GradientSums sums;
   const detail::RunningView statistics{running, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation<Scalar>(statistics, affine, activation), StatisticsSource::running,
-                   in.view.count(), sums, &gradients, std::array{out.view});
+                   detail::normalisation<Scalar>(statistics, affine, call.activation(activation)),
+                   StatisticsSource::running, in.view.count(), sums, &gradients, std::array{out.view});
 }
 
 /// gradient_sums on the calling thread.
-template <class Layout = samples_in_rows, class X, class DY, class Scalar, class Activation = identity>
-void gradient_sums(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
-                   GradientSums& sums, const Activation& activation = {}) {
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class Activation = activations::identity>
+void gradient_sums(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
+                   double epsilon, GradientSums& sums, const Activation& activation = {}) {
   gradient_sums<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, activation);
 }
 
@@ -230,7 +232,7 @@ void gradient_sums(const X& x, const DY& dy, const Moments& moments, GradientSum
 
 /// input_gradient on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
+void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon,
                     const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
   detail::check_outputs<DX>();
   input_gradient<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, dx, activation);
@@ -238,7 +240,7 @@ void input_gradient(const X& x, const DY& dy, const Affine<Scalar>& affine, cons
 
 /// train_backward on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const Moments& moments, double epsilon,
+void train_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon,
                     DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   detail::check_outputs<DX>();
   train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
@@ -247,7 +249,7 @@ void train_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, cons
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
-void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
+void train_backward(const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
                     double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
   detail::check_outputs<DX, DR>();
@@ -256,9 +258,10 @@ void train_backward(const X& x, const R& residual, const DY& dy, const Affine<Sc
 }
 
 /// train_backward_from_output on the calling thread.
-template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class DX, class Activation = identity>
-void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& affine, const Moments& moments,
-                                double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+template <class Layout = samples_in_rows, class Y, class DY, class Scalar, class DX,
+          class Activation = activations::identity>
+void train_backward_from_output(const Y& y, const DY& dy, const AffineParameters<Scalar>& affine,
+                                const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
                                 const Activation& activation = {}) {
   detail::check_outputs<DX>();
   train_backward_from_output<Layout>(detail::CallingThread{}, y, dy, affine, moments, epsilon, dx, gradients,
@@ -266,8 +269,9 @@ void train_backward_from_output(const Y& y, const DY& dy, const Affine<Scalar>& 
 }
 
 /// frozen_backward on the calling thread.
-template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void frozen_backward(const X& x, const DY& dy, const Affine<Scalar>& affine, const RunningStatistics& running,
+template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX,
+          class Activation = activations::identity>
+void frozen_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const RunningStatistics& running,
                      double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   detail::check_outputs<DX>();
   frozen_backward<Layout>(detail::CallingThread{}, x, dy, affine, running, epsilon, dx, gradients, activation);

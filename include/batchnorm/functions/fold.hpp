@@ -26,7 +26,7 @@ struct ScaleShift {
 /// Shapes   gamma, beta: [C] or empty; running: [C]
 /// Throws   std::invalid_argument if sizes differ or epsilon is not positive
 template <class Scalar>
-ScaleShift<Scalar> fold(const Affine<Scalar>& affine, const RunningStatistics& running, double epsilon) {
+ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const RunningStatistics& running, double epsilon) {
   const Index channels = running.mean.size();
   const detail::Call<samples_in_rows, Scalar> call{"fold"};
   call.check_running(running, channels);

@@ -24,7 +24,7 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///          is not positive
 /// Threads  safe if no two calls write the same y or moments; the number of threads changes no bit of the result
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
+void train_forward(const D& device, const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation = {}) {
   detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"train_forward"};
@@ -34,7 +34,7 @@ void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, do
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in);
   detail::train_forward(detail::executor(device), detail::views(in), detail::AffineView<Scalar>{affine}, epsilon,
-                        activation, out.view, moments);
+                        call.activation(activation), out.view, moments);
 }
 
 /// The first half of train_forward: the moments of a batch, or of a part of one. An empty x has moments of count 0.
@@ -45,7 +45,7 @@ void train_forward(const D& device, const X& x, const Affine<Scalar>& affine, do
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X>
 void batch_moments(const D& device, const X& x, Moments& moments) {
-  const detail::Call<Layout, statistics_t<detail::scalar_t<X>>> call{"batch_moments"};
+  const detail::Call<Layout, typename detail::parameters_of<X>::type> call{"batch_moments"};
   const auto in = call.input("x", x);
   if (in.view.size() == 0) {
     moments = Moments(in.view.channels);
@@ -64,7 +64,7 @@ void batch_moments(const D& device, const X& x, Moments& moments) {
 /// Throws   as train_forward
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const Moments& moments, double epsilon, Y&& y,
+void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon, Y&& y,
                const Activation& activation = {}) {
   detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"normalise"};
@@ -75,7 +75,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   const auto out = call.output("y", y, in);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation<Scalar>(statistics, affine, activation), out.view);
+                    detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), out.view);
 }
 
 /// Normalises with running statistics, as inference does. An empty x is a no-op.
@@ -88,8 +88,9 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
 /// Cost     reads x once and writes y once
 /// Throws   as train_forward
 /// Threads  as train_forward
-template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const RunningStatistics& running,
+template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y,
+          class Activation = activations::identity>
+void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affine, const RunningStatistics& running,
                double epsilon, Y&& y, const Activation& activation = {}) {
   detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"normalise"};
@@ -100,7 +101,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
   const auto out = call.output("y", y, in);
   const detail::RunningView statistics{running, epsilon};
   detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation<Scalar>(statistics, affine, activation), out.view);
+                    detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), out.view);
 }
 
 /// train_forward with a residual that is added before the activation, as at the end of a residual block.
@@ -115,7 +116,7 @@ void normalise(const D& device, const X& x, const Affine<Scalar>& affine, const 
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
-void train_forward(const D& device, const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y,
+void train_forward(const D& device, const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
                    Moments& moments, const Activation& activation) {
   detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"train_forward"};
@@ -126,12 +127,12 @@ void train_forward(const D& device, const X& x, const R& residual, const Affine<
   detail::check_epsilon(call.name, epsilon);
   const auto out = call.output("y", y, in, added);
   detail::train_forward(detail::executor(device), detail::views(in, added), detail::AffineView<Scalar>{affine}, epsilon,
-                        activation, out.view, moments);
+                        call.template activation<1>(activation), out.view, moments);
 }
 
 /// train_forward on the calling thread.
-template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = identity>
-void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
+template <class Layout = samples_in_rows, class X, class Scalar, class Y, class Activation = activations::identity>
+void train_forward(const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation = {}) {
   detail::check_outputs<Y>();
   train_forward<Layout>(detail::CallingThread{}, x, affine, epsilon, y, moments, activation);
@@ -140,7 +141,7 @@ void train_forward(const X& x, const Affine<Scalar>& affine, double epsilon, Y&&
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
-void train_forward(const X& x, const R& residual, const Affine<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
+void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const Activation& activation) {
   detail::check_outputs<Y>();
   train_forward<Layout>(detail::CallingThread{}, x, residual, affine, epsilon, y, moments, activation);
@@ -153,8 +154,9 @@ void batch_moments(const X& x, Moments& moments) {
 }
 
 /// normalise on the calling thread, with Moments or RunningStatistics.
-template <class Layout = samples_in_rows, class X, class Scalar, class Statistics, class Y, class Activation = identity>
-void normalise(const X& x, const Affine<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
+template <class Layout = samples_in_rows, class X, class Scalar, class Statistics, class Y,
+          class Activation = activations::identity>
+void normalise(const X& x, const AffineParameters<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
                const Activation& activation = {}) {
   detail::check_outputs<Y>();
   normalise<Layout>(detail::CallingThread{}, x, affine, statistics, epsilon, y, activation);

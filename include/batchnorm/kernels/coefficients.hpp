@@ -54,7 +54,7 @@ struct AffineView {
   const ChannelArray<Scalar>& gammas;
   const ChannelArray<Scalar>& betas;
 
-  AffineView(const Affine<Scalar>& affine) : gammas(affine.gamma), betas(affine.beta) {}
+  AffineView(const AffineParameters<Scalar>& affine) : gammas(affine.gamma), betas(affine.beta) {}
   AffineView(const Saved<Scalar>& saved) : gammas(saved.gamma), betas(saved.beta) {}
 
   Channels gamma(Index c, auto lanes) const {
@@ -130,7 +130,7 @@ struct Normalisation {
   /// dz = dy * activation'(z), the gradient at a position.
   template <class V>
   EIGEN_STRONG_INLINE V dz(const Normaliser<V>& normaliser, const V& x, const V& dy, const auto&... residual) const {
-    if constexpr (std::same_as<Activation, identity>) {
+    if constexpr (std::same_as<Activation, activations::identity>) {
       return dy;
     } else {
       return activation.backward(normaliser(x), residual..., dy);

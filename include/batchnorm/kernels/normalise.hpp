@@ -72,7 +72,7 @@ template <class Element>
 void scale_shift(const Executor& executor, const ChannelView<const Element>& x,
                  const ChannelArray<statistics_t<Element>>& scale, const ChannelArray<statistics_t<Element>>& shift,
                  const ChannelView<Element>& y) {
-  constexpr identity unchanged;
+  constexpr activations::identity unchanged;
   const auto constants = [&](Index c, auto lanes) {
     return FoldedNormaliser<Channels>{channels_of(scale, c, lanes), channels_of(shift, c, lanes)};
   };

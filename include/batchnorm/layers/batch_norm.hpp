@@ -25,13 +25,16 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// A copy is a layer of its own with the same parameters, statistics and saved forward pass.
 ///
 /// Source: Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
-template <class Scalar, class Layout = samples_in_rows, class Activation = identity>
+template <class Scalar, class Layout = samples_in_rows, class Activation = activations::identity>
 class BatchNorm {
   static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>,
                 "batchnorm: Scalar is the type of the parameters: use BatchNorm<float> or BatchNorm<double>");
   static constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
-  static_assert(takes_residual || batchnorm::Activation<Activation, Scalar>,
+  static constexpr bool has_activation = takes_residual || batchnorm::Activation<Activation, Scalar>;
+  static_assert(!has_parameters || has_activation,
                 "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
+  /// Whether the layer itself was not refused.
+  static constexpr bool is_valid = has_parameters && has_activation;
 
  public:
   /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
@@ -44,6 +47,10 @@ class BatchNorm {
         running_(options.channels),
         moments_(options.channels),
         incoming_(options.channels) {}
+  /// Refused: a bare number does not say what it is.
+  explicit BatchNorm(Index channels) : BatchNorm(Options{.channels = channels}) {
+    static_assert(!is_valid, "batchnorm: options have names: write BatchNorm<float> norm({.channels = 2})");
+  }
 
   /// Normalises x as the mode says and keeps what backward needs in saved().
   ///
@@ -225,8 +232,8 @@ class BatchNorm {
   const Options& options() const { return options_; }
   const Activation& activation() const { return activation_; }
 
-  Affine<Scalar>& affine() { return affine_; }
-  const Affine<Scalar>& affine() const { return affine_; }
+  AffineParameters<Scalar>& affine() { return affine_; }
+  const AffineParameters<Scalar>& affine() const { return affine_; }
   Gradients<Scalar>& gradients() { return gradients_; }
   const Gradients<Scalar>& gradients() const { return gradients_; }
   RunningStatistics& running() { return running_; }
@@ -261,11 +268,29 @@ class BatchNorm {
  private:
   using Call = detail::Call<Layout, Scalar>;
 
+  // Whether the activation goes with a call. If not, the compiler says why, and nothing of the call is compiled.
+
+  template <std::size_t Residuals>
+  static consteval bool accepts() {
+    static_assert(!is_valid || takes_residual == (Residuals == 1),
+                  "batchnorm: the activation takes a residual: forward(x, residual, y), "
+                  "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
+    return is_valid && takes_residual == (Residuals == 1);
+  }
+
+  template <class A>
+  static consteval bool accepts_output() {
+    constexpr bool has_inverse = InvertibleActivation<A, Scalar>;
+    static_assert(!is_valid || has_inverse,
+                  "batchnorm: backward_from_output needs an activation that has an inverse, as identity and leaky_relu "
+                  "have; for others use backward, which takes x");
+    return is_valid && has_inverse;
+  }
+
   template <class Y, class X, class... Residual>
   void run_forward(const detail::Executor& executor, Saved<Scalar>& saved, Y& y, const X& x,
                    const Residual&... residual) {
     const Call call{"forward"};
-    check_residual<sizeof...(Residual)>();
     const auto in = call.input("x", x, options_.channels);
     const std::tuple added{call.input_like(in, "residual", residual)...};
     check_state(call);
@@ -323,7 +348,6 @@ class BatchNorm {
   template <class X, class DY, class DX>
   void run_backward(const detail::Executor& executor, const Saved<Scalar>& saved, const X& x, const DY& dy, DX& dx) {
     const Call call{"backward"};
-    check_residual<0>();
     const auto in = call.input("x", x, options_.channels);
     const auto gradient = call.input_like(in, "dy", dy);
     check_state(call);
@@ -355,15 +379,12 @@ class BatchNorm {
   template <class Y, class DY, class DX>
   void run_backward_from_output(const detail::Executor& executor, const Saved<Scalar>& saved, const Y& y, const DY& dy,
                                 DX& dx) {
-    static_assert(InvertibleActivation<Activation, Scalar>,
-                  "batchnorm: backward_from_output needs an activation that has an inverse, as identity and leaky_relu "
-                  "have; for others use backward, which takes x");
     const Call call{"backward_from_output"};
     const auto in = call.input("y", y, options_.channels);
     const auto gradient = call.input_like(in, "dy", dy);
     check_state(call);
     check_saved(call, saved, in, saved.output_fingerprint);
-    call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
+    call.check_recoverable(in, saved.gamma, saved.beta, options_.channels);
     const auto out = call.output("dx", dx, in, gradient);
     detail::backward(executor, detail::views(in, gradient),
                      detail::recovery<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
@@ -373,7 +394,6 @@ class BatchNorm {
   template <class Y, class X, class... Residual>
   void run_infer(const detail::Executor& executor, Y& y, const X& x, const Residual&... residual) const {
     const Call call{"infer"};
-    check_residual<sizeof...(Residual)>();
     const auto in = call.input("x", x, options_.channels);
     const std::tuple added{call.input_like(in, "residual", residual)...};
     check_state(call);
@@ -383,13 +403,6 @@ class BatchNorm {
     const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView running{running_, options_.epsilon};
     detail::normalise(executor, inputs, detail::normalisation<Scalar>(running, affine, activation_), out.view);
-  }
-
-  template <std::size_t Residuals>
-  static consteval void check_residual() {
-    static_assert(takes_residual == (Residuals == 1),
-                  "batchnorm: the activation takes a residual: forward(x, residual, y), "
-                  "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
   }
 
   Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
@@ -453,7 +466,7 @@ class BatchNorm {
   Options options_;
   Mode mode_;
   Activation activation_;
-  Affine<Scalar> affine_;
+  AffineParameters<Scalar> affine_;
   Gradients<Scalar> gradients_;
   RunningStatistics running_;
   Saved<Scalar> saved_;

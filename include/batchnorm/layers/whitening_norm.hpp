@@ -138,8 +138,8 @@ class WhiteningNorm {
 
   const WhiteningOptions& options() const { return options_; }
 
-  Affine<Scalar>& affine() { return affine_; }
-  const Affine<Scalar>& affine() const { return affine_; }
+  AffineParameters<Scalar>& affine() { return affine_; }
+  const AffineParameters<Scalar>& affine() const { return affine_; }
   Gradients<Scalar>& gradients() { return gradients_; }
   const Gradients<Scalar>& gradients() const { return gradients_; }
   RunningCovariance& running() { return running_; }
@@ -280,7 +280,7 @@ class WhiteningNorm {
 
   WhiteningOptions options_;
   Mode mode_;
-  Affine<Scalar> affine_;
+  AffineParameters<Scalar> affine_;
   Gradients<Scalar> gradients_;
   RunningCovariance running_;
   CovarianceMoments moments_;

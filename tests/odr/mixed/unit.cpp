@@ -33,7 +33,7 @@ void layer(const Values& x, Result& result) {
 
 void functions(const Values& x, Result& result) {
   report(result, [&](Map y) {
-    const bn::Affine<float> affine(x_channels);
+    const bn::AffineParameters<float> affine(x_channels);
     bn::Moments moments;
     bn::train_forward(ConstMap(x, x_rows, x_channels), affine, 1e-5, y, moments);
   });

@@ -1,0 +1,83 @@
+// Every public name of the library without its namespace, beside all of std and Eigen: none is ambiguous. identity and
+// tanh, which std and the C library have too, stand in `activations`. All of this compiles.
+#define EIGEN_USE_THREADS
+#include <Eigen/Dense>
+#include <unsupported/Eigen/CXX11/Tensor>
+
+#include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/whitening_norm.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <vector>
+
+using namespace std;
+using namespace Eigen;
+using namespace batchnorm;
+
+// core/
+static_assert(Activation<relu> && Activation<leaky_relu> && Activation<sigmoid> && ResidualActivation<add_relu>);
+static_assert(Activation<activations::tanh> && InvertibleActivation<activations::identity>);
+static_assert(Device<DefaultDevice> && Device<ThreadPoolDevice>);
+static_assert(same_as<statistics_t<half>, float> && same_as<Packet<float>, Packet<statistics_t<bfloat16>>>);
+static_assert(channel_axis<1>::axis<3>() == channel_first::axis<3>() && channel_last::axis<2>() == 1);
+static_assert(samples_in_rows::axis<2>() == 1 && samples_in_columns::axis<2>() == 0);
+static_assert(exponential(0.25) == exponential_decay(0.75) && cumulative() != none());
+
+const Averaging averaging = exponential(0.1);
+const Options options{.channels = 2,
+                      .averaging = averaging,
+                      .running_variance = RunningVariance::biased,
+                      .non_finite = NonFinite::error,
+                      .single_value = SingleValue::zero_variance,
+                      .mode = Mode::training};
+
+void functions(const ThreadPoolDevice& device, const MatrixXf& x, const MatrixXf& dy, MatrixXf& y, MatrixXf& dx) {
+  const Index channels = x.cols();
+  const ChannelView<const float> view = channel_view<samples_in_rows>(x);
+  const AffineParameters<float> affine(view.channels);
+  Gradients<float> gradients(channels);
+  const ChannelArray<float> gamma = gradients.gamma;
+  Moments moments;
+  GradientSums sums;
+
+  batch_moments(x, moments);
+  train_forward(device, x, affine, 1e-5, y, moments, sigmoid{});
+  normalise(x, affine, moments, 1e-5, y);
+  gradient_sums(x, dy, moments, sums);
+  input_gradient(x, dy, affine, moments, 1e-5, sums, dx);
+  train_backward(x, dy, affine, moments, 1e-5, dx, gradients);
+  train_backward_from_output(y, dy, affine, moments, 1e-5, dx, gradients, leaky_relu{});
+
+  PopulationStatistics population(channels);
+  population.add(moments);
+  const RunningStatistics running = population.statistics();
+  frozen_backward(x, dy, affine, running, 1e-5, dx, gradients);
+  const ScaleShift<float> folded = fold(affine, running, 1e-5);
+  scale_shift(x, folded, y);
+}
+
+void layers(const MatrixXf& x, MatrixXf& y, const Tensor<float, 4>& images) {
+  BatchNorm<float> norm({.channels = 2});
+  norm.forward(x, y);
+  recalibrate(norm, vector{x, y});
+  norm.for_each_parameter([](const Parameter<float>& parameter) { (void)parameter.name; });
+  const Saved<float> saved = norm.saved();
+  if (saved.statistics == StatisticsSource::running) y = x;
+
+  BatchNorm<float, channel_first, activations::tanh> fused(options);
+  y = MatrixXf::Constant(1, 1, fused.infer(images)(0, 0, 0, 0));
+
+  WhiteningNorm<float> whitening(WhiteningOptions{.channels = 2, .method = WhiteningMethod::newton});
+  whitening.forward(x, y);
+  const RunningCovariance<float> covariance = whitening.running();
+  const CovarianceMoments moments = whitening.moments();
+  const GroupedMatrix<double> grouped = whitening.whitening();
+}
+
+// The names that stayed in `activations` mean what they meant.
+const float from_c = tanh(0.5f);
+const int from_std = identity{}(1);
