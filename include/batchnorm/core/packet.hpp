@@ -6,6 +6,7 @@
 #include <batchnorm/core/tensor.hpp>
 
 #include <concepts>
+#include <limits>
 
 namespace batchnorm::inline BATCHNORM_ABI {
 
@@ -125,6 +126,12 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Packet select_less_equal(const Packet& a, const Packet& b, const Packet& then,
                                                       const Packet& otherwise) {
     return {Eigen::internal::pselect(Eigen::internal::pcmp_le(a.raw, b.raw), then.raw, otherwise.raw)};
+  }
+  /// The largest power of two that is not above |a|, for a normal a.
+  friend EIGEN_STRONG_INLINE Packet power_of_two(const Packet& a) {
+    // The bits of infinity are those of an exponent.
+    constexpr Scalar exponent = std::numeric_limits<Scalar>::infinity();
+    return {Eigen::internal::pand(a.raw, Eigen::internal::pset1<Raw>(exponent))};
   }
   /// The sum over the lanes.
   friend EIGEN_STRONG_INLINE Scalar sum(const Packet& a) { return Eigen::internal::predux(a.raw); }

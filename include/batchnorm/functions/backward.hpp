@@ -32,7 +32,7 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const AffineParame
   detail::check_epsilon(call.name, epsilon);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
-                        detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), sums);
+                        detail::normalisation<Scalar>(statistics, affine, activation), moments.count, sums);
 }
 
 /// The same where no activation is fused: the parameters do not enter.

@@ -13,66 +13,213 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
-/// S1 += dz, S2 += dz * (x - centre).
+/// What a term of the sums needs of its channel.
+template <class V>
+struct GradientConstants {
+  ScaledNormaliser<V> normaliser;
+  V dz_shift;
+};
+
+/// S1 += u, S2 += u v with u = (dz - dz_shift) * dz_scale and v = (x - mean) * inverse_unit, but for rounding: both are
+/// of dz's size.
 template <class V, class Forward>
 struct GradientTerm {
-  Normaliser<V> normaliser;
+  ScaledNormaliser<V> normaliser;
+  V dz_scale, dz_offset;
   const Forward& forward;
 
   template <class Lanes, class Element>
   EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const Element* x, const Element* dy,
                                const auto*... residual) const {
-    const V zero = V::broadcast(0), position = forward.position(lanes.load(x, normaliser.centre));
+    const V zero = V::broadcast(0), position = forward.position(lanes.load(x, zero));
     const V dz = forward.dz(normaliser, position, lanes.load(dy, zero), lanes.load(residual, zero)...);
-    s1 = s1 + dz;
-    s2 = multiply_add(dz, position - normaliser.centre, s2);
+    const V u = lanes.keep(multiply_add(dz, dz_scale, dz_offset)), v = lanes.keep(normaliser.distance(position));
+    s1 = s1 + u;
+    s2 = multiply_add(u, v, s2);
   }
 };
 
-/// The sums of a block, into those of its channels: from Scalar sums about the rounded mean to double sums about the
-/// mean.
-template <class B, class Element, std::size_t N, class Forward>
-void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, const Forward& forward,
-                         GradientSums& total) {
+/// Where dz is shifted to be summed: to one of the first values of a channel if another one is close to it, so that what
+/// is large beside its spread loses no digits; else not at all.
+template <class Element, std::size_t N, class Forward>
+class GradientShift {
   using Scalar = statistics_t<Element>;
-  const Index first = block.first_channel;
-  const ColumnTable<Scalar, Normaliser> table(block, [&](Index c, auto lanes) { return forward.normaliser(c, lanes); });
-  ColumnBuffer<double, max_columns> left_over;
-  for_each_overlapping_packet<double>(block.channels, [&](Index c, auto lanes) {
-    left_over.store(c, residual<Scalar>(forward.normaliser(first + c, lanes).centre));
-  });
-  ChannelSums sums, so_far;
-  so_far.set_zero(block.channels);
-  for (Index k = 0; k < block.chunks(); ++k) {
-    block.reduce(
-        block.chunk(k), table,
-        [&]<class V>(const Normaliser<V>& constants) {
-          return GradientTerm<V, Forward>{constants, forward};
-        },
-        inputs, sums);
-    for (Index c = 0; c < block.channels; c += Channels::size) {
-      const Channels s1 = sums.s1.packet(c), s2 = sums.s2.packet(c) - left_over.packet(c) * s1;
-      so_far.s1.store(c, so_far.s1.packet(c) + s1);
-      so_far.s2.store(c, so_far.s2.packet(c) + s2);
+  using V = Packet<Scalar>;
+  using Table = ColumnTable<Scalar, GradientConstants>;
+  static constexpr Index W = V::size;
+
+ public:
+  GradientShift(const Views<const Element, N>& inputs, const Forward& forward) : inputs_(inputs), forward_(forward) {}
+
+  /// The shifts in a table of which column c is channel `first` + c.
+  static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormaliser<Scalar>) / sizeof(Scalar)); }
+
+  void complete(Table& table, Index first, Index channels) const {
+    const auto& x = inputs_[0];
+    if (x.count() < 2) return;
+    const Index o = x.inner == 1 ? 1 : 0, i = x.inner / 2;
+    for (Index c = 0; c < channels; c += W) {
+      const auto constants = table.packet(c);
+      const Index size = std::min(W, channels - c);
+      const V a = dz(constants, 0, first + c, std::max<Index>(i - 1, 0), size),
+              b = dz(constants, o, first + c, i, size);
+      shifts(table).store(c, select_less_equal(V::broadcast(16) * abs(a - b), abs(a), a, V::broadcast(0)));
     }
   }
-  std::copy_n(so_far.s1.values, block.channels, total.dy.data() + first);
-  std::copy_n(so_far.s2.values, block.channels, total.dy_x.data() + first);
+
+ private:
+  /// dz at element (o, i) of the channels c, c + 1, ..., c + size - 1.
+  V dz(const GradientConstants<V>& constants, Index o, Index c, Index i, Index size) const {
+    const auto read = [&](const auto& view) {
+      const Element* from = view.plane(o, c) + i;
+      if (size == W && view.channel_stride == 1) return V::load(from);
+      Scalar lanes[W] = {};
+      for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k * view.channel_stride]);
+      return V::load(lanes);
+    };
+    return std::apply(
+        [&](const auto& x, const auto&... others) {
+          return forward_.dz(constants.normaliser, forward_.position(read(x)), read(others)...);
+        },
+        inputs_);
+  }
+
+  const Views<const Element, N>& inputs_;
+  const Forward& forward_;
+};
+
+/// sum (position - mean) over the values of channel c in some planes, in double: of a sum in Scalar nothing but rounding
+/// errors would be left.
+template <class Element, class Forward>
+double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>& x, const Forward& forward, Index c,
+                        double mean) {
+  using Scalar = statistics_t<Element>;
+  double sum = 0;
+  for (Index o = part.first; o < part.first + part.slices; ++o) {
+    for_each_packet<Scalar>(part.begin, part.end, [&](Index i, auto lanes) {
+      Scalar values[Packet<Scalar>::size];
+      forward.position(lanes.load(x.plane(o, c) + i, Packet<Scalar>::broadcast(0))).store(values);
+      const Index size = std::min(Packet<Scalar>::size, part.end - i);
+      for (Index k = 0; k < size; ++k) sum += static_cast<double>(values[k]) - mean;
+    });
+  }
+  return sum;
+}
+
+/// The sums of a chunk where those in Scalar are not finite, or so small that products have lost digits: taken again
+/// with dz of another size.
+template <class Scalar, class Reduce>
+void rescue(const Reduce& sum_chunk, Index channels, ChannelSums& sums) {
+  constexpr double largest = 0x1p120, least = 0x1p-80;
+  const auto size = [&](Index c) { return std::abs(sums.s1[c]) + std::abs(sums.s2[c]); };
+  for (const double scale : {0x1p-64, 0x1p64}) {
+    const auto is_in_need = [&](Index c) { return scale < 1 ? !(size(c) <= largest) : size(c) > 0 && size(c) < least; };
+    Index c = 0;
+    while (c < channels && !is_in_need(c)) ++c;
+    if (c == channels) continue;
+    const ChannelSums before = sums;
+    sum_chunk(static_cast<Scalar>(scale));
+    for (c = 0; c < channels; ++c) {
+      const bool takes = scale < 1 ? !(std::abs(before.s1[c]) + std::abs(before.s2[c]) <= largest)
+                                   : std::abs(before.s1[c]) + std::abs(before.s2[c]) > 0 &&
+                                         std::abs(before.s1[c]) + std::abs(before.s2[c]) < least;
+      sums.s1[c] = takes ? sums.s1[c] / scale : before.s1[c];
+      sums.s2[c] = takes ? sums.s2[c] / scale : before.s2[c];
+    }
+  }
+}
+
+/// The sums of a block, into those of its channels: from Scalar sums of a shifted dz about the rounded mean to double
+/// sums of dz about the mean. `whole`: whether the mean is that of all values of x, whose distances then add up to 0.
+template <class B, class Element, std::size_t N, class Forward>
+void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, const Forward& forward, bool whole,
+                         GradientSums& total) {
+  using Scalar = statistics_t<Element>;
+  using Shift = GradientShift<Element, N, Forward>;
+  const Index first = block.first_channel, channels = block.channels;
+  ColumnBuffer<double, max_columns> dz_shift;
+  const ColumnTable<Scalar, GradientConstants> table(
+      block,
+      [&](Index c, auto lanes) {
+        if constexpr (Forward::needs_z) {
+          return GradientConstants<Channels>{forward.scaled(c, lanes), all_channels(0)};
+        } else {
+          const Channels mean = forward.mean(c, lanes),
+                         unit = inverse_unit_for<Scalar>(forward.inv_spread(c, lanes), mean), zero = all_channels(0);
+          return GradientConstants<Channels>{{unit, -(mean * unit), zero, zero}, zero};
+        }
+      },
+      [&](auto& constants) {
+        Shift(inputs, forward).complete(constants, first, channels);
+        const auto& shifts = Shift::shifts(constants);
+        for (Index c = 0; c < channels; c += Channels::size) dz_shift.store(c, Channels::load(shifts.values + c));
+      });
+  ChannelSums sums, so_far;
+  so_far.set_zero(channels);
+  double values = 0;
+  for (Index k = 0; k < block.chunks(); ++k) {
+    const auto chunk = block.chunk(k);
+    const auto sum_chunk = [&](Scalar dz_scale) {
+      block.reduce(
+          chunk, table,
+          [&]<class V>(const GradientConstants<V>& constants) {
+            const V scale = V::broadcast(dz_scale);
+            return GradientTerm<V, Forward>{constants.normaliser, scale, -constants.dz_shift * scale, forward};
+          },
+          inputs, sums);
+    };
+    sum_chunk(1);
+    values += static_cast<double>(chunk.values());
+    if constexpr (std::same_as<Scalar, float>) {
+      Channels bad = all_channels(0);
+      for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
+        const Channels zero = all_channels(0), one = all_channels(1);
+        const Channels size = abs(lanes.load(sums.s1.values + c, zero)) + abs(lanes.load(sums.s2.values + c, zero));
+        const Channels good = select_less_equal(size, all_channels(0x1p120), one, zero);
+        const Channels tiny = select_less_equal(all_channels(0x1p-80), size, zero, size);
+        bad = max(bad, one - select_less_equal(tiny, zero, good, zero));
+      });
+      if (sum(bad) > 0) rescue<Scalar>(sum_chunk, channels, sums);
+    }
+    for (Index c = 0; c < channels; c += Channels::size) {
+      so_far.s1.store(c, so_far.s1.packet(c) + sums.s1.packet(c));
+      so_far.s2.store(c, so_far.s2.packet(c) + sums.s2.packet(c));
+    }
+  }
+  for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
+    const Channels mean = forward.mean(first + c, lanes),
+                   unit = inverse_unit_for<Scalar>(forward.inv_spread(first + c, lanes), mean);
+    const Channels s1 = so_far.s1.packet(c), shift = dz_shift.packet(c);
+    const Channels s2 = (so_far.s2.packet(c) - residual<Scalar>(mean * unit) * s1) / unit;
+    lanes.store(total.dy.data() + first + c, s1 + shift * all_channels(values));
+    lanes.store(total.dy_x.data() + first + c, s2);
+  });
+  for (Index c = 0; !whole && c < channels; ++c) {
+    if (dz_shift[c] == 0) continue;
+    double mean[Channels::size];
+    forward.mean(first + c, PartialPacket<double>{1}).store(mean);
+    for (Index k = 0; k < block.chunks(); ++k) {
+      total.dy_x[first + c] +=
+          dz_shift[c] * sum_of_distances(block.part(block.chunk(k)), inputs[0], forward, first + c, mean[0]);
+    }
+  }
 }
 
 /// The sums that all gradients are made of: sum dz and sum dz (x - mean) for each channel.
 ///
-/// Shapes   inputs: the same outer x channels x inner; those of forward, sums: [channels]
+/// Shapes   inputs: the same outer x channels x inner; those of forward, sums: [channels]; count: values per channel
+///          that the mean is of, 0 if it is a constant
 template <class Element, std::size_t N, class Forward>
 void gradient_sums(const Executor& executor, const Views<const Element, N>& all_inputs, const Forward& forward,
-                   GradientSums& sums) {
+                   Index count, GradientSums& sums) {
   const Index channels = all_inputs[0].channels;
   sums.set_zero(channels);
   if (all_inputs[0].size() == 0) return;
+  const bool whole = count == all_inputs[0].count();
   as_planes_where_one(all_inputs, Views<Element, 0>{}, [&](const auto& inputs, const auto&) {
     reduce_all(
         executor, inputs, sums, [&] { return GradientSums(channels); },
-        [&](const auto& block, GradientSums& part) { block_gradient_sums(block, inputs, forward, part); },
+        [&](const auto& block, GradientSums& part) { block_gradient_sums(block, inputs, forward, whole, part); },
         [&](const GradientSums& part, Index) { sums.add(part); });
   });
 }
@@ -90,7 +237,7 @@ EIGEN_STRONG_INLINE std::array<V, M> gradients_of_inputs(const V& dx, const V& d
 /// The function that a backward pass through batch statistics maps over its inputs.
 template <std::size_t M, class Forward>
 auto through_statistics(const Forward& forward) {
-  return [&forward]<class V>(const InputGradient<V>& gradient, const V& x, const V& dy, const auto&... residual) {
+  return [&forward]<class V>(const auto& gradient, const V& x, const V& dy, const auto&... residual) {
     const V position = forward.position(x), dz = forward.dz(gradient.forward(), position, dy, residual...);
     return gradients_of_inputs<M>(gradient(position, dz), dz);
   };
@@ -106,10 +253,9 @@ auto through_statistics(const Forward& forward) {
 template <class Element, std::size_t N, std::size_t M, class Forward>
 void input_gradient(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
                     const GradientSums& sums, Index count, const Views<Element, M>& outputs) {
-  write_all<InputGradient>(
-      executor, Order::backwards,
-      [&](Index c, auto lanes) { return input_gradient<statistics_t<Element>>(c, lanes, forward, sums, count); },
-      through_statistics<M>(forward), inputs, outputs);
+  write_all<InputGradient>(executor, Order::backwards,
+                           InputGradientOf<statistics_t<Element>, Forward>{forward, sums, count},
+                           through_statistics<M>(forward), inputs, outputs);
 }
 
 /// dx through statistics that are constants.
@@ -121,10 +267,10 @@ template <class Element, std::size_t N, std::size_t M, class Forward>
 void frozen_input_gradient(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
                            const Views<Element, M>& outputs) {
   write_all<Normaliser>(
-      executor, Order::forwards, [&](Index c, auto lanes) { return forward.normaliser(c, lanes); },
-      [&]<class V>(const Normaliser<V>& constants, const V& x, const V& dy, const auto&... residual) {
+      executor, Order::forwards, NormaliserOf<statistics_t<Element>, Forward>{forward},
+      [&]<class V>(const auto& constants, const V& x, const V& dy, const auto&... residual) {
         const V dz = forward.dz(constants, forward.position(x), dy, residual...);
-        return gradients_of_inputs<M>(dz * constants.scale, dz);
+        return gradients_of_inputs<M>(constants.gradient(dz), dz);
       },
       inputs, outputs);
 }
@@ -152,16 +298,16 @@ void sums_and_input_gradient(const Executor& executor, const Views<const Element
   sums.set_zero(inputs[0].channels);
   if (inputs[0].size() == 0) return;
   const Blocks kind = blocks_for(Pass::reduces, inputs, outputs);
-  if (is_one_plane(inputs[0]) || !hold_whole_channels(kind)) {
-    gradient_sums(executor, inputs, forward, sums);
+  if (is_one_plane(inputs[0]) || count != inputs[0].count() || !hold_whole_channels(kind)) {
+    gradient_sums(executor, inputs, forward, count, sums);
     input_gradient(executor, inputs, forward, sums, count, outputs);
     return;
   }
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<InputGradient>(
-        executor, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, forward, sums); },
-        [&](Index c, auto lanes) { return input_gradient<statistics_t<Element>>(c, lanes, forward, sums, count); },
-        through_statistics<M>(forward), inputs, outputs);
+        executor, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, forward, true, sums); },
+        InputGradientOf<statistics_t<Element>, Forward>{forward, sums, count}, through_statistics<M>(forward), inputs,
+        outputs);
   };
   std::visit(fused, kind);
 }
@@ -178,7 +324,7 @@ void backward(const Executor& executor, const Views<const Element, N>& inputs, c
   if (source == StatisticsSource::batch) {
     sums_and_input_gradient(executor, inputs, forward, sums, count, outputs);
   } else {
-    if (gradients) gradient_sums(executor, inputs, forward, sums);
+    if (gradients) gradient_sums(executor, inputs, forward, 0, sums);
     frozen_input_gradient(executor, inputs, forward, outputs);
   }
   if (gradients) parameter_gradients(sums, forward, *gradients);

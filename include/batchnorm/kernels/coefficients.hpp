@@ -11,12 +11,18 @@
 #include <batchnorm/core/running_statistics.hpp>
 #include <batchnorm/core/saved.hpp>
 #include <batchnorm/kernels/columns.hpp>
+
+#include <limits>
 #include <type_traits>
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
+/// 1 / sqrt(variance + epsilon); NaN where the variance is infinite, of numbers whose squares are no doubles: 0 would
+/// make them beta without a word.
 EIGEN_STRONG_INLINE Channels inverse_root(const Channels& variance, double epsilon) {
-  return all_channels(1) / sqrt(variance + all_channels(epsilon));
+  const Channels root = all_channels(1) / sqrt(variance + all_channels(epsilon));
+  return select_less_equal(variance, all_channels(std::numeric_limits<double>::max()), root,
+                           all_channels(std::numeric_limits<double>::quiet_NaN()));
 }
 
 /// Mean and 1/sqrt(variance + epsilon) of a batch.
@@ -88,23 +94,104 @@ struct Normaliser {
   V centre, scale, offset;
 
   EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(x - centre, scale, offset); }
+  /// dx through statistics that are constants.
+  EIGEN_STRONG_INLINE V gradient(const V& dz) const { return dz * scale; }
 };
 
-/// dx = dz * scale + ((x - centre) * slope + offset): the gradient through batch statistics, where with S1 = sum dz and
-/// S2 = sum dz (x - mean) over the `count` values of the channel
+/// The same in a unit of the data's own, 1 / inverse_unit, which is a power of two near the standard deviation: the same
+/// bits where the Normaliser's numbers neither over- nor underflow, and no such limit.
 ///
-///   slope = -scale * inv_spread^2 * S2 / count        offset = -scale * S1 / count - slope * (mean - centre)
+///   d = x * inverse_unit + shift        z = d * scale + offset
+///   shift = -round(mean * inverse_unit)        scale = gamma * inv_std / inverse_unit
+template <class V>
+struct ScaledNormaliser {
+  V inverse_unit, shift, scale, offset;
+
+  EIGEN_STRONG_INLINE V distance(const V& x) const { return multiply_add(x, inverse_unit, shift); }
+  EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(distance(x), scale, offset); }
+};
+
+/// With what turns dz into dx, gamma * inv_std, in two factors.
+template <class V>
+struct ScaledForward {
+  ScaledNormaliser<V> normaliser;
+  V dx_unit, dx_scale;
+
+  EIGEN_STRONG_INLINE V operator()(const V& x) const { return normaliser(x); }
+  EIGEN_STRONG_INLINE V gradient(const V& dz) const { return dz * dx_unit * dx_scale; }
+};
+
+/// dx = (dz - dz_centre) * scale + ((x - centre) * slope + offset): the gradient through batch statistics, where with
+/// S1 = sum dz and S2 = sum dz (x - mean) over the `count` values of the channel
 ///
-/// centre, scale and forward_offset are the Normaliser's.
+///   slope = -scale * inv_spread^2 * S2 / count        dz_centre = round(S1 / count)
+///   offset = -scale * (S1 / count - dz_centre) - slope * (mean - centre)
+///
+/// centre, scale and forward_offset are the Normaliser's. dz is centred as x is: where it is large beside its spread, dx
+/// is what is left of it.
 template <class V>
 struct InputGradient {
-  V centre, scale, forward_offset, slope, offset;
+  V centre, scale, forward_offset, slope, offset, dz_centre;
 
   EIGEN_STRONG_INLINE Normaliser<V> forward() const { return {centre, scale, forward_offset}; }
   EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz) const {
-    return multiply_add(dz, scale, multiply_add(x - centre, slope, offset));
+    return multiply_add(dz - dz_centre, scale, multiply_add(x - centre, slope, offset));
   }
 };
+
+/// The same in a unit of the data's own:
+///
+///   dx = ((dz - dz_centre) + (d * slope + offset)) * dx_unit * dx_scale
+template <class V>
+struct ScaledInputGradient {
+  ScaledForward<V> scaled;
+  V slope, offset, dz_centre;
+
+  EIGEN_STRONG_INLINE const ScaledNormaliser<V>& forward() const { return scaled.normaliser; }
+  EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz) const {
+    return scaled.gradient((dz - dz_centre) + multiply_add(forward().distance(x), slope, offset));
+  }
+};
+
+/// Whether 1 / std lies in bounds within which Scalar has room for what is made of it. Where it does not, the constants
+/// are marked by an infinite one: such a channel is an extreme, see ColumnTable.
+template <class Scalar>
+Channels mark_extreme(const Channels& constant, const Channels& inv_std, double bound) {
+  if constexpr (std::same_as<Scalar, float>) {
+    const Channels infinite = all_channels(std::numeric_limits<double>::infinity());
+    const Channels marked = select_less_equal(inv_std, all_channels(1 / bound), infinite, constant);
+    return select_less_equal(all_channels(bound), inv_std, infinite, marked);
+  } else {
+    return constant;
+  }
+}
+/// A Normaliser multiplies by 1 / std, an InputGradient by its square.
+inline constexpr double forward_bound = 0x1p100, gradient_bound = 0x1p50;
+
+/// The power of two next to 1 / std, as far as the mean in this unit is a Scalar.
+template <class Scalar>
+Channels inverse_unit_for(const Channels& inv_spread, const Channels& mean) {
+  constexpr double most = std::same_as<Scalar, float> ? 0x1p120 : 0x1p500;
+  const Channels unit = max(all_channels(1 / most), min(power_of_two(inv_spread), all_channels(most)));
+  if constexpr (std::same_as<Scalar, float>) {
+    return select_less_equal(abs(mean) * unit, all_channels(0x1p100), unit, unit * all_channels(0x1p-148));
+  } else {
+    return unit;
+  }
+}
+
+template <class Scalar>
+ScaledNormaliser<Channels> scaled_normaliser(const Channels& mean, const Channels& inv_spread, const Channels& scale,
+                                             const Channels& offset) {
+  const Channels unit = inverse_unit_for<Scalar>(inv_spread, mean), scale_in_unit = scale / unit;
+  return {unit, -(mean * unit), scale_in_unit, offset - residual<Scalar>(mean * unit) * scale_in_unit};
+}
+
+template <class Scalar, class Forward>
+ScaledForward<Channels> scaled_forward(Index c, auto lanes, const Forward& forward) {
+  const Channels inv_std = forward.inv_std(c, lanes), unit = inverse_unit_for<Scalar>(inv_std, all_channels(0));
+  return {forward.scaled(c, lanes), unit, forward.gamma(c, lanes) * inv_std / unit};
+}
 
 /// What a forward pass computed, and a backward pass computes again from x:
 ///
@@ -116,11 +203,24 @@ struct Normalisation {
   Activation activation;
 
   Normaliser<Channels> normaliser(Index c, auto lanes) const {
-    const Channels mean = statistics.mean(c, lanes), scale = affine.gamma(c, lanes) * statistics.inv_std(c, lanes);
-    return {mean, scale, affine.beta(c, lanes) - residual<Scalar>(mean) * scale};
+    const Channels mean = statistics.mean(c, lanes), inv_std = statistics.inv_std(c, lanes),
+                   scale = affine.gamma(c, lanes) * inv_std;
+    return {mark_extreme<Scalar>(mean, inv_std, forward_bound), scale,
+            affine.beta(c, lanes) - residual<Scalar>(mean) * scale};
   }
-  /// 1 / std of what is normalised.
+  ScaledNormaliser<Channels> scaled(Index c, auto lanes) const {
+    const Channels inv_std = statistics.inv_std(c, lanes);
+    return scaled_normaliser<Scalar>(statistics.mean(c, lanes), inv_std, affine.gamma(c, lanes) * inv_std,
+                                     affine.beta(c, lanes));
+  }
+  /// What is normalised: its mean, and 1 / its standard deviation.
+  Channels mean(Index c, auto lanes) const { return statistics.mean(c, lanes); }
   Channels inv_spread(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
+  Channels inv_std(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
+  Channels gamma(Index c, auto lanes) const { return affine.gamma(c, lanes); }
+
+  /// Whether dz depends on z.
+  static constexpr bool needs_z = !std::same_as<Activation, activations::identity>;
 
   /// What is normalised, from what is at hand.
   template <class V>
@@ -129,7 +229,7 @@ struct Normalisation {
   }
   /// dz = dy * activation'(z), the gradient at a position.
   template <class V>
-  EIGEN_STRONG_INLINE V dz(const Normaliser<V>& normaliser, const V& x, const V& dy, const auto&... residual) const {
+  EIGEN_STRONG_INLINE V dz(const auto& normaliser, const V& x, const V& dy, const auto&... residual) const {
     if constexpr (std::same_as<Activation, activations::identity>) {
       return dy;
     } else {
@@ -157,16 +257,27 @@ struct Recovery {
   Activation activation;
 
   Normaliser<Channels> normaliser(Index c, auto lanes) const {
-    return {affine.beta(c, lanes), affine.gamma(c, lanes) * statistics.inv_std(c, lanes), all_channels(0)};
+    const Channels inv_std = statistics.inv_std(c, lanes);
+    return {mark_extreme<Scalar>(affine.beta(c, lanes), inv_std, forward_bound), affine.gamma(c, lanes) * inv_std,
+            all_channels(0)};
   }
+  ScaledNormaliser<Channels> scaled(Index c, auto lanes) const {
+    return scaled_normaliser<Scalar>(affine.beta(c, lanes), inv_spread(c, lanes), all_channels(0), all_channels(0));
+  }
+  Channels mean(Index c, auto lanes) const { return affine.beta(c, lanes); }
   Channels inv_spread(Index c, auto lanes) const { return all_channels(1) / affine.gamma(c, lanes); }
+  Channels inv_std(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
+  Channels gamma(Index c, auto lanes) const { return affine.gamma(c, lanes); }
+
+  /// Whether dz depends on what a normaliser gives.
+  static constexpr bool needs_z = false;
 
   template <class V>
   EIGEN_STRONG_INLINE V position(const V& y) const {
     return activation.inverse(y);
   }
   template <class V>
-  EIGEN_STRONG_INLINE V dz(const Normaliser<V>&, const V& z, const V& dy) const {
+  EIGEN_STRONG_INLINE V dz(const auto&, const V& z, const V& dy) const {
     return activation.backward(z, dy);
   }
 };
@@ -177,15 +288,50 @@ Recovery<Scalar, Statistics, Activation> recovery(const Statistics& statistics, 
   return {statistics, affine, activation};
 }
 
-template <class Scalar, class Source>
-InputGradient<Channels> input_gradient(Index c, auto lanes, const Source& source, const GradientSums& sums,
-                                       Index count) {
-  const Normaliser<Channels> forward = source.normaliser(c, lanes);
-  const Channels inv_spread = source.inv_spread(c, lanes);
-  const Channels share = forward.scale / all_channels(-static_cast<double>(count));
-  const Channels slope = share * inv_spread * inv_spread * channels_of(sums.dy_x, c, lanes);
-  const Channels offset = share * channels_of(sums.dy, c, lanes) - slope * residual<Scalar>(forward.centre);
-  return {forward.centre, forward.scale, forward.offset, slope, offset};
-}
+/// The constants of a pass that normalises.
+template <class Scalar, class Forward>
+struct NormaliserOf {
+  const Forward& forward;
+
+  Normaliser<Channels> operator()(Index c, auto lanes) const { return forward.normaliser(c, lanes); }
+  ScaledForward<Channels> scaled(Index c, auto lanes) const { return scaled_forward<Scalar>(c, lanes, forward); }
+};
+
+/// The constants of a pass that writes dx through batch statistics. No product of two factors that are large together,
+/// or small, comes on the way to another.
+template <class Scalar, class Forward>
+struct InputGradientOf {
+  const Forward& forward;
+  const GradientSums& sums;
+  Index count;
+
+  InputGradient<Channels> operator()(Index c, auto lanes) const {
+    const Normaliser<Channels> z = forward.normaliser(c, lanes);
+    const Channels mean = forward.mean(c, lanes), dz_mean = this->dz_mean(c, lanes);
+    const Channels slope = correlation(c, lanes) * z.scale * forward.inv_spread(c, lanes);
+    const Channels offset = -(residual<Scalar>(dz_mean) * z.scale) - slope * residual<Scalar>(mean);
+    return {mark_extreme<Scalar>(z.centre, forward.inv_std(c, lanes), gradient_bound),
+            z.scale,
+            z.offset,
+            slope,
+            offset,
+            dz_mean};
+  }
+  ScaledInputGradient<Channels> scaled(Index c, auto lanes) const {
+    const ScaledForward<Channels> z = scaled_forward<Scalar>(c, lanes, forward);
+    const Channels mean = forward.mean(c, lanes), dz_mean = this->dz_mean(c, lanes), unit = z.normaliser.inverse_unit;
+    const Channels slope = correlation(c, lanes) * (forward.inv_spread(c, lanes) / unit);
+    const Channels offset = -residual<Scalar>(dz_mean) - slope * residual<Scalar>(mean * unit);
+    return {z, slope, offset, dz_mean};
+  }
+
+ private:
+  Channels dz_mean(Index c, auto lanes) const { return channels_of(sums.dy, c, lanes) * all_channels(1 / n()); }
+  /// -sum dz x_hat / count.
+  Channels correlation(Index c, auto lanes) const {
+    return channels_of(sums.dy_x, c, lanes) * forward.inv_spread(c, lanes) * all_channels(-1 / n());
+  }
+  double n() const { return static_cast<double>(count); }
+};
 
 }  // namespace batchnorm::inline BATCHNORM_ABI::detail

@@ -1,14 +1,16 @@
 /// \file
-/// Mean and variance of each channel in one reading of x, without cancellation.
+/// Mean and variance of each channel in one reading of x, without cancellation, overflow or underflow.
 ///
-/// Values are summed in Scalar lanes over short chunks, about a shift that lies near the mean:
+/// Values are summed in Scalar lanes over short chunks, about a shift that lies near the mean and in a unit, a power of
+/// two, near the standard deviation:
 ///
-///   S1 = sum (x - shift)        S2 = sum (x - shift)^2        mean = shift + S1 / n        m2 = S2 - S1^2 / n
+///   d = (x - shift) / unit        S1 = sum d        S2 = sum d^2
+///   mean = shift + unit S1 / n        m2 = unit^2 (S2 - S1^2 / n)
 ///
 /// and the chunks are merged in double (Chan et al.). Where S1^2 / n outweighs what is known of m2, the shift lay so
 /// far from the chunk's mean that the difference would lose digits: that channel's chunk is summed again about its own
-/// mean, while it is in cache. So the relative error of m2 stays at a few units in the last place times the number of
-/// additions in a lane, whatever the data. It overflows only where (x - mean)^2 does.
+/// mean, while it is in cache; and where the squares have over- or underflowed, in another unit. So the relative error
+/// of m2 stays at a few units in the last place, whatever the data.
 #pragma once
 
 #include <batchnorm/core/moments.hpp>
@@ -16,17 +18,116 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
-/// S1 += x - centre, S2 += (x - centre)^2.
+/// S1 += d, S2 += d^2 with d = x * scale + offset, which is (x - shift) / unit bit for bit: scale is 1 / unit, a power of
+/// two, and offset -shift / unit.
 template <class V>
 struct ShiftedSums {
-  V centre;
+  V scale, offset;
 
   template <class Lanes, class Element>
   EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const Element* x) const {
-    const V distance = lanes.load(x, centre) - centre;
+    const V distance = lanes.keep(multiply_add(lanes.load(x, V::broadcast(0)), scale, offset));
     s1 = s1 + distance;
     s2 = multiply_add(distance, distance, s2);
   }
+};
+
+/// About what the values of each channel of a block are summed, and in which unit.
+template <class Scalar>
+class Shifts {
+ public:
+  explicit Shifts(Index channels) {
+    for (Index c = 0; c < channels; c += Channels::size) inverse_unit_.store(c, all_channels(1));
+  }
+
+  Scalar& operator[](Index c) { return shift_[c]; }
+  EIGEN_STRONG_INLINE Packet<Scalar> shift(Index c) const { return shift_.packet(c); }
+  EIGEN_STRONG_INLINE Channels inverse_unit(Index c) const { return inverse_unit_.packet(c); }
+  EIGEN_STRONG_INLINE void store(Index c, const Channels& mean) { mean.store(shift_.values + c); }
+
+  EIGEN_STRONG_INLINE Channels unit(Index c) const {
+    return has_units_ ? all_channels(1) / inverse_unit(c) : all_channels(1);
+  }
+
+  ShiftedSums<Packet<Scalar>> term(Index c) const {
+    if (!has_units_) return {Packet<Scalar>::broadcast(1), -shift(c)};
+    Scalar scale[Packet<Scalar>::size];
+    for (Index k = 0; k < Packet<Scalar>::size; k += Channels::size) inverse_unit(c + k).store(scale + k);
+    const auto scales = Packet<Scalar>::load(scale);
+    return {scales, -shift(c) * scales};
+  }
+
+  /// From a few values of a channel, of which a sum in Scalar was too large, too small, or 0.
+  template <class Value>
+  void estimate(Index c, Index values, const Value& value) {
+    const double first = value(0);
+    double s1 = 0, s2 = 0;
+    for (Index k = 0; k < values; ++k) {
+      const double distance = value(k) - first;
+      s1 += distance;
+      s2 += distance * distance;
+    }
+    const double n = static_cast<double>(values), variance = (s2 - s1 * s1 / n) / n;
+    if (!(s2 <= std::numeric_limits<double>::max())) return;
+    shift_[c] = static_cast<Scalar>(first + s1 / n);
+    // Values that are alike leave their own size to go by; zeros may be followed by anything.
+    const double size = variance > 0 ? std::sqrt(variance) : std::abs(first);
+    const int exponent = size > 0 ? -std::ilogb(size) : 40;
+    inverse_unit_[c] = std::ldexp(1, std::clamp(exponent, -most, most));
+    has_units_ = true;
+  }
+
+  /// What to do about the sums of n values of a channel, of which m2 is known already. Returns whether anything was done,
+  /// so that they have to be taken again.
+  bool adjust(Index c, double s1, double s2, double n, double m2) {
+    const double scale = inverse_unit_[c], known = m2 * scale * scale;
+    if constexpr (std::same_as<Scalar, float>) {
+      if (!(std::abs(s1) <= large && s2 <= large)) {
+        if (scale <= least_scale || !(std::abs(m2) <= std::numeric_limits<double>::max())) return false;
+        inverse_unit_[c] = scale > 1 ? 1 : least_scale;
+        return has_units_ = true;
+      }
+      if (s2 + known < small * n && std::abs(s1) + s2 > 0) {
+        if (scale >= largest_scale) return false;
+        inverse_unit_[c] = scale < 1 ? 1 : largest_scale;
+        return has_units_ = true;
+      }
+    }
+    // Whether the shift missed the mean by more than twice the standard deviation known so far.
+    const double about_shift = s1 * s1 * (1 / n);
+    if (!(about_shift > 4 * (s2 - about_shift + known))) return false;
+    shift_[c] = static_cast<Scalar>(shift_[c] + s1 / (scale * n));
+    return true;
+  }
+
+  /// 1 in those of the channels c, c + 1, ... that adjust() may do something about, 0 in the others.
+  EIGEN_STRONG_INLINE Channels is_bad(Index c, const Channels& s1, const Channels& s2, double n,
+                                      const Channels& m2) const {
+    const Channels known = has_units_ ? m2 * inverse_unit(c) * inverse_unit(c) : m2, one = all_channels(1),
+                   zero = all_channels(0);
+    const Channels about_shift = s1 * s1 * all_channels(1 / n);
+    const Channels spread = s2 - about_shift + known;
+    Channels good = select_less_equal(about_shift, all_channels(4) * spread, one, zero);
+    if constexpr (std::same_as<Scalar, float>) {
+      good = select_less_equal(abs(s1) + s2, all_channels(large), good, zero);
+      const Channels sizes = select_less_equal(all_channels(small * n), s2 + known, zero, abs(s1) + s2);
+      good = select_less_equal(sizes, zero, good, zero);
+    }
+    return one - good;
+  }
+
+  /// How often a chunk may be summed: in two more units, and about another shift.
+  static constexpr int attempts = std::same_as<Scalar, float> ? 5 : 2;
+  /// Sums of squares in float within these bounds, the lower one for each value, have lost no digits.
+  static constexpr double large = 0x1p126, small = 0x1p-90;
+
+ private:
+  static constexpr int most = 100;
+  static constexpr double least_scale = 0x1p-80, largest_scale = 0x1p100;
+
+  ColumnBuffer<Scalar, max_columns> shift_;
+  ColumnBuffer<double, max_columns> inverse_unit_;
+  bool has_units_ = false;
 };
 
 /// The moments of a block, into those of its channels.
@@ -34,51 +135,72 @@ template <class B, class Element>
 void block_moments(const B& block, const ChannelView<const Element>& x, Moments& moments) {
   using Scalar = statistics_t<Element>;
   const Index channels = block.channels;
-  ColumnBuffer<Scalar, max_columns> shift;
+  Shifts<Scalar> shifts(channels);
   ColumnBuffer<double, max_columns> mean, m2;
   ColumnTable<Scalar, ShiftedSums> table;
   ChannelSums sums;
-  const auto sum_about_shift = [&](const auto& chunk) {
-    table.fill(block, [&](Index c) { return ShiftedSums<Scalar>{shift[c]}; });
+  const auto sum_chunk = [&](const auto& chunk) {
+    table.fill_by_packets(block, [&](Index c) { return shifts.term(c); });
     block.reduce(
         chunk, table, [](const auto& constants) { return constants; }, Views<const Element, 1>{x}, sums);
   };
+  const auto is_any = [&](const auto& is_bad) {
+    Channels bad = all_channels(0);
+    for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
+      const Channels s1 = lanes.load(sums.s1.values + c, all_channels(0)),
+                     s2 = lanes.load(sums.s2.values + c, all_channels(0));
+      bad = max(bad, lanes.keep(is_bad(c, s1, s2, lanes.load(m2.values + c, all_channels(0)))));
+    });
+    return sum(bad) > 0;
+  };
 
   // The first shift is the mean of a few values, taken about one of them: a constant channel finds its value exactly.
-  for (Index c = 0; c < channels; ++c) shift[c] = static_cast<Scalar>(block.first_value(x, c));
+  for (Index c = 0; c < channels; ++c) shifts[c] = static_cast<Scalar>(block.value(x, c, 0));
+  std::fill_n(m2.values, channels + m2.room, 0.0);
   const auto sample = block.sample();
-  sum_about_shift(sample);
+  sum_chunk(sample);
+  const double in_sample = static_cast<double>(sample.values());
+  const bool unusual = std::same_as<Scalar, float> && is_any([&](Index, const Channels&, const Channels& s2, auto&&) {
+                         const Channels good =
+                             select_less_equal(all_channels(0x1p-60), s2, all_channels(1), all_channels(0));
+                         return all_channels(1) - select_less_equal(s2, all_channels(0x1p60), good, all_channels(0));
+                       });
   for (Index c = 0; c < channels; ++c) {
-    shift[c] += static_cast<Scalar>(sums.s1[c] / static_cast<double>(sample.values()));
-    m2[c] = 0;
+    if (unusual && !(sums.s2[c] >= 0x1p-60 && sums.s2[c] <= 0x1p60)) {
+      shifts.estimate(c, sample.values(), [&](Index k) { return static_cast<double>(block.value(x, c, k)); });
+    } else {
+      shifts[c] += static_cast<Scalar>(sums.s1[c] / in_sample);
+    }
   }
 
   double count = 0;
   for (Index k = 0; k < block.chunks(); ++k) {
     const auto chunk = block.chunk(k);
-    const double n = static_cast<double>(chunk.values()), one_over_n = 1 / n;
-    sum_about_shift(chunk);
-    bool again = false;
-    for (Index c = 0; c < channels; ++c) {
-      // Whether the shift missed the mean by more than twice the standard deviation known so far.
-      const double about_shift = sums.s1[c] * sums.s1[c] * one_over_n;
-      if (!(about_shift > 4 * (sums.s2[c] - about_shift + m2[c]))) continue;
-      shift[c] = static_cast<Scalar>(shift[c] + sums.s1[c] / n);
-      again = true;
+    const double n = static_cast<double>(chunk.values());
+    sum_chunk(chunk);
+    // Channels whose sums were good get the same ones, bit for bit, each time.
+    for (int attempt = 1; attempt < shifts.attempts; ++attempt) {
+      if (!is_any([&](Index c, const Channels& s1, const Channels& s2, const Channels& known) {
+            return shifts.is_bad(c, s1, s2, n, known);
+          })) {
+        break;
+      }
+      bool again = false;
+      for (Index c = 0; c < channels; ++c) again |= shifts.adjust(c, sums.s1[c], sums.s2[c], n, m2[c]);
+      if (!again) break;
+      sum_chunk(chunk);
     }
-    // Channels whose shift was good get the same sums, bit for bit, a second time.
-    if (again) sum_about_shift(chunk);
 
     const Channels values = all_channels(n), fraction = all_channels(n / (count + n)),
                    weight = all_channels(count * (n / (count + n)));
     for (Index c = 0; c < channels; c += Channels::size) {
-      const Channels s1 = sums.s1.packet(c), offset = s1 / values;
-      const Channels chunk_mean = Channels::load(shift.values + c) + offset;
-      const Channels chunk_m2 = max(sums.s2.packet(c) - s1 * offset, all_channels(0));
+      const Channels unit = shifts.unit(c), s1 = sums.s1.packet(c) * unit, offset = s1 / values;
+      const Channels chunk_mean = Channels::load(&shifts[c]) + offset;
+      const Channels chunk_m2 = max(sums.s2.packet(c) * unit * unit - s1 * offset, all_channels(0));
       const Channels known_mean = count > 0 ? mean.packet(c) : chunk_mean, distance = chunk_mean - known_mean;
       mean.store(c, known_mean + distance * fraction);
       m2.store(c, m2.packet(c) + chunk_m2 + distance * distance * weight);
-      mean.packet(c).store(shift.values + c);
+      shifts.store(c, mean.packet(c));
     }
     count += n;
   }

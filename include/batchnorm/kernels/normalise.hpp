@@ -24,9 +24,8 @@ auto activated(const Activation& activation) {
 template <class Element, std::size_t N, class Forward>
 void normalise(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
                const ChannelView<Element>& y, Order order = Order::forwards) {
-  write_all<Normaliser>(
-      executor, order, [&](Index c, auto lanes) { return forward.normaliser(c, lanes); }, activated(forward.activation),
-      inputs, Views<Element, 1>{y});
+  write_all<Normaliser>(executor, order, NormaliserOf<statistics_t<Element>, Forward>{forward},
+                        activated(forward.activation), inputs, Views<Element, 1>{y});
 }
 
 /// Normalises a batch with its own statistics: batch_moments and normalise with the same bits, but blocks that hold
@@ -51,8 +50,8 @@ void train_forward(const Executor& executor, const Views<const Element, N>& inpu
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<Normaliser>(
         executor, blocks, [&](const auto& block) { block_moments(block, x, moments); },
-        [&](Index c, auto lanes) { return forward.normaliser(c, lanes); }, activated(activation), inputs,
-        Views<Element, 1>{y});
+        NormaliserOf<Scalar, Normalisation<Scalar, BatchStatistics, Activation>>{forward}, activated(activation),
+        inputs, Views<Element, 1>{y});
   };
   std::visit(fused, kind);
 }

@@ -40,6 +40,13 @@ struct Block {
   bool from_memory;
 };
 
+/// The elements [begin, end) of the planes of a channel in slices [first, first + slices).
+struct PlaneChunk {
+  Index first, slices, begin, end;
+
+  constexpr Index values() const { return slices * (end - begin); }
+};
+
 /// The inputs of a pass, of the same extents; or its outputs.
 template <class Element, std::size_t N>
 using Views = std::array<ChannelView<Element>, N>;

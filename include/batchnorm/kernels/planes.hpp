@@ -8,13 +8,6 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
-/// The elements [begin, end) of the planes of a channel in slices [first, first + slices).
-struct PlaneChunk {
-  Index first, slices, begin, end;
-
-  constexpr Index values() const { return slices * (end - begin); }
-};
-
 /// The chunks that a channel consists of, in memory order: several whole planes each, or parts of one.
 struct PlaneChunks {
   Cut slices, elements;
@@ -37,32 +30,36 @@ class PlaneBlock : public Block {
 
   Index chunks() const { return last_chunk_ - first_chunk_; }
   PlaneChunk chunk(Index k) const { return all_[first_chunk_ + k]; }
+  /// What a chunk consists of, as planes.
+  static PlaneChunk part(const PlaneChunk& chunk) { return chunk; }
 
   /// A few values of each channel.
   PlaneChunk sample() const {
     const PlaneChunk chunk = all_[first_chunk_];
     return {chunk.first, 1, chunk.begin, std::min(chunk.end, chunk.begin + 16)};
   }
+  /// Value k of the sample of a channel.
   template <class Element>
-  Element first_value(const ChannelView<const Element>& x, Index c) const {
+  Element value(const ChannelView<const Element>& x, Index c, Index k) const {
     const PlaneChunk chunk = all_[first_chunk_];
-    return x.plane(chunk.first, first_channel + c)[chunk.begin];
+    return x.plane(chunk.first, first_channel + c)[chunk.begin + k];
   }
 
   /// A column of constants stands for a channel.
   Index columns() const { return channels; }
+  static Index column(Index c) { return c; }
   template <class Scalar>
   void spread(Scalar*) const {}
 
-  /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
-  /// contributes. Four independent accumulators hide the latency of the additions.
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
+  /// contributes.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
     for (Index c = 0; c < channels; ++c) {
       const auto [s1, s2] = sum_channel(chunk, first_channel + c, term(table.broadcast(c)), inputs);
-      sums.s1[c] = static_cast<double>(s1);
-      sums.s2[c] = static_cast<double>(s2);
+      sums.s1[c] = s1;
+      sums.s2[c] = s2;
     }
   }
 
@@ -82,50 +79,93 @@ class PlaneBlock : public Block {
   }
 
  private:
-  /// Four accumulators: the packets of a long plane take turns, or short planes do.
-  template <class Term, class Element, std::size_t N>
-  auto sum_channel(const PlaneChunk& chunk, Index c, const Term& term, const Views<const Element, N>& inputs) const {
-    using Scalar = statistics_t<Element>;
-    constexpr Index W = Packet<Scalar>::size, line = line_bytes / Index(sizeof(Element));
-    const Index length = chunk.end - chunk.begin, slices = chunk.first + chunk.slices;
-    const auto zero = Packet<Scalar>::broadcast(0);
-    std::array<Packet<Scalar>, 4> s1{zero, zero, zero, zero}, s2 = s1;
-    const auto add = [&](Index o, Index i, auto lanes, auto k) {
-      std::apply([&](const auto&... x) { term.add(lanes, s1[k], s2[k], x.plane(o, c) + chunk.begin + i...); }, inputs);
-    };
-    const auto add_tail = [&](Index o, Index i, auto k) {
-      if (i == length) return;
-      if (length >= W) {
-        add(o, length - W, OverlappingPacket<Scalar>{W - (length - i)}, k);
-      } else {
-        add(o, i, PartialPacket<Scalar>{length}, k);
-      }
-    };
-    if (length >= 4 * W) {
-      for (Index o = chunk.first; o < slices; ++o) {
-        Index i = 0;
-        for (; i + 4 * W <= length; i += 4 * W) {
-          for (Index k = i; from_memory && k < i + 4 * W; k += line) prefetch_next(o, c, chunk.begin + k, inputs);
-          four_times([&](auto k) { add(o, i + Index(k) * W, WholePacket<Scalar>{}, k); });
-        }
-        four_times([&](auto k) {
-          if (i + W > length) return;
-          add(o, i, WholePacket<Scalar>{}, k);
-          i += W;
-        });
-        add_tail(o, i, std::integral_constant<std::size_t, 3>{});
-      }
-    } else {
-      for (Index o = chunk.first; o < slices; o += 4) {
-        four_times([&](auto k) {
-          if (o + Index(k) >= slices) return;
-          Index i = 0;
-          for (; i + W <= length; i += W) add(o + Index(k), i, WholePacket<Scalar>{}, k);
-          add_tail(o + Index(k), i, k);
-        });
-      }
+  /// Adds up lanes in double.
+  template <class Scalar>
+  struct LaneTotals {
+    static constexpr Index W = Packet<Scalar>::size, D = Packet<double>::size;
+    double s1[W] = {}, s2[W] = {};
+
+    EIGEN_ALWAYS_INLINE void add(const Packet<Scalar>& a, const Packet<Scalar>& b) {
+      add_lanes(s1, a);
+      add_lanes(s2, b);
     }
-    return std::array{sum((s1[0] + s1[1]) + (s1[2] + s1[3])), sum((s2[0] + s2[1]) + (s2[2] + s2[3]))};
+    std::array<double, 2> sums() const { return {total(s1), total(s2)}; }
+
+   private:
+    static double total(const double* lanes) {
+      Packet<double> result = Packet<double>::load(lanes);
+      for (Index k = D; k < W; k += D) result = result + Packet<double>::load(lanes + k);
+      return sum(result);
+    }
+  };
+
+  /// Adds what the packets at element i of a plane contribute. Not a lambda: accumulators that lambdas hand on by
+  /// reference end up in memory.
+  template <class Term, class Lanes, class Scalar, class Element, std::size_t N>
+  static EIGEN_ALWAYS_INLINE void add_packet(const Term& term, const Lanes& lanes, Packet<Scalar>& s1,
+                                             Packet<Scalar>& s2, const Views<const Element, N>& inputs, Index o,
+                                             Index c, Index i) {
+    std::apply([&](const auto&... x) { term.add(lanes, s1, s2, x.plane(o, c) + i...); }, inputs);
+  }
+
+  /// The packets of a plane take turns with four accumulators, which hide the latency of the additions.
+  template <class Term, class Element, std::size_t N>
+  std::array<double, 2> sum_channel(const PlaneChunk& chunk, Index c, const Term& term,
+                                    const Views<const Element, N>& inputs) const {
+    using Scalar = statistics_t<Element>;
+    constexpr Index W = Packet<Scalar>::size, step = 4 * W, line = line_bytes / Index(sizeof(Element));
+    const Index length = chunk.end - chunk.begin, slices = chunk.first + chunk.slices;
+    if (length < W) return sum_narrow(chunk, c, term, inputs);
+    const auto zero = Packet<Scalar>::broadcast(0);
+    LaneTotals<Scalar> totals;
+    for (Index o = chunk.first, i = 0; o < slices;) {
+      std::array<Packet<Scalar>, 4> s1{zero, zero, zero, zero}, s2 = s1;
+      for (Index left = lane_additions; left > 0 && o < slices;) {
+        const Index steps = std::min((length - i) / step, left);
+        left -= steps;
+        for (const Index stop = i + steps * step; i < stop; i += step) {
+          for (Index k = i; from_memory && k < i + step; k += line) prefetch_next(o, c, chunk.begin + k, inputs);
+          for_constants<4>([&](auto k) {
+            add_packet(term, WholePacket<Scalar>{}, s1[k], s2[k], inputs, o, c, chunk.begin + i + Index(k) * W);
+          });
+        }
+        if (left == 0 || length - i >= step) continue;
+        // The rest of a plane is one addition for each accumulator.
+        const Index whole = (length - i) / W;
+        if (whole > 0) add_packet(term, WholePacket<Scalar>{}, s1[0], s2[0], inputs, o, c, chunk.begin + i);
+        if (whole > 1) add_packet(term, WholePacket<Scalar>{}, s1[1], s2[1], inputs, o, c, chunk.begin + i + W);
+        if (whole > 2) add_packet(term, WholePacket<Scalar>{}, s1[2], s2[2], inputs, o, c, chunk.begin + i + 2 * W);
+        i += whole * W;
+        if (i < length) {
+          const OverlappingPacket<Scalar> lanes{W - (length - i)};
+          add_packet(term, lanes, s1[3], s2[3], inputs, o, c, chunk.end - W);
+        }
+        --left;
+        ++o;
+        i = 0;
+      }
+      totals.add((s1[0] + s1[1]) + (s1[2] + s1[3]), (s2[0] + s2[1]) + (s2[2] + s2[3]));
+    }
+    return totals.sums();
+  }
+
+  /// The same for planes that are shorter than a packet.
+  template <class Term, class Element, std::size_t N>
+  std::array<double, 2> sum_narrow(const PlaneChunk& chunk, Index c, const Term& term,
+                                   const Views<const Element, N>& inputs) const {
+    using Scalar = statistics_t<Element>;
+    const PartialPacket<Scalar> lanes{chunk.end - chunk.begin};
+    const auto zero = Packet<Scalar>::broadcast(0);
+    LaneTotals<Scalar> totals;
+    const Index slices = chunk.first + chunk.slices;
+    for (Index begin = chunk.first; begin < slices; begin += lane_additions) {
+      Packet<Scalar> s1 = zero, s2 = zero;
+      for (Index o = begin; o < std::min(slices, begin + lane_additions); ++o) {
+        add_packet(term, lanes, s1, s2, inputs, o, c, chunk.begin);
+      }
+      totals.add(s1, s2);
+    }
+    return totals.sums();
   }
 
   /// Asks for what is read some time after an element: further on in its plane or, which the hardware does not see
@@ -135,13 +175,6 @@ class PlaneBlock : public Block {
     const Index inner = inputs[0].inner, next = i + std::min(inner, prefetch_bytes / Index(sizeof(Element)));
     for (const auto& x : inputs)
       prefetch<Cache::l2>(next < inner ? x.plane(o, c) + next : x.plane(o + 1, c) + next - inner, 0);
-  }
-
-  /// body(k) for the constants k = 0, 1, 2, 3: an accumulator with a constant index is a register.
-  template <class Body>
-  static EIGEN_STRONG_INLINE void four_times(const Body& body) {
-    [&]<std::size_t... K>(std::index_sequence<K...>) { (body(std::integral_constant<std::size_t, K>{}), ...); }
-    (std::make_index_sequence<4>{});
   }
 
   PlaneChunks all_;

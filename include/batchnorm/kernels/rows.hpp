@@ -43,6 +43,11 @@ class RowBlock : public Block {
     return rows_from(rows_.begin(k), rows_.size(k), columns());
   }
 
+  /// What a chunk consists of, as planes.
+  PlaneChunk part(const RowChunk& chunk) const {
+    return {(first_row_ + chunk.first) * shape_.folds, chunk.values() / shape_.repeat, 0, shape_.repeat};
+  }
+
   /// A few values of each channel.
   RowChunk sample() const {
     if (rows_.extent == 0) return chunk(0);
@@ -50,12 +55,15 @@ class RowBlock : public Block {
     const Index values = shape_.repeat * shape_.folds;
     return rows_from(0, std::min(rows_.extent, (enough + values - 1) / values), columns());
   }
+  /// Value k of the sample of a channel.
   template <class Element>
-  Element first_value(const ChannelView<const Element>& x, Index c) const {
-    return *at(x, 0, 0, c * shape_.repeat);
+  Element value(const ChannelView<const Element>& x, Index c, Index k) const {
+    return x.plane(first_row_ * shape_.folds + k / shape_.repeat, first_channel + c)[k % shape_.repeat];
   }
 
   Index columns() const { return channels * shape_.repeat * shape_.folds; }
+  /// The first column of a channel.
+  Index column(Index c) const { return c * shape_.repeat; }
 
   /// Spreads one value per channel over the columns.
   template <class Scalar>
@@ -69,17 +77,14 @@ class RowBlock : public Block {
     }
   }
 
-  /// Two sums per channel over a chunk: term(constants).add(packets of the inputs..., s1, s2) adds what a packet
-  /// contributes. Several rows at a time, eight streams of memory: so the sums of a column are read and written once for
-  /// several values.
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
+  /// contributes.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(const RowChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
-    using Scalar = typename Table::Scalar;
-    ColumnBuffer<Scalar, max_columns> s1, s2;
-    sum_columns(chunk, table, term, inputs, s1, s2);
-    gather(s1.values, chunk.columns, sums.s1.values);
-    gather(s2.values, chunk.columns, sums.s2.values);
+    sum_columns(chunk, table, term, inputs, sums);
+    gather(chunk.columns, sums.s1.values);
+    gather(chunk.columns, sums.s2.values);
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...). One row at a time, in memory order.
@@ -114,46 +119,100 @@ class RowBlock : public Block {
     return {first, rows, columns, rows * (columns / channels)};
   }
 
-  template <class Scalar, class Table, class MakeTerm, class Element, std::size_t N>
+  /// Where a band of rows lies: its first element in each input, how far apart its rows are, and how many they are.
+  template <class Element, std::size_t N>
+  struct Band {
+    std::array<const Element*, N> from;
+    std::array<Index, N> strides;
+    Index rows;
+  };
+
+  /// Two sums for each column. Some rows at a time, a tile of a few packets of columns down all of them: so the sums of
+  /// a column stay in registers for as many additions. What comes from memory is taken in pieces that its next rows can
+  /// be asked for beside; what is in cache, in tiles as wide as there are registers for.
+  template <class Table, class MakeTerm, class Element, std::size_t N>
   void sum_columns(const RowChunk& chunk, const Table& table, const MakeTerm& term,
-                   const Views<const Element, N>& inputs, ColumnBuffer<Scalar, max_columns>& s1,
-                   ColumnBuffer<Scalar, max_columns>& s2) const {
-    constexpr Index together = 8 / Index(N), in_a_line = line_bytes / Index(sizeof(Element));
-    const auto zero = Packet<Scalar>::broadcast(0);
+                   const Views<const Element, N>& inputs, ChannelSums& sums) const {
+    constexpr std::size_t in_cache = 4, in_memory = N == 1 ? 2 : 4;
+    const Index together = from_memory ? 8 / Index(N) : lane_additions;
+    sums.set_zero(chunk.columns);
     for (Index begin = 0; begin < chunk.rows; begin += together) {
-      const Index first_row = chunk.first + begin, rows = std::min(together, chunk.rows - begin);
       for_each_run(chunk, [&](Index run, Index first, Index length) {
-        for_each_packet<Scalar>(0, length, [&](Index j, auto lanes) {
-          const auto here = term(table.packet(first + j));
-          Packet<Scalar> t1 = zero, t2 = zero;
-          for (Index r = first_row; r < first_row + rows; ++r) {
-            // The next rows: the hardware does not see where this walk goes.
-            if (from_memory && j % in_a_line == 0) {
-              for (const auto& x : inputs) prefetch<Cache::l2>(at(x, r + together, run, j), 0);
-            }
-            std::apply([&](const auto&... x) { here.add(lanes, t1, t2, at(x, r, run, j)...); }, inputs);
-          }
-          lanes.store(s1.values + first + j, begin == 0 ? t1 : s1.packet(first + j) + t1);
-          lanes.store(s2.values + first + j, begin == 0 ? t2 : s2.packet(first + j) + t2);
-        });
+        const Band<Element, N> band{each(inputs, [&](const auto& x) { return at(x, chunk.first + begin, run, 0); }),
+                                    each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
+                                    std::min(together, chunk.rows - begin)};
+        if (from_memory) {
+          sum_tiles<in_memory>(band, 0, first, length, table, term, sums);
+        } else {
+          sum_tiles<in_cache>(band, 0, first, length, table, term, sums);
+        }
       });
     }
   }
 
-  /// Adds up the columns of each channel.
-  template <class Scalar>
-  void gather(const Scalar* column_sums, Index columns, double* channel_sums) const {
-    using Row = Eigen::Map<const ChannelArray<Scalar>>;
-    if (shape_.repeat > 1) {
-      for (Index c = 0; c < channels; ++c) {
-        channel_sums[c] = static_cast<double>(Row(column_sums + c * shape_.repeat, shape_.repeat).sum());
-      }
-      return;
+  /// The columns [j, length) of a run, whose first one is column `first`: tiles of T packets, then narrower ones.
+  template <std::size_t T, class Element, std::size_t N, class Table, class MakeTerm>
+  EIGEN_STRONG_INLINE void sum_tiles(const Band<Element, N>& band, Index j, Index first, Index length,
+                                     const Table& table, const MakeTerm& term, ChannelSums& sums) const {
+    using Scalar = typename Table::Scalar;
+    constexpr Index W = Packet<Scalar>::size;
+    for (; j + Index(T) * W <= length; j += Index(T) * W) {
+      sum_tile<T>(band, j, first, WholePacket<Scalar>{}, table, term, sums);
     }
-    Eigen::Map<Eigen::ArrayXd> total(channel_sums, channels);
-    total = Row(column_sums, channels).template cast<double>();
-    for (Index j = channels; j < columns; j += channels)
-      total += Row(column_sums + j, channels).template cast<double>();
+    if constexpr (T > 1) {
+      sum_tiles<T / 2>(band, j, first, length, table, term, sums);
+    } else if (j < length) {
+      if (length >= W) {
+        sum_tile<1>(band, length - W, first, OverlappingPacket<Scalar>{W - (length - j)}, table, term, sums);
+      } else {
+        sum_tile<1>(band, j, first, PartialPacket<Scalar>{length}, table, term, sums);
+      }
+    }
+  }
+
+  template <std::size_t T, class Element, std::size_t N, class Lanes, class Table, class MakeTerm>
+  EIGEN_STRONG_INLINE void sum_tile(const Band<Element, N>& band, Index j, Index first, const Lanes& lanes,
+                                    const Table& table, const MakeTerm& term, ChannelSums& sums) const {
+    using Scalar = typename Table::Scalar;
+    using Term = decltype(term(table.packet(0)));
+    constexpr Index W = Packet<Scalar>::size, line = line_bytes / Index(sizeof(Element));
+    const auto terms = [&]<std::size_t... K>(std::index_sequence<K...>) {
+      return std::array<Term, T>{term(table.packet(first + j + Index(K) * W))...};
+    }
+    (std::make_index_sequence<T>{});
+    std::array<Packet<Scalar>, T> s1, s2;
+    for_constants<T>([&](auto k) { s1[k] = s2[k] = Packet<Scalar>::broadcast(0); });
+    auto from = band.from;
+    for (auto& x : from) x += j;
+    for (Index r = 0; r < band.rows; ++r) {
+      // The next rows: the hardware does not see where this walk goes.
+      if (from_memory) {
+        for (std::size_t n = 0; n < N; ++n) {
+          for (Index k = 0; k < Index(T) * W; k += line) {
+            prefetch<Cache::l2>(from[n] + k, band.rows * band.strides[n] * Index(sizeof(Element)));
+          }
+        }
+      }
+      for_constants<T>([&](auto k) {
+        std::apply([&](const auto*... x) { terms[k].add(lanes, s1[k], s2[k], x + Index(k) * W...); }, from);
+      });
+      for (std::size_t n = 0; n < N; ++n) from[n] += band.strides[n];
+    }
+    for_constants<T>([&](auto k) {
+      add_lanes(sums.s1.values + first + j + Index(k) * W, s1[k]);
+      add_lanes(sums.s2.values + first + j + Index(k) * W, s2[k]);
+    });
+  }
+
+  /// Adds up the columns of each channel, in place.
+  void gather(Index columns, double* sums) const {
+    using Row = Eigen::Map<Eigen::ArrayXd>;
+    for (Index c = 0; shape_.repeat > 1 && c < channels; ++c) {
+      sums[c] = Row(sums + c * shape_.repeat, shape_.repeat).sum();
+    }
+    for (Index j = channels; shape_.repeat == 1 && j < columns; j += channels) {
+      Row(sums, channels) += Row(sums + j, channels);
+    }
   }
 
   RowShape shape_;

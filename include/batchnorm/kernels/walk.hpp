@@ -74,10 +74,68 @@ bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& out
          std::all_of(outputs.begin(), outputs.end(), is_apart);
 }
 
+/// Constants of which make(c, lanes).scaled knows a form for channels of any size.
+template <class Make>
+concept HasScaledForm = requires(const Make& make) {
+  make.scaled(Index(0), PartialPacket<double>{1});
+};
+
+/// These constants of channel c, in all lanes.
+template <class Scalar, template <class> class Coefficients>
+Coefficients<Packet<Scalar>> broadcast(const Coefficients<Channels>& values) {
+  constexpr std::size_t members = sizeof(values) / sizeof(Channels);
+  const auto in_double = std::bit_cast<std::array<Channels, members>>(values);
+  std::array<Packet<Scalar>, members> result;
+  for (std::size_t k = 0; k < members; ++k) {
+    Scalar lanes[Channels::size];
+    in_double[k].store(lanes);
+    result[k] = Packet<Scalar>::broadcast(lanes[0]);
+  }
+  return std::bit_cast<Coefficients<Packet<Scalar>>>(result);
+}
+
+/// Writes channel c of some planes, all elements with the same constants.
+template <class Constants, class Function, class Element, std::size_t N, std::size_t M>
+void write_channel(const PlaneChunk& part, Index c, const Constants& constants, const Function& function,
+                   const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  for (Index o = part.first; o < part.first + part.slices; ++o) {
+    const auto here = [&](const auto& view) { return view.plane(o, c) + part.begin; };
+    write_run<false, Cache::l1>(
+        part.end - part.begin, 0, [&](Index, const auto&... in) { return function(constants, in...); },
+        each(outputs, here), each(inputs, here));
+  }
+}
+
+/// Writes a block channel by channel, those of extreme size by the form that has room for them: slow, and rare. The
+/// others get the bits that they always have.
+template <class B, class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
+void write_extremes(const B& block, const Table& table, const Make& make, const Function& function,
+                    const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  for (Index c = 0; c < block.channels; ++c) {
+    const Index channel = block.first_channel + c, column = block.column(c);
+    const auto write = [&](const auto& constants) {
+      for (Index k = 0; k < block.chunks(); ++k) {
+        write_channel(block.part(block.chunk(k)), channel, constants, function, inputs, outputs);
+      }
+    };
+    if (table.is_extreme(column)) {
+      write(broadcast<statistics_t<Element>>(make.scaled(channel, PartialPacket<double>{1})));
+    } else {
+      write(table.broadcast(column));
+    }
+  }
+}
+
 /// Writes a block: outputs = function(constants, packets of the inputs...).
-template <Cache Into, class B, class Table, class Function, class Element, std::size_t N, std::size_t M>
-void write_block(const B& block, const Table& table, const Traffic& traffic, const Function& function,
+template <template <class> class Coefficients, Cache Into, class B, class Make, class Function, class Element,
+          std::size_t N, std::size_t M>
+void write_block(const B& block, const Make& make, const Traffic& traffic, const Function& function,
                  const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  using Scalar = statistics_t<Element>;
+  const ColumnTable<Scalar, Coefficients> table(block, make);
+  if constexpr (HasScaledForm<Make> && std::same_as<Scalar, float>) {
+    if (table.has_extremes()) return write_extremes(block, table, make, function, inputs, outputs);
+  }
   const Index chunks = block.chunks();
   for (Index k = 0; k < chunks; ++k) {
     const Index chunk = traffic.backwards ? chunks - 1 - k : k;
@@ -107,9 +165,8 @@ void write_all(const Executor& executor, Order order, const Make& make, const Fu
       const Index ahead = bytes > streaming_bytes ? blocks.ahead(inputs[0]) : 0;
       executor.for_each_block(blocks.count(), bytes, [&](Index k) {
         const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
-        const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
-        write_block<decltype(block)::writes_from>(block, table, {streaming, backwards, ahead, block.chunks()}, function,
-                                                  inputs, outputs);
+        write_block<Coefficients, decltype(block)::writes_from>(
+            block, make, {streaming, backwards, ahead, block.chunks()}, function, inputs, outputs);
       });
     };
     std::visit(write, blocks_for(Pass::writes, inputs, outputs));
@@ -131,10 +188,9 @@ void reduce_and_write(const Executor& executor, const AllBlocks& blocks, const R
   executor.for_each_block(blocks.count(), bytes, [&](Index k) {
     const auto block = blocks[k];
     reduce(block);
-    const ColumnTable<statistics_t<Element>, Coefficients> table(block, make);
     const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
-    write_block<Cache::l2>(block, table, {streaming, true, blocks.stride(outputs[0]), chunks_ahead}, function, inputs,
-                           outputs);
+    write_block<Coefficients, Cache::l2>(block, make, {streaming, true, blocks.stride(outputs[0]), chunks_ahead},
+                                         function, inputs, outputs);
   });
 }
 
