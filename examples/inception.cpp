@@ -317,7 +317,11 @@ program::Figure make_figure(const std::vector<Result>& results, const std::vecto
                             const std::string& data) {
   constexpr double good = 0.9, chance = 0.5;
   const auto best = [](const program::Curve& curve) {
-    return curve.values.empty() ? program::none : std::ranges::max(curve.values);
+    double largest = program::none;
+    for (const double value : curve.values) {
+      if (std::isfinite(value) && !(value <= largest)) largest = value;
+    }
+    return largest;
   };
   std::vector<program::Curve> learning;
   std::string below;
@@ -329,7 +333,8 @@ program::Figure make_figure(const std::vector<Result>& results, const std::vecto
       learning.push_back(curve);
     }
   }
-  const bool is_cut = !learning.empty() && program::accuracy_axis_begin(learning, good) == good;
+  const bool learns = std::ranges::any_of(learning, [&](const program::Curve& curve) { return best(curve) > chance; });
+  const bool is_cut = learns && program::accuracy_axis_begin(learning, good) == good;
   const double begin = is_cut ? good : program::accuracy_axis_begin(curves, good);
 
   std::int64_t first = std::numeric_limits<std::int64_t>::max(), last = 0;
