@@ -64,10 +64,10 @@ using Cases = testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn
 
 TYPED_TEST_SUITE(Running, Cases);
 
-// Data whose deviation is a millionth of its mean: a mean kept in float would err by a tenth of that deviation.
+// Data whose deviation is a millionth of its mean: a mean kept in float would err by a tenth of that deviation. In 16
+// bits the channels are constant.
 TYPED_TEST(Running, InferIsAsAccurateAsForwardAfterABatchOfWeightOne) {
   using Element = typename TypeParam::Scalar;
-  if (sizeof(Element) == 2) GTEST_SKIP() << "16 bits cannot hold such data";
   this->for_each_shape([&](const auto& extents, Index count, Index channels) {
     Random random(31);
     const Values values = rounded_to<Element>(values_about(1e4L, 1e-2L, count, channels, random));

@@ -62,7 +62,8 @@ enum class NonFinite {
   error       ///< throw before anything is written
 };
 
-/// What training does with one value per channel, of which no variance can be estimated.
+/// What training does with one value per channel, of which no variance can be estimated. Running statistics leave it out
+/// and count it in `skipped`.
 enum class SingleValue {
   error,          ///< throw
   zero_variance,  ///< normalise with variance 0: y = beta

@@ -193,7 +193,7 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
 /// Aliasing dx may be x or dy
 /// State    adds to `gradients`; an empty one starts at zero
 /// Cost     reads x and dy twice, writes dx once; allocates as train_backward
-/// Throws   as train_backward
+/// Throws   as train_backward, and if running has a value that is not finite or a variance below zero
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = activations::identity>

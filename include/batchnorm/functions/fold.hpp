@@ -24,7 +24,8 @@ struct ScaleShift {
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11.
 /// Shapes   gamma, beta: [C] or empty; running: [C]
-/// Throws   std::invalid_argument if sizes differ or epsilon is not positive
+/// Throws   std::invalid_argument if sizes differ, epsilon is not positive, or running has a value that is not finite or
+///          a variance below zero
 template <class Scalar>
 ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const RunningStatistics& running, double epsilon) {
   const Index channels = running.mean.size();

@@ -86,7 +86,7 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
 /// Shapes   x, y: the same extents, rank >= 2; gamma, beta: [C] or empty; running: [C]
 /// Aliasing y may be x
 /// Cost     reads x once and writes y once
-/// Throws   as train_forward
+/// Throws   as train_forward, and if running has a value that is not finite or a variance below zero
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y,
           class Activation = activations::identity>

@@ -57,10 +57,13 @@ class BatchNorm {
   /// Shapes   x, y: the same extents, rank >= 2
   /// Aliasing y may be x; backward then needs a copy of the original x
   /// State    saved(), moments() where the mode reads the batch, running() where it updates them
-  /// Cost     reads x twice (once on running statistics) and writes y once
+  /// Cost     reads x twice (once on running statistics) and writes y once; under NonFinite::error the second reading
+  ///          is from memory
   /// Throws   std::invalid_argument if x does not have options().channels channels, if y has other extents or overlaps
-  ///          a part of x, if a parameter was given another size, and on empty x or single values per channel where the
-  ///          mode reads the batch; no state has changed then
+  ///          a part of x, if a parameter was given another size, on empty x or single values per channel where the
+  ///          mode reads the batch, and where running() is used or blended into and has a value that is not finite or a
+  ///          variance below zero; on statistics of x that are not finite under NonFinite::error, before y is written;
+  ///          no state has changed then
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {

@@ -63,8 +63,9 @@ class WhiteningNorm {
   ///          when m or the running statistics have changed; Eigen's products and solver have buffers of their own
   /// Throws   std::invalid_argument if x does not have options().channels channels, if y has other extents or overlaps
   ///          a part of x, if a parameter was given another size, on x with fewer than two values per channel where the
-  ///          mode reads the batch, and on statistics that are not finite under NonFinite::error; no state has changed
-  ///          then
+  ///          mode reads the batch, on statistics that are not finite under NonFinite::error, and where running() is
+  ///          used or blended into and has a value that is not finite or a variance below zero; no state has changed and
+  ///          nothing is written then
   /// Threads  one call at a time per layer; groups are shared out among the device's threads, whose number changes no
   ///          bit of the result
   template <Device D, class X, class Y>
