@@ -18,7 +18,7 @@ namespace detail {
 /// The matrix of one group.
 template <class Matrix>
 auto group_of(Matrix& grouped, Index group) {
-  return grouped.middleRows(group * grouped.cols(), grouped.cols());
+  return grouped.middleRows(eigen_index(group) * grouped.cols(), grouped.cols());
 }
 
 }  // namespace detail
@@ -49,8 +49,10 @@ struct RunningCovariance {
   std::int64_t batches = 0, skipped = 0;
 
   explicit RunningCovariance(Index channels, Index groups = 1)
-      : mean(ChannelArray<Scalar>::Zero(channels)),
-        covariance(GroupedMatrix<Scalar>::Identity(channels / groups, channels / groups).replicate(groups, 1)) {}
+      : mean(ChannelArray<Scalar>::Zero(detail::eigen_index(channels))),
+        covariance(GroupedMatrix<Scalar>::Identity(detail::eigen_index(channels / groups),
+                                                   detail::eigen_index(channels / groups))
+                       .replicate(detail::eigen_index(groups), 1)) {}
 
   /// Blends one batch in, wholly or not at all; returns whether it did.
   ///

@@ -20,8 +20,8 @@ struct GradientSums {
   explicit GradientSums(Index channels) { set_zero(channels); }
 
   void set_zero(Index channels) {
-    dy.setZero(channels);
-    dy_x.setZero(channels);
+    dy.setZero(detail::eigen_index(channels));
+    dy_x.setZero(detail::eigen_index(channels));
   }
 
   GradientSums& add(const GradientSums& other) {

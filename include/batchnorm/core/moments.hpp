@@ -22,7 +22,9 @@ struct Moments {
 
   Moments() = default;
   /// The moments of no values at all.
-  explicit Moments(Index channels) : mean(Eigen::ArrayXd::Zero(channels)), m2(Eigen::ArrayXd::Zero(channels)) {}
+  explicit Moments(Index channels)
+      : mean(Eigen::ArrayXd::Zero(detail::eigen_index(channels))),
+        m2(Eigen::ArrayXd::Zero(detail::eigen_index(channels))) {}
 
   Index channels() const { return mean.size(); }
 
@@ -54,9 +56,9 @@ struct Moments {
     const double fraction = static_cast<double>(other.count) / total;
     const double weight = static_cast<double>(count) * fraction;
     for (Index c = 0; c < channels(); ++c) {
-      const double distance = other.mean[c] - mean[c];
-      m2[c] += other.m2[c] + distance * distance * weight;
-      mean[c] += distance * fraction;
+      const double distance = other.mean[detail::eigen_index(c)] - mean[detail::eigen_index(c)];
+      m2[detail::eigen_index(c)] += other.m2[detail::eigen_index(c)] + distance * distance * weight;
+      mean[detail::eigen_index(c)] += distance * fraction;
     }
     count += other.count;
     return *this;

@@ -21,8 +21,8 @@ struct Affine {
   Affine() = default;
   /// gamma = 1 and beta = 0, each only if asked for.
   explicit Affine(Index channels, bool scale = true, bool shift = true)
-      : gamma(ChannelArray<Scalar>::Ones(scale ? channels : 0)),
-        beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
+      : gamma(ChannelArray<Scalar>::Ones(scale ? detail::eigen_index(channels) : 0)),
+        beta(ChannelArray<Scalar>::Zero(shift ? detail::eigen_index(channels) : 0)) {}
 };
 
 /// The gradients of gamma and beta, summed over the backward passes since the last zero().
@@ -37,8 +37,8 @@ struct Gradients {
   Gradients() = default;
   /// Zeros, each only if asked for.
   explicit Gradients(Index channels, bool scale = true, bool shift = true)
-      : gamma(ChannelArray<Scalar>::Zero(scale ? channels : 0)),
-        beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
+      : gamma(ChannelArray<Scalar>::Zero(scale ? detail::eigen_index(channels) : 0)),
+        beta(ChannelArray<Scalar>::Zero(shift ? detail::eigen_index(channels) : 0)) {}
 
   void zero() {
     gamma.setZero();

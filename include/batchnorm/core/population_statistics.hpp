@@ -17,7 +17,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 class PopulationStatistics {
  public:
   explicit PopulationStatistics(Index channels)
-      : mean_(Eigen::ArrayXd::Zero(channels)), variance_(Eigen::ArrayXd::Zero(channels)) {}
+      : mean_(Eigen::ArrayXd::Zero(detail::eigen_index(channels))),
+        variance_(Eigen::ArrayXd::Zero(detail::eigen_index(channels))) {}
 
   /// Takes one batch in.
   ///
@@ -32,8 +33,9 @@ class PopulationStatistics {
       detail::fail("PopulationStatistics::add(moments): expected at least 2 values per channel, got ", moments.count);
     }
     if (const Index c = detail::find_non_finite(moments, RunningVariance::unbiased); c < moments.channels()) {
-      detail::fail("PopulationStatistics::add(moments): expected finite statistics, got mean ", moments.mean[c],
-                   " and m2 ", moments.m2[c], " in channel ", c);
+      detail::fail("PopulationStatistics::add(moments): expected finite statistics, got mean ",
+                   moments.mean[detail::eigen_index(c)], " and m2 ", moments.m2[detail::eigen_index(c)], " in channel ",
+                   c);
     }
     count_ += moments.count;
     const double weight = static_cast<double>(moments.count) / static_cast<double>(count_);

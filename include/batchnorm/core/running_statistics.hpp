@@ -25,7 +25,8 @@ inline double variance_divisor(Index count, RunningVariance kind) {
 inline Index find_non_finite(const Moments& moments, RunningVariance kind) {
   const double divisor = variance_divisor(moments.count, kind);
   Index c = 0;
-  while (c < moments.channels() && std::isfinite(moments.mean[c]) && std::isfinite(moments.m2[c] / divisor)) {
+  while (c < moments.channels() && std::isfinite(moments.mean[eigen_index(c)]) &&
+         std::isfinite(moments.m2[eigen_index(c)] / divisor)) {
     ++c;
   }
   return c;
@@ -42,7 +43,8 @@ struct RunningStatistics {
   std::int64_t batches = 0, skipped = 0;
 
   explicit RunningStatistics(Index channels)
-      : mean(Eigen::ArrayXd::Zero(channels)), variance(Eigen::ArrayXd::Ones(channels)) {}
+      : mean(Eigen::ArrayXd::Zero(detail::eigen_index(channels))),
+        variance(Eigen::ArrayXd::Ones(detail::eigen_index(channels))) {}
 
   /// Blends one batch in, wholly or not at all; returns whether it did.
   ///
@@ -80,8 +82,9 @@ struct RunningStatistics {
     if (non_finite != NonFinite::error || moments.count < 2) return;
     const Index c = detail::find_non_finite(moments, kind);
     if (c == channels) return;
-    detail::fail("RunningStatistics::update(moments): expected finite statistics, got mean ", moments.mean[c],
-                 " and m2 ", moments.m2[c], " in channel ", c, "; NonFinite::skip leaves such a batch out");
+    detail::fail("RunningStatistics::update(moments): expected finite statistics, got mean ",
+                 moments.mean[detail::eigen_index(c)], " and m2 ", moments.m2[detail::eigen_index(c)], " in channel ",
+                 c, "; NonFinite::skip leaves such a batch out");
   }
 };
 

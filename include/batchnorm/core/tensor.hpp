@@ -26,6 +26,9 @@ using Index = std::ptrdiff_t;
 
 namespace detail {
 
+/// A size or an index of one of Eigen's own objects, none of which is larger than its type allows.
+constexpr Eigen::Index eigen_index(Index value) { return static_cast<Eigen::Index>(value); }
+
 template <class Derived>
 void accepts_dense(const Eigen::DenseBase<Derived>*);
 
@@ -140,7 +143,7 @@ void resize_if_empty(T& t, const Extents<Rank>& extents) {
     const bool rows_fit = T::RowsAtCompileTime == Eigen::Dynamic || T::RowsAtCompileTime == extents[0];
     const bool cols_fit = T::ColsAtCompileTime == Eigen::Dynamic || T::ColsAtCompileTime == extents[1];
     if (t.size() == 0 && rows_fit && cols_fit) {
-      t.resize(static_cast<Eigen::Index>(extents[0]), static_cast<Eigen::Index>(extents[1]));
+      t.resize(eigen_index(extents[0]), eigen_index(extents[1]));
     }
   } else if constexpr (std::same_as<T, plain_t<T>>) {
     if (t.size() != 0) return;

@@ -27,8 +27,8 @@ struct WhiteningAffine {
 
   template <class Scalar>
   void assign(const ChannelArray<Scalar>& gammas, const ChannelArray<Scalar>& betas, Index channels) {
-    gamma.setOnes(channels);
-    beta.setZero(channels);
+    gamma.setOnes(eigen_index(channels));
+    beta.setZero(eigen_index(channels));
     if (gammas.size() != 0) gamma = gammas.template cast<double>().matrix();
     if (betas.size() != 0) beta = betas.template cast<double>().matrix();
   }
@@ -40,7 +40,7 @@ template <class Matrix, class Body>
 void for_each_group(const Executor& executor, const Matrix& grouped, Index samples, const Body& body) {
   const Index size = grouped.cols(), groups = grouped.rows() / size;
   executor.for_each_block(groups, grouped.size() * (samples + 10 * size), [&](Index group) {
-    body(group, ChannelRange{group * size, size});
+    body(group, ChannelRange{eigen_index(group * size), eigen_index(size)});
   });
 }
 
@@ -53,7 +53,7 @@ void for_each_samples(Index count, const Body& body) {
 
 /// The first rows of a buffer that grows but does not shrink.
 inline auto buffer_rows(SampleRows& buffer, Index rows, Index channels) {
-  if (buffer.rows() < rows || buffer.cols() != channels) buffer.resize(rows, channels);
+  if (buffer.rows() < rows || buffer.cols() != channels) buffer.resize(eigen_index(rows), eigen_index(channels));
   return buffer.topRows(rows);
 }
 
@@ -64,7 +64,7 @@ void batch_covariance(const Executor& executor, const ChannelView<const Element>
   batch_moments(executor, x, by_channel);
   moments.count = x.count();
   moments.mean = by_channel.mean.matrix();
-  moments.scatter.resize(x.channels, x.channels / static_cast<Index>(groups.size()));
+  moments.scatter.resize(eigen_index(x.channels), eigen_index(x.channels / static_cast<Index>(groups.size())));
   for_each_group(executor, moments.scatter, x.count(), [&](Index group, const ChannelRange& channels) {
     auto scatter = group_of(moments.scatter, group);
     const auto mean = moments.mean.segment(channels.first, channels.size);
@@ -130,8 +130,8 @@ void whitening_backward(const Executor& executor, const std::array<ChannelView<c
                         Eigen::VectorXd& dbeta, const ChannelView<Element>& dx) {
   const auto& [x, dy] = inputs;
   const double count = static_cast<double>(x.count());
-  dgamma.resize(x.channels);
-  dbeta.setZero(x.channels);
+  dgamma.resize(eigen_index(x.channels));
+  dbeta.setZero(eigen_index(x.channels));
   const auto backward = [&, &x = x, &dy = dy](Index group, const ChannelRange& channels) {
     auto& at_work = groups[static_cast<std::size_t>(group)];
     const auto of_group = [&](auto& values) { return values.segment(channels.first, channels.size); };

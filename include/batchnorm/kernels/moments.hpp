@@ -90,8 +90,8 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments&
 template <class Element>
 void resize(Moments& moments, const ChannelView<Element>& x) {
   moments.count = x.count();
-  moments.mean.resize(x.channels);
-  moments.m2.resize(x.channels);
+  moments.mean.resize(eigen_index(x.channels));
+  moments.m2.resize(eigen_index(x.channels));
 }
 
 /// The moments of each channel of x.

@@ -146,14 +146,14 @@ class RowBlock : public Block {
     using Row = Eigen::Map<const ChannelArray<Scalar>>;
     if (shape_.repeat > 1) {
       for (Index c = 0; c < channels; ++c) {
-        channel_sums[c] = static_cast<double>(Row(column_sums + c * shape_.repeat, shape_.repeat).sum());
+        channel_sums[c] = static_cast<double>(Row(column_sums + c * shape_.repeat, eigen_index(shape_.repeat)).sum());
       }
       return;
     }
-    Eigen::Map<Eigen::ArrayXd> total(channel_sums, channels);
-    total = Row(column_sums, channels).template cast<double>();
+    Eigen::Map<Eigen::ArrayXd> total(channel_sums, eigen_index(channels));
+    total = Row(column_sums, eigen_index(channels)).template cast<double>();
     for (Index j = channels; j < columns; j += channels)
-      total += Row(column_sums + j, channels).template cast<double>();
+      total += Row(column_sums + j, eigen_index(channels)).template cast<double>();
   }
 
   RowShape shape_;

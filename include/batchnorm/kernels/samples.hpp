@@ -11,7 +11,7 @@ using SampleRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::
 
 /// Channels [first, first + size).
 struct ChannelRange {
-  Index first, size;
+  Eigen::Index first, size;
 };
 
 /// Sees `samples` samples, from sample `first` on, as matrices with a sample in each row: one matrix if there are rows of
@@ -27,8 +27,8 @@ void for_each_matrix(const ChannelView<Element>& view, const ChannelRange& chann
   for (Index row = 0; row < samples;) {
     const Index o = (first + row) / view.inner, i = (first + row) % view.inner;
     const Index rows = view.inner == 1 ? samples : std::min(samples - row, view.inner - i);
-    const Strides strides(view.channel_stride, view.inner == 1 ? view.outer_stride : 1);
-    body(row, Map(view.plane(o, channels.first) + i, rows, channels.size, strides));
+    const Strides strides(eigen_index(view.channel_stride), eigen_index(view.inner == 1 ? view.outer_stride : 1));
+    body(row, Map(view.plane(o, channels.first) + i, eigen_index(rows), channels.size, strides));
     row += rows;
   }
 }
@@ -38,7 +38,7 @@ template <class Element, class Mean, class Rows>
 void read_samples(const ChannelView<const Element>& x, const ChannelRange& channels, Index first, const Mean& mean,
                   Rows&& rows) {
   for_each_matrix(x, channels, first, rows.rows(), [&](Index row, const auto& samples) {
-    rows.middleRows(row, samples.rows()) = samples.template cast<double>().rowwise() - mean.transpose();
+    rows.middleRows(eigen_index(row), samples.rows()) = samples.template cast<double>().rowwise() - mean.transpose();
   });
 }
 
@@ -46,7 +46,7 @@ void read_samples(const ChannelView<const Element>& x, const ChannelRange& chann
 template <class Element, class Rows>
 void write_samples(const Rows& rows, const ChannelView<Element>& y, const ChannelRange& channels, Index first) {
   for_each_matrix(y, channels, first, rows.rows(), [&](Index row, auto samples) {
-    samples = rows.middleRows(row, samples.rows()).template cast<Element>();
+    samples = rows.middleRows(eigen_index(row), samples.rows()).template cast<Element>();
   });
 }
 

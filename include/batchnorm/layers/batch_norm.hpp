@@ -425,8 +425,8 @@ class BatchNorm {
   /// Copies what backward needs of statistics and parameters.
   template <class Statistics>
   void keep(const Statistics& statistics, Saved<Scalar>& saved) const {
-    saved.mean.resize(options_.channels);
-    saved.inv_std.resize(options_.channels);
+    saved.mean.resize(detail::eigen_index(options_.channels));
+    saved.inv_std.resize(detail::eigen_index(options_.channels));
     detail::for_each_overlapping_packet<double>(options_.channels, [&](Index c, auto lanes) {
       lanes.store(saved.mean.data() + c, statistics.mean(c, lanes));
       lanes.store(saved.inv_std.data() + c, statistics.inv_std(c, lanes));
