@@ -9,6 +9,7 @@
 
 namespace bn = batchnorm;
 using Eigen::Index;
+using testing_support::has_parts;
 using testing_support::message_of;
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;

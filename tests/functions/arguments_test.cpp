@@ -307,7 +307,8 @@ TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
   bn::Gradients<float> gradients;
   const bn::AffineParameters<float> affine(3);
   const auto refused = [](const char* name, const auto& call) {
-    EXPECT_TRUE(has_parts(message_of(call), std::string(name) + ": expected elements at addresses", "got the first"));
+    EXPECT_TRUE(
+        has_parts(message_of(call), std::string(name) + ": expected elements at addresses", "got a remainder of 1"));
   };
   refused("x", [&] { bn::train_forward(odd, affine, 1e-5, y, moments); });
   refused("y", [&] { bn::train_forward(x, affine, 1e-5, odd, moments); });

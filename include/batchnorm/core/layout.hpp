@@ -121,14 +121,10 @@ ChannelView<element_t<T>> view_of_tensor(T& t) {
 }
 
 /// An element at another address than a multiple of its alignment must not be read at all.
-template <class Element>
-void check_alignment(const Element* data, const char* name) {
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
-  if (address % alignof(Element) != 0) {
-    fail(name, ": expected elements at addresses that are multiples of ", alignof(Element),
-         ", got the first at one of ", address % alignof(Element),
-         " modulo that; copy the bytes into memory of its own first, for example a Matrix");
-  }
+inline void check_alignment(std::uintptr_t address, std::size_t alignment, const char* name) {
+  if (address % alignment == 0) return;
+  fail(name, ": expected elements at addresses that are multiples of ", alignment, ", got a remainder of ",
+       address % alignment, "; copy the bytes into memory of its own first, for example a Matrix");
 }
 
 /// A matrix has one contiguous axis, named by its storage order. The stride along an axis of extent 1 is never used.

@@ -143,7 +143,7 @@ void resize_if_empty(T& t, const Extents<Rank>& extents) {
     const bool rows_fit = T::RowsAtCompileTime == Eigen::Dynamic || T::RowsAtCompileTime == extents[0];
     const bool cols_fit = T::ColsAtCompileTime == Eigen::Dynamic || T::ColsAtCompileTime == extents[1];
     if (t.size() == 0 && rows_fit && cols_fit) {
-      t.resize(static_cast<Eigen::Index>(extents[0]), static_cast<Eigen::Index>(extents[1]));
+      t.resize(extents[0], extents[1]);
     }
   } else if constexpr (std::same_as<T, plain_t<T>>) {
     if (t.size() != 0) return;

@@ -43,7 +43,7 @@ class EigenRoot {
     const auto& u = solver_.eigenvectors();
     product_.noalias() = dw * u;
     dsigma.noalias() = u.transpose() * product_;
-    for (Index j = 0; j < s_.size(); ++j) dsigma.col(j).array() /= -s_[j] * s_ * (s_[j] + s_);
+    for (Eigen::Index j = 0; j < s_.size(); ++j) dsigma.col(j).array() /= -s_[j] * s_ * (s_[j] + s_);
     product_.noalias() = u * dsigma;
     dsigma.noalias() = product_ * u.transpose();
   }
@@ -121,7 +121,7 @@ class NewtonRoot {
 
   /// sum = sum of factor * a * b, which is known to be symmetric though its terms need not be.
   static void symmetric_sum(SquareMatrix& sum, std::initializer_list<Term> terms) {
-    const Index n = terms.begin()->a.rows();
+    const Eigen::Index n = terms.begin()->a.rows();
     sum.setZero(n, n);
     for (const Term& term : terms) sum.triangularView<Eigen::Lower>() += (term.factor * term.a) * term.b;
     mirror_lower(sum);

@@ -11,7 +11,7 @@ using SampleRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::
 
 /// Channels [first, first + size).
 struct ChannelRange {
-  Index first, size;
+  Eigen::Index first, size;
 };
 
 /// Sees `samples` samples, from sample `first` on, as matrices with a sample in each row: one matrix if there are rows of
