@@ -39,9 +39,10 @@ namespace batchnorm::inline BATCHNORM_ABI {
 /// arXiv:1804.08450 (eigen); Huang et al. 2019, "Iterative Normalization", arXiv:1904.03441 (newton).
 template <class Scalar, class Layout = samples_in_rows>
 class WhiteningNorm {
-  static_assert(
-      std::same_as<Scalar, float> || std::same_as<Scalar, double>,
-      "batchnorm: Scalar is the type of parameters and statistics: use WhiteningNorm<float> or WhiteningNorm<double>");
+  static_assert(detail::LayoutTag<Layout>,
+                "batchnorm: the second parameter is a layout: write for example WhiteningNorm<float, channel_first>");
+  /// Whether the layer itself was not refused; its AffineParameters refuse a Scalar.
+  static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout>;
 
  public:
   /// Throws   std::invalid_argument unless options.channels >= 1, options.groups divides it, options.iterations >= 1 and
@@ -53,6 +54,12 @@ class WhiteningNorm {
         gradients_(options.channels, options.scale, options.shift),
         running_(options.channels, options.groups),
         groups_(static_cast<std::size_t>(options.groups), detail::WhiteningGroup(options)) {}
+  /// Refused: a bare number does not say what it is.
+  template <class Refused = void>
+  explicit WhiteningNorm(Index channels) : WhiteningNorm(WhiteningOptions{.channels = channels}) {
+    static_assert(detail::never<Refused> || !is_valid,
+                  "batchnorm: options have names: write WhiteningNorm<float> norm({.channels = 2})");
+  }
 
   /// Whitens x as the mode says and keeps what backward needs.
   ///
@@ -70,7 +77,7 @@ class WhiteningNorm {
   ///          bit of the result
   template <Device D, class X, class Y>
   void forward(const D& device, const X& x, Y&& y) {
-    run_forward(detail::executor(device), x, y);
+    if constexpr (is_valid) run_forward(detail::executor(device), x, y);
   }
 
   /// Gradients of the last forward pass; x is what that pass was given. They are exact: through the mean, the
@@ -86,7 +93,7 @@ class WhiteningNorm {
   /// Threads  as forward
   template <Device D, class X, class DY, class DX>
   void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
-    run_backward(detail::executor(device), x, dy, dx);
+    if constexpr (is_valid) run_backward(detail::executor(device), x, dy, dx);
   }
 
   /// Whitens with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
@@ -99,7 +106,7 @@ class WhiteningNorm {
   /// Threads  safe from many threads at once, as long as no other call changes the layer
   template <Device D, class X, class Y>
   void infer(const D& device, const X& x, Y&& y) const {
-    run_infer(detail::executor(device), x, y);
+    if constexpr (is_valid) run_infer(detail::executor(device), x, y);
   }
   /// The same into a new Matrix, Array or Tensor.
   template <Device D, class X>
@@ -123,6 +130,21 @@ class WhiteningNorm {
   template <class X>
   auto infer(const X& x) const {
     return infer(detail::CallingThread{}, x);
+  }
+
+  /// Refused: calls on a const layer, and all that the declarations above do not take.
+  template <class... Args>
+  void forward(const Args&...) const {
+    static_assert(
+        detail::never<Args...> || !is_valid,
+        "batchnorm: forward takes ([device,] x, y); it updates statistics and keeps what backward needs, so on "
+        "a const layer call infer(x, y)");
+  }
+  template <class... Args>
+  void backward(const Args&...) const {
+    static_assert(detail::never<Args...> || !is_valid,
+                  "batchnorm: backward takes ([device,] x, dy, dx); it adds to gradients(), so the layer must not be "
+                  "const");
   }
 
   Mode mode() const { return mode_; }
