@@ -23,3 +23,27 @@ void accepted(bn::BatchNorm<float>& rows, bn::BatchNorm<float, bn::channel_first
   rows.infer(x.array(), y.array());
   first.forward(t, Eigen::TensorMap<Tensor4>(u.data(), u.dimensions()));
 }
+
+// Beside the declarations that only refuse, the right ones are never ambiguous.
+template class bn::BatchNorm<float>;
+template class bn::BatchNorm<double, bn::channel_last, bn::leaky_relu>;
+
+void beside_refusals(const Eigen::DefaultDevice& device, bn::Saved<float>& saved, const bn::Saved<float>& kept,
+                     const Eigen::MatrixXf& x, Eigen::Map<Eigen::MatrixXf>& y, Eigen::MatrixXf& z) {
+  bn::BatchNorm<float> norm({.channels = 2}), moved(std::move(norm)), copy{moved}, named{bn::Options{.channels = 2}};
+  copy.forward(x, y);
+  copy.forward(z, y, saved);
+  copy.forward(device, z, y, saved);
+  copy.backward(x, z, y);
+  copy.backward(kept, x, z, y);
+  copy.backward(device, saved, z, z, z);
+  copy.backward_from_output(y, z, z.middleRows(0, 4));
+  copy.infer(z, y);
+  copy.infer(device, y, y);
+  z = std::as_const(copy).infer(z);
+
+  bn::BatchNorm<float, bn::samples_in_rows, bn::add_relu> block({.channels = 2}, bn::add_relu{});
+  block.forward(z, x, y);
+  block.backward(z, z, x, y, z.middleRows(0, 4));
+  block.infer(device, z, x, y);
+}

@@ -1,4 +1,4 @@
-// expect only: batchnorm: needs C\+\+20: compile with -std=c\+\+20
+// expect: batchnorm: needs C\+\+20: compile with -std=c\+\+20
 #include <batchnorm/batchnorm.hpp>
 
 int main() {

@@ -1,4 +1,4 @@
-// expect only: batchnorm: needs Eigen 3.4 or newer
+// expect: batchnorm: needs Eigen 3.4 or newer
 #include <batchnorm/batchnorm.hpp>
 
 int main() {

@@ -12,6 +12,10 @@
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
 
+/// False, but not before there are Ts: for a static_assert that refuses whoever comes.
+template <class... Ts>
+inline constexpr bool never = false;
+
 /// Throws std::invalid_argument("batchnorm: " followed by the parts); where exceptions are off, prints that and aborts.
 template <class... Parts>
 [[noreturn]] EIGEN_DONT_INLINE void fail(const Parts&... parts) {

@@ -69,6 +69,15 @@ struct channel_axis {
   static std::string name() { return "channel_axis<" + std::to_string(K) + ">"; }
 };
 
+namespace detail {
+
+template <class T>
+concept LayoutTag = requires {
+  { T::template axis<3>() } -> std::same_as<int>;
+};
+
+}  // namespace detail
+
 /// Elements in memory as outer x channels x inner: element (o, c, i) lies at `o * outer_stride + c * channel_stride +
 /// i`.
 ///

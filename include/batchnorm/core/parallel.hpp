@@ -14,6 +14,7 @@ namespace Eigen {
 struct DefaultDevice;
 struct GpuDevice;
 struct SyclDevice;
+struct ThreadPoolDevice;
 }  // namespace Eigen
 
 namespace batchnorm::inline BATCHNORM_ABI {
@@ -30,8 +31,19 @@ concept PoolDevice = requires(const T& device) {
 /// The device of a call that names none.
 struct CallingThread {};
 
+/// Eigen::ThreadPool, or whatever a task can be given to: what a device is made from.
 template <class T>
-concept ForeignDevice = std::same_as<T, Eigen::GpuDevice> || std::same_as<T, Eigen::SyclDevice>;
+concept BarePool = !PoolDevice<T> && requires(T & pool) {
+  pool.Schedule(std::function<void()>{});
+};
+
+/// Eigen's device where its header has only named it.
+template <class T>
+concept UndefinedDevice = !PoolDevice<T> && std::same_as<T, Eigen::ThreadPoolDevice>;
+
+template <class T>
+concept ForeignDevice =
+    std::same_as<T, Eigen::GpuDevice> || std::same_as<T, Eigen::SyclDevice> || BarePool<T> || UndefinedDevice<T>;
 
 }  // namespace detail
 
@@ -139,7 +151,14 @@ class Executor {
 
 template <Device D>
 Executor executor(const D& device) {
-  static_assert(!ForeignDevice<D>,
+  static_assert(
+      !BarePool<D>,
+      "batchnorm: a thread pool is not a device: make one of it, Eigen::ThreadPoolDevice device(&pool, threads), "
+      "and pass that");
+  static_assert(!UndefinedDevice<D>,
+                "batchnorm: Eigen::ThreadPoolDevice has no members here: define EIGEN_USE_THREADS before the first "
+                "#include of unsupported/Eigen/CXX11/Tensor");
+  static_assert(!ForeignDevice<D> || BarePool<D> || UndefinedDevice<D>,
                 "batchnorm: runs on the CPU only: pass an Eigen::DefaultDevice or Eigen::ThreadPoolDevice");
   if constexpr (PoolDevice<D>) {
     return Executor(device);

@@ -31,6 +31,11 @@ struct AffineParameters {
   explicit AffineParameters(Index channels, bool scale = true, bool shift = true)
       : gamma(ChannelArray<Scalar>::Ones(detail::state_size("AffineParameters", scale ? channels : 0))),
         beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
+
+  static_assert(
+      detail::is_parameter_type<Scalar>,
+      "batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>, "
+      "likewise WhiteningNorm and AffineParameters; half and bfloat16 tensors go with float");
 };
 
 /// The gradients of gamma and beta, summed over the backward passes since the last zero().

@@ -3,6 +3,7 @@
 /// anything has changed.
 #pragma once
 
+#include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
 #include <batchnorm/core/layout.hpp>
 #include <batchnorm/core/moments.hpp>
@@ -42,8 +43,9 @@ struct parameters_of {
   using type = float;
 };
 template <InMemory X>
-requires std::same_as < scalar_t<X>,
-double > struct parameters_of<X> { using type = double; };
+requires(std::same_as<scalar_t<X>, double>) struct parameters_of<X> {
+  using type = double;
+};
 
 /// What the kernels read: the views of arguments of the same extents.
 template <class X, class... Others>
@@ -123,7 +125,7 @@ struct Call {
     return result;
   }
 
-  /// The activation of a call with so many residuals.
+  /// The activation of a call with so many residuals. In the place of a refused one goes one that fits.
   template <int Residuals = 0, class Activation>
   static constexpr auto activation(const Activation& given) {
     constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
@@ -145,7 +147,7 @@ struct Call {
     }
   }
 
-  /// The activation of a call that goes back from y.
+  /// The activation of a call that goes back from y, likewise.
   template <class Activation>
   static constexpr auto invertible(const Activation& given) {
     constexpr bool has_inverse = InvertibleActivation<Activation, Scalar>;

@@ -31,10 +31,19 @@ class BatchNorm {
                 "batchnorm: Scalar is the type of the parameters: use BatchNorm<float> or BatchNorm<double>");
   static constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
   static constexpr bool has_activation = takes_residual || batchnorm::Activation<Activation, Scalar>;
-  static_assert(!has_parameters || has_activation,
+  static_assert(
+      detail::LayoutTag<Layout>,
+      "batchnorm: the second parameter is a layout: write for example BatchNorm<float, samples_in_rows, relu>");
+  static_assert(!detail::is_parameter_type<Scalar> || !detail::LayoutTag<Layout> || has_activation,
                 "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
-  /// Whether the layer itself was not refused.
-  static constexpr bool is_valid = has_parameters && has_activation;
+  /// Whether infer takes so many arguments.
+  template <class... Args>
+  static consteval bool infers() {
+    const int tensors = (0 + ... + int(!Device<Args>));
+    return 1 <= tensors && tensors <= 2 + int(takes_residual);
+  }
+  /// Whether the layer itself was not refused; its AffineParameters refuse a Scalar.
+  static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout> && has_activation;
 
  public:
   /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
@@ -48,8 +57,10 @@ class BatchNorm {
         moments_(options.channels),
         incoming_(options.channels) {}
   /// Refused: a bare number does not say what it is.
+  template <class Refused = void>
   explicit BatchNorm(Index channels) : BatchNorm(Options{.channels = channels}) {
-    static_assert(!is_valid, "batchnorm: options have names: write BatchNorm<float> norm({.channels = 2})");
+    static_assert(detail::never<Refused> || !is_valid,
+                  "batchnorm: options have names: write BatchNorm<float> norm({.channels = 2})");
   }
 
   /// Normalises x as the mode says and keeps what backward needs in saved().
@@ -226,6 +237,35 @@ class BatchNorm {
   template <class X>
   auto infer(const X& x) const {
     return infer(detail::CallingThread{}, x);
+  }
+
+  /// Refused: calls on a const layer, and all that the declarations above do not take.
+  template <class... Args>
+  void forward(const Args&...) const {
+    static_assert(detail::never<Args...> || !is_valid,
+                  "batchnorm: forward takes ([device,] x, y[, saved]), or ([device,] x, residual, y) where the "
+                  "activation has a residual; it updates statistics and keeps what backward needs, so on a const layer "
+                  "call infer(x, y)");
+  }
+  template <class... Args>
+  void backward(const Args&...) const {
+    static_assert(detail::never<Args...> || !is_valid,
+                  "batchnorm: backward takes ([device,] [saved,] x, dy, dx), or ([device,] x, residual, dy, dx, "
+                  "dresidual) where the activation has a residual; it adds to gradients(), so the layer must not be "
+                  "const");
+  }
+  template <class... Args>
+  void backward_from_output(const Args&...) const {
+    static_assert(
+        detail::never<Args...> || !is_valid,
+        "batchnorm: backward_from_output takes ([device,] [saved,] y, dy, dx); it adds to gradients(), so the "
+        "layer must not be const");
+  }
+  template <class... Args>
+  requires(!infers<Args...>()) void infer(const Args&...) const {
+    static_assert(detail::never<Args...> || !is_valid,
+                  "batchnorm: infer takes ([device,] x[, y]), or ([device,] x, residual, y) where the activation has a "
+                  "residual");
   }
 
   Mode mode() const { return mode_; }

@@ -52,6 +52,12 @@ class WhiteningNorm {
         gradients_(options.channels, options.scale, options.shift),
         running_(options.channels, options.groups),
         groups_(static_cast<std::size_t>(options.groups), detail::WhiteningGroup(options)) {}
+  /// Refused: a bare number does not say what it is.
+  template <class Refused = void>
+  explicit WhiteningNorm(Index channels) : WhiteningNorm(WhiteningOptions{.channels = channels}) {
+    static_assert(detail::never<Refused> || !is_valid,
+                  "batchnorm: options have names: write WhiteningNorm<float> norm({.channels = 2})");
+  }
 
   /// Whitens x as the mode says and keeps what backward needs.
   ///
@@ -131,6 +137,21 @@ class WhiteningNorm {
   template <class X>
   auto infer(const X& x) const {
     return infer(detail::CallingThread{}, x);
+  }
+
+  /// Refused: calls on a const layer, and all that the declarations above do not take.
+  template <class... Args>
+  void forward(const Args&...) const {
+    static_assert(
+        detail::never<Args...> || !is_valid,
+        "batchnorm: forward takes ([device,] x, y); it updates statistics and keeps what backward needs, so on "
+        "a const layer call infer(x, y)");
+  }
+  template <class... Args>
+  void backward(const Args&...) const {
+    static_assert(detail::never<Args...> || !is_valid,
+                  "batchnorm: backward takes ([device,] x, dy, dx); it adds to gradients(), so the layer must not be "
+                  "const");
   }
 
   Mode mode() const { return mode_; }

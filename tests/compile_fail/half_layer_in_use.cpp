@@ -1,0 +1,9 @@
+// expect: batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float>
+#include <batchnorm/batchnorm.hpp>
+
+using Matrix = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic>;
+
+void refused(const Matrix& x, Matrix& y) {
+  batchnorm::BatchNorm<Eigen::half> norm({.channels = 3});
+  norm.forward(x, y);
+}

@@ -1,0 +1,6 @@
+// expect: batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>
+#include <batchnorm/batchnorm.hpp>
+
+using Matrix = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
+
+void refused(batchnorm::BatchNorm<long double>& norm, const Matrix& x, Matrix& y) { norm.forward(x, y); }

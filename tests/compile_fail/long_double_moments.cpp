@@ -1,0 +1,8 @@
+// expect: batchnorm: the element type does not go with that of the parameters
+#include <batchnorm/batchnorm.hpp>
+
+using Matrix = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
+
+void refused(const Matrix& x, const Matrix& dy, batchnorm::Moments& moments, batchnorm::GradientSums& sums) {
+  batchnorm::gradient_sums(x, dy, moments, sums);
+}

@@ -1,0 +1,7 @@
+// expect: batchnorm: forward takes .* or \(\[device,\] x, residual, y\) where the activation has a residual
+#include <batchnorm/batchnorm.hpp>
+
+void refused(batchnorm::BatchNorm<float, batchnorm::samples_in_rows, batchnorm::relu>& norm, const Eigen::MatrixXf& x,
+             const Eigen::MatrixXf& residual, Eigen::MatrixXf& y) {
+  norm.forward(x, residual, y);
+}

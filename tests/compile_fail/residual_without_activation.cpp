@@ -1,0 +1,9 @@
+// expect: batchnorm: the activation takes no residual
+#include <batchnorm/batchnorm.hpp>
+
+namespace bn = batchnorm;
+
+void refused(const Eigen::MatrixXf& x, const Eigen::MatrixXf& residual, const bn::AffineParameters<float>& affine,
+             Eigen::MatrixXf& y, bn::Moments& moments) {
+  bn::train_forward(x, residual, affine, 1e-5, y, moments, bn::relu{});
+}

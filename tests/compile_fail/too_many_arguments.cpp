@@ -1,0 +1,7 @@
+// expect: batchnorm: infer takes \(\[device,\] x\[, y\]\), or \(\[device,\] x, residual, y\) where the activation has a residual
+#include <batchnorm/batchnorm.hpp>
+
+void refused(const batchnorm::BatchNorm<float, batchnorm::samples_in_rows, batchnorm::relu>& norm,
+             const Eigen::MatrixXf& x, const Eigen::MatrixXf& residual, Eigen::MatrixXf& y) {
+  norm.infer(x, residual, y);
+}
