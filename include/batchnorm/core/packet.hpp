@@ -120,12 +120,16 @@ struct Packet {
   }
   /// The larger of two, NaN if either is.
   friend EIGEN_STRONG_INLINE Packet max(const Packet& a, const Packet& b) {
-    return {Eigen::internal::pmax<Eigen::PropagateNaN>(a.raw, b.raw)};
+    return with_nan_of(a, b, {Eigen::internal::pmax<Eigen::PropagateNaN>(a.raw, b.raw)});
   }
   /// `then` in the lanes where a <= b, `otherwise` in the others; NaN compares false.
   friend EIGEN_STRONG_INLINE Packet select_less_equal(const Packet& a, const Packet& b, const Packet& then,
                                                       const Packet& otherwise) {
+#if __FINITE_MATH_ONLY__
+    return {Bits::select(less_equal(Bits(a.raw), Bits(b.raw)), Bits(then.raw), Bits(otherwise.raw))};
+#else
     return {Eigen::internal::pselect(Eigen::internal::pcmp_le(a.raw, b.raw), then.raw, otherwise.raw)};
+#endif
   }
   /// The largest power of two that is not above |a|, for a normal a.
   friend EIGEN_STRONG_INLINE Packet power_of_two(const Packet& a) {
@@ -141,29 +145,47 @@ struct Packet {
     return {Eigen::internal::pdiv(a.raw, b.raw)};
   }
   /// By the sign bit: Eigen's own is 0 - a on some instruction sets, which has another sign for 0.
-  friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a) {
-    return {Eigen::internal::pxor(a.raw, Eigen::internal::pset1<Raw>(Scalar(-0.0)))};
-  }
+  friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a) { return {Eigen::internal::pxor(a.raw, sign_bit())}; }
   /// The smaller of two, NaN if either is.
   friend EIGEN_STRONG_INLINE Packet min(const Packet& a, const Packet& b) {
-    return {Eigen::internal::pmin<Eigen::PropagateNaN>(a.raw, b.raw)};
+    return with_nan_of(a, b, {Eigen::internal::pmin<Eigen::PropagateNaN>(a.raw, b.raw)});
   }
   friend EIGEN_STRONG_INLINE Packet abs(const Packet& a) { return {Eigen::internal::pabs(a.raw)}; }
   /// |magnitude| with the sign bit of `sign`.
   friend EIGEN_STRONG_INLINE Packet copysign(const Packet& magnitude, const Packet& sign) {
-    const Raw sign_bit = Eigen::internal::pset1<Raw>(Scalar(-0.0));
-    return {Eigen::internal::por(Eigen::internal::pabs(magnitude.raw), Eigen::internal::pand(sign.raw, sign_bit))};
+    return {Eigen::internal::por(Eigen::internal::pabs(magnitude.raw), Eigen::internal::pand(sign.raw, sign_bit()))};
   }
   /// e^a within 1.5 epsilon of its value; in float with AVX-512, where Eigen has an exp of its own, 1.5 + |a| / 43.
   /// NaN stays NaN. 0 where e^a is below the least normal number; infinity where it is above the largest, with that exp
-  /// from 2^127.5 on.
+  /// from 2^127.5 on. With -ffast-math compilers merge the two steps of its reduction: 2 + |a| epsilon.
   friend EIGEN_STRONG_INLINE Packet exp(const Packet& a) {
     // Left to itself Eigen's exp stops at a denormal, even of -infinity.
     constexpr Scalar least = std::same_as<Scalar, float> ? Scalar(-87.3365447505531) : Scalar(-708.396418532264106);
-    return select_less_equal(a, broadcast(least), broadcast(0), {Eigen::internal::pexp(a.raw)});
+    const Packet value = select_less_equal(a, broadcast(least), broadcast(0), {Eigen::internal::pexp(a.raw)});
+    return with_nan_of(a, a, value);
   }
 
  private:
+  /// Under -ffast-math, NaN in the lanes where a or b is: what Eigen's operations are to give by themselves otherwise.
+  static EIGEN_STRONG_INLINE Packet with_nan_of(const Packet& a, const Packet& b, const Packet& value) {
+#if __FINITE_MATH_ONLY__
+    const Bits a_bits(a.raw), b_bits(b.raw);
+    const Bits of_b(Bits::select(b_bits.is_nan(), b_bits, Bits(value.raw)));
+    return {Bits::select(a_bits.is_nan(), a_bits, of_b)};
+#else
+    return value;
+#endif
+  }
+#if __FINITE_MATH_ONLY__
+  using Bits = detail::LaneBits<Scalar>;
+#endif
+
+  /// By its bits: -0.0 is 0.0 where compilers are told not to mind the sign of 0.
+  static EIGEN_STRONG_INLINE Raw sign_bit() {
+    using Integer = std::conditional_t<sizeof(Scalar) == 4, std::uint32_t, std::uint64_t>;
+    return Eigen::internal::pset1<Raw>(std::bit_cast<Scalar>(Integer(1) << (8 * sizeof(Scalar) - 1)));
+  }
+
   template <class Element>
   static constexpr bool converts_half =
       std::same_as<Element, Eigen::half>&& std::same_as<Scalar, float>&& detail::HalfConversion<int(size)>::available;

@@ -1,10 +1,13 @@
 /// \file
-/// What Eigen's packets lack, and the only intrinsics of the library: stores past the caches, and the conversions of
-/// half that Eigen 3.4.0 leaves to scalar code under g++ (it takes g++ for an old clang).
+/// What Eigen's packets lack, and the only intrinsics of the library: stores past the caches, the conversions of half
+/// that Eigen 3.4.0 leaves to scalar code under g++ (it takes g++ for an old clang), and comparisons that know NaN under
+/// -ffast-math.
 #pragma once
 
 #include <batchnorm/core/tensor.hpp>
 
+#include <bit>
+#include <cstdint>
 #include <cstring>
 
 namespace batchnorm::inline BATCHNORM_ABI::detail {
@@ -43,6 +46,55 @@ inline void finish_streaming() {
   _mm_sfence();
 #endif
 }
+
+#if __FINITE_MATH_ONLY__
+
+/// The bits of a register, as a vector of the compilers' own: with -ffast-math they take it that there is no NaN, and
+/// fold comparisons that tell, those in Eigen's packets included.
+template <class Scalar>
+class LaneBits {
+  using Raw = typename Eigen::internal::packet_traits<Scalar>::type;
+  using Integer = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
+  using Unsigned = std::make_unsigned_t<Integer>;
+  typedef Integer Lanes __attribute__((vector_size(sizeof(Raw))));
+  typedef Unsigned UnsignedLanes __attribute__((vector_size(sizeof(Raw))));
+  static constexpr Unsigned sign = Unsigned(1) << (8 * sizeof(Scalar) - 1),
+                            infinity = sizeof(Scalar) == 4 ? Unsigned(0x7f800000u) : Unsigned(0x7ff0000000000000u);
+
+ public:
+  explicit EIGEN_STRONG_INLINE LaneBits(Raw raw) {
+#if defined(__SSE2__)
+    asm("" : "+x"(raw));  // so that nothing is known of these bits from how they were computed
+#elif defined(__aarch64__)
+    asm("" : "+w"(raw));
+#endif
+    bits_ = std::bit_cast<UnsignedLanes>(raw);
+  }
+
+  /// -1 in the lanes that are NaN, 0 in the others.
+  EIGEN_STRONG_INLINE Lanes is_nan() const { return (Lanes)(bits_ & (sign - 1)) > (Lanes)(bits_ * 0 + infinity); }
+
+  /// -1 in the lanes where a <= b, 0 where not and where either is NaN.
+  friend EIGEN_STRONG_INLINE Lanes less_equal(const LaneBits& a, const LaneBits& b) {
+    return (a.rank() <= b.rank()) & ~(a.is_nan() | b.is_nan());
+  }
+  /// `then` in the lanes of -1, `otherwise` in those of 0.
+  static EIGEN_STRONG_INLINE Raw select(const Lanes& mask, const LaneBits& then, const LaneBits& otherwise) {
+    const UnsignedLanes chosen = (UnsignedLanes)mask;
+    return std::bit_cast<Raw>((then.bits_ & chosen) | (otherwise.bits_ & ~chosen));
+  }
+
+ private:
+  /// Integers in the order of the numbers, the same for both zeros.
+  EIGEN_STRONG_INLINE Lanes rank() const {
+    const UnsignedLanes negative = (UnsignedLanes)((Lanes)bits_ < 0);
+    return (Lanes)((bits_ & ~negative) | ((sign - bits_) & negative));
+  }
+
+  UnsignedLanes bits_;
+};
+
+#endif
 
 /// The conversions between half and as many floats, where there are any here.
 template <int Lanes>

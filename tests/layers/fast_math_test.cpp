@@ -1,0 +1,249 @@
+// Built with -ffast-math: NaN in a batch is told, kept in its channel and left out of the running statistics.
+#define EIGEN_USE_THREADS
+#include <gtest/gtest.h>
+
+#include <unsupported/Eigen/CXX11/Tensor>
+
+#include <algorithm>
+#include <batchnorm/batchnorm.hpp>
+#include <cmath>
+#include <string>
+
+#include "support/fast_math.hpp"
+#include "support/throws.hpp"
+
+namespace bn = batchnorm;
+using namespace testing_support;
+
+namespace {
+
+/// A tensor NCHW of odd extents and the same values as a matrix of rows, filled by a formula; channel 1 is the one that
+/// gets what is not finite.
+constexpr Eigen::Index samples = 5, channels = 3, height = 7, width = 9;
+constexpr Eigen::Index rows = samples * height * width;
+
+template <class T>
+T value_at(Eigen::Index i) {
+  return static_cast<T>((i * 37) % 101) / T(25) - T(2);
+}
+
+template <class Layout, class T>
+auto make_tensor() {
+  if constexpr (std::same_as<Layout, bn::channel_first>) {
+    Eigen::Tensor<T, 4, Eigen::RowMajor> x(samples, channels, height, width);
+    for (Eigen::Index i = 0; i < x.size(); ++i) x.data()[i] = value_at<T>(i);
+    return x;
+  } else {
+    Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> x(rows, channels);
+    for (Eigen::Index i = 0; i < x.size(); ++i) x.data()[i] = value_at<T>(i);
+    return x;
+  }
+}
+
+/// The channel of the element at an address.
+template <class Layout>
+Eigen::Index channel_of(Eigen::Index i) {
+  return std::same_as<Layout, bn::channel_first> ? i / (height * width) % channels : i % channels;
+}
+/// An element of channel 1, in the middle of the data or the last of them, where the ends of packets are.
+template <class Layout>
+Eigen::Index spoiled(bool last) {
+  Eigen::Index i = rows * channels / (last ? 1 : 2) - 1;
+  while (channel_of<Layout>(i) != 1) --i;
+  return i;
+}
+
+template <class T, class L, class A>
+struct Case {
+  using Scalar = T;
+  using Layout = L;
+  using Activation = A;
+};
+template <class Case>
+class FastMathLayer : public testing::Test {
+ protected:
+  using T = typename Case::Scalar;
+  using Layout = typename Case::Layout;
+  using Activation = typename Case::Activation;
+  using Tensor = decltype(make_tensor<Layout, T>());
+  static constexpr bool takes_residual = bn::ResidualActivation<Activation, T>;
+  using Norm = bn::BatchNorm<T, Layout, Activation>;
+
+  void forward(Norm& norm) {
+    if constexpr (takes_residual) {
+      norm.forward(x, residual, y);
+    } else {
+      norm.forward(x, y);
+    }
+  }
+  void infer(const Norm& norm) {
+    if constexpr (takes_residual) {
+      norm.infer(x, residual, y);
+    } else {
+      norm.infer(x, y);
+    }
+  }
+  void backward(Norm& norm) {
+    if constexpr (takes_residual) {
+      norm.backward(x, residual, dy, dx, dresidual);
+    } else {
+      norm.backward(x, dy, dx);
+    }
+  }
+
+  /// That channel 1 is NaN, all of it, and no other value is.
+  void expect_nan_in_channel_1(const Tensor& tensor, const std::string& what) {
+    Eigen::Index wrong = 0;
+    for (Eigen::Index i = 0; i < tensor.size(); ++i) {
+      const T value = tensor.data()[i];
+      wrong += channel_of<Layout>(i) == 1 ? !is_nan(value) : !is_finite(value);
+    }
+    EXPECT_EQ(wrong, 0) << what;
+  }
+
+  Tensor x = make_tensor<Layout, T>(), dy = x, residual = x, y, dx, dresidual;
+};
+using Cases =
+    testing::Types<Case<float, bn::samples_in_rows, bn::relu>, Case<float, bn::samples_in_rows, bn::leaky_relu>,
+                   Case<float, bn::samples_in_rows, bn::sigmoid>, Case<float, bn::channel_first, bn::identity>,
+                   Case<float, bn::channel_first, bn::tanh>, Case<float, bn::channel_first, bn::add_relu>,
+                   Case<double, bn::channel_first, bn::relu>>;
+TYPED_TEST_SUITE(FastMathLayer, Cases);
+
+TYPED_TEST(FastMathLayer, OneValueThatIsNotFiniteSpoilsItsChannelAndIsSkipped) {
+  using Value = typename TypeParam::Scalar;
+  using Axes = typename TypeParam::Layout;
+  for (const bool last : {false, true}) {
+    for (const Value bad : {nan<Value>(), nan<Value>(true), infinity<Value>(), -infinity<Value>()}) {
+      this->x = make_tensor<Axes, Value>();
+      this->x.data()[spoiled<Axes>(last)] = bad;
+      typename TestFixture::Norm norm({.channels = channels});
+      this->forward(norm);
+      this->expect_nan_in_channel_1(this->y, "y");
+      EXPECT_EQ(norm.running().skipped, 1);
+      EXPECT_EQ(norm.running().batches, 0);
+      for (Eigen::Index c = 0; c < channels; ++c) {
+        EXPECT_EQ(norm.running().mean[c], 0);
+        EXPECT_EQ(norm.running().variance[c], 1);
+      }
+      // The layer goes on with the next batch.
+      this->x = make_tensor<Axes, Value>();
+      this->forward(norm);
+      EXPECT_EQ(norm.running().batches, 1);
+      for (Eigen::Index i = 0; i < this->y.size(); ++i) ASSERT_TRUE(is_finite(this->y.data()[i]));
+    }
+  }
+}
+
+TYPED_TEST(FastMathLayer, NonFiniteErrorThrows) {
+  using Value = typename TypeParam::Scalar;
+  this->x.data()[spoiled<typename TypeParam::Layout>(true)] = nan<Value>();
+  typename TestFixture::Norm norm({.channels = channels, .non_finite = bn::NonFinite::error});
+  EXPECT_TRUE(has_parts(message_of([&] { this->forward(norm); }), "expected finite statistics", "channel 1"));
+}
+
+TYPED_TEST(FastMathLayer, InferenceKeepsNaNWhereItIs) {
+  using Value = typename TypeParam::Scalar;
+  using Axes = typename TypeParam::Layout;
+  const typename TestFixture::Norm norm({.channels = channels});
+  for (const bool last : {false, true}) {
+    const Eigen::Index bad = spoiled<Axes>(last);
+    this->x = make_tensor<Axes, Value>();
+    this->x.data()[bad] = nan<Value>(last);
+    this->infer(norm);
+    for (Eigen::Index i = 0; i < this->y.size(); ++i) ASSERT_EQ(is_nan(this->y.data()[i]), i == bad) << i;
+  }
+}
+
+TYPED_TEST(FastMathLayer, NaNInTheGradientSpoilsItsChannel) {
+  using Value = typename TypeParam::Scalar;
+  using Axes = typename TypeParam::Layout;
+  // Where a ReLU is at work its gradient must be passed on: the largest value of the channel.
+  Eigen::Index bad = 0;
+  Value largest = -100;
+  for (Eigen::Index i = 0; i < this->x.size(); ++i) {
+    if (channel_of<Axes>(i) == 1 && this->x.data()[i] > largest) largest = this->x.data()[bad = i];
+  }
+  this->dy.data()[bad] = nan<Value>();
+  typename TestFixture::Norm norm({.channels = channels});
+  this->forward(norm);
+  this->backward(norm);
+  this->expect_nan_in_channel_1(this->dx, "dx");
+  EXPECT_TRUE(is_nan(norm.gradients().gamma[1]) && is_nan(norm.gradients().beta[1]));
+  EXPECT_TRUE(is_finite(norm.gradients().gamma[0]) && is_finite(norm.gradients().beta[2]));
+}
+
+TYPED_TEST(FastMathLayer, IsAsAccurateAsEver) {
+  using Value = typename TypeParam::Scalar;
+  using Axes = typename TypeParam::Layout;
+  // Mean 10,000 and standard deviation .01: what x * scale - mean * scale would lose altogether.
+  for (Eigen::Index i = 0; i < this->x.size(); ++i) {
+    this->x.data()[i] = Value(10000) + Value(0.01) * value_at<Value>(i);
+    this->residual.data()[i] = Value(0);
+  }
+  typename TestFixture::Norm norm({.channels = channels, .epsilon = 1e-9});
+  this->forward(norm);
+  this->backward(norm);
+  for (Eigen::Index c = 0; c < channels; ++c) {
+    double mean = 0, variance = 0, dz_mean = 0, dz_x_hat = 0, worst_y = 0, worst_dx = 0, scale_dx = 0;
+    const auto each = [&](auto body) {
+      for (Eigen::Index i = 0; i < this->x.size(); ++i) {
+        if (channel_of<Axes>(i) == c) body(i);
+      }
+    };
+    each([&](auto i) { mean += (static_cast<double>(this->x.data()[i]) - 10000) / rows; });
+    const auto centred = [&](auto i) { return static_cast<double>(this->x.data()[i]) - 10000 - mean; };
+    each([&](auto i) { variance += centred(i) * centred(i) / rows; });
+    const double inv_std = 1 / std::sqrt(variance + 1e-9);
+    // f and f' by name, in double.
+    const std::string name = norm.activation().name();
+    const auto f = [&](double z) {
+      if (name == "relu" || name == "add_relu") return z > 0 ? z : 0;
+      if (name == "leaky_relu(0.01)") return z > 0 ? z : 0.01 * z;
+      if (name == "sigmoid") return 1 / (1 + std::exp(-z));
+      return name == "tanh" ? std::tanh(z) : z;
+    };
+    const auto derivative = [&](double z) {
+      if (name == "relu" || name == "add_relu") return z > 0 ? 1.0 : 0.0;
+      if (name == "leaky_relu(0.01)") return z > 0 ? 1.0 : 0.01;
+      if (name == "sigmoid") return f(z) * (1 - f(z));
+      return name == "tanh" ? 1 - f(z) * f(z) : 1.0;
+    };
+    const auto z = [&](auto i) { return centred(i) * inv_std; };
+    const auto dz = [&](auto i) { return static_cast<double>(this->dy.data()[i]) * derivative(z(i)); };
+    each([&](auto i) {
+      worst_y = std::max(worst_y, std::abs(static_cast<double>(this->y.data()[i]) - f(z(i))));
+      dz_mean += dz(i) / rows;
+      dz_x_hat += dz(i) * z(i) / rows;
+    });
+    each([&](auto i) {
+      const double expected = inv_std * (dz(i) - dz_mean - z(i) * dz_x_hat);
+      worst_dx = std::max(worst_dx, std::abs(static_cast<double>(this->dx.data()[i]) - expected));
+      scale_dx = std::max(scale_dx, std::abs(expected));
+    });
+    EXPECT_LE(worst_y, 1e-6) << "channel " << c;
+    EXPECT_LE(worst_dx / scale_dx, 1e-6) << "channel " << c;
+  }
+}
+
+TEST(FastMath, HalvesKeepNaN) {
+  const auto check = [](auto zero) {
+    using Element = decltype(zero);
+    Eigen::Matrix<Element, Eigen::Dynamic, Eigen::Dynamic> x(37, 3), y;
+    for (Eigen::Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<Element>(value_at<float>(i));
+    // A quiet NaN has the highest bit of the fraction, in both.
+    x(36, 1) = Eigen::numext::bit_cast<Element>(std::uint16_t(std::same_as<Element, Eigen::half> ? 0x7e00 : 0x7fc0));
+    bn::BatchNorm<float, bn::samples_in_rows, bn::relu> norm({.channels = 3});
+    norm.forward(x, y);
+    EXPECT_EQ(norm.running().skipped, 1);
+    const int infinite = std::same_as<Element, Eigen::half> ? 0x7c00 : 0x7f80;
+    for (Eigen::Index i = 0; i < y.size(); ++i) {
+      const int bits = Eigen::numext::bit_cast<std::uint16_t>(y.data()[i]) & 0x7fff;
+      ASSERT_EQ(bits > infinite, i / 37 == 1) << i;
+    }
+  };
+  check(Eigen::half(0));
+  check(Eigen::bfloat16(0));
+}
+
+}  // namespace
