@@ -180,6 +180,7 @@ TYPED_TEST(FastMathLayer, IsAsAccurateAsEver) {
   for (Eigen::Index i = 0; i < this->x.size(); ++i) {
     this->x.data()[i] = Value(10000) + Value(0.01) * value_at<Value>(i);
     this->residual.data()[i] = Value(0);
+    this->dy.data()[i] = value_at<Value>(i * i + 3);  // not in proportion to x
   }
   typename TestFixture::Norm norm({.channels = channels, .epsilon = 1e-9});
   this->forward(norm);

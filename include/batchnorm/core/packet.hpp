@@ -142,6 +142,9 @@ struct Packet {
 
   // What activations are written with.
   friend EIGEN_STRONG_INLINE Packet operator/(const Packet& a, const Packet& b) {
+#if __FINITE_MATH_ONLY__
+    if constexpr (std::same_as<Scalar, float>) return {detail::divide_floats(a.raw, b.raw)};
+#endif
     return {Eigen::internal::pdiv(a.raw, b.raw)};
   }
   /// By the sign bit: Eigen's own is 0 - a on some instruction sets, which has another sign for 0.

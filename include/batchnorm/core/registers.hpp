@@ -94,6 +94,29 @@ class LaneBits {
   UnsignedLanes bits_;
 };
 
+/// a / b. Compilers for x86 divide floats by an approximate reciprocal under -ffast-math, which gives NaN where b is
+/// infinite and 0 where it is large.
+template <class Raw>
+EIGEN_STRONG_INLINE Raw divide_floats(Raw a, const Raw& b) {
+#if defined(__AVX__)
+  if constexpr (sizeof(Raw) == sizeof(float)) {
+    asm("vdivss %1, %0, %0" : "+x"(a) : "x"(b));
+  } else {
+    asm("vdivps %1, %0, %0" : "+x"(a) : "x"(b));
+  }
+  return a;
+#elif defined(__SSE2__)
+  if constexpr (sizeof(Raw) == sizeof(float)) {
+    asm("divss %1, %0" : "+x"(a) : "x"(b));
+  } else {
+    asm("divps %1, %0" : "+x"(a) : "x"(b));
+  }
+  return a;
+#else
+  return Eigen::internal::pdiv(a, b);
+#endif
+}
+
 #endif
 
 /// The conversions between half and as many floats, where there are any here.
