@@ -103,11 +103,8 @@ class FastMathLayer : public testing::Test {
 
   Tensor x = make_tensor<Layout, T>(), dy = x, residual = x, y, dx, dresidual;
 };
-using Cases =
-    testing::Types<Case<float, bn::samples_in_rows, bn::relu>, Case<float, bn::samples_in_rows, bn::leaky_relu>,
-                   Case<float, bn::samples_in_rows, bn::sigmoid>, Case<float, bn::channel_first, bn::identity>,
-                   Case<float, bn::channel_first, bn::tanh>, Case<float, bn::channel_first, bn::add_relu>,
-                   Case<double, bn::channel_first, bn::relu>>;
+using Cases = testing::Types<Case<float, bn::samples_in_rows, bn::relu>, Case<float, bn::channel_first, bn::identity>,
+                             Case<float, bn::channel_first, bn::add_relu>, Case<double, bn::samples_in_rows, bn::tanh>>;
 TYPED_TEST_SUITE(FastMathLayer, Cases);
 
 TYPED_TEST(FastMathLayer, OneValueThatIsNotFiniteSpoilsItsChannelAndIsSkipped) {
