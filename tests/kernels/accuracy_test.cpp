@@ -20,8 +20,8 @@ Real centred_gradient_error(const Values& dx, const Values& dy, const Values& ex
   Real error = 0;
   for (Index c = 0; c < dx.cols(); ++c) {
     const Real term = (dy.col(c) - dy.col(c).mean()).abs().maxCoeff() * inv_std(c);
-    error = std::max(error, (dx.col(c) - expected.col(c)).abs().maxCoeff() /
-                                std::max(term, expected.col(c).abs().maxCoeff()));
+    error = std::max(error,
+                     (dx.col(c) - expected.col(c)).abs().maxCoeff() / std::max(term, expected.col(c).abs().maxCoeff()));
   }
   return error;
 }
@@ -121,18 +121,18 @@ TEST(Accuracy, OfTheSumsOfAPartOfABatchDoesNotSufferFromAMeanOfDyEither) {
       bn::GradientSums sums;
       const std::array<bn::ChannelView<const float>, 2> inputs{x_part.view(), dy_part.view()};
       const bn::Affine<float> affine;
-      bn::detail::gradient_sums(
-          bn::detail::Executor(), inputs,
-          bn::detail::normalisation<float>(bn::detail::BatchStatistics{whole.moments, 1e-5},
-                                           bn::detail::AffineView<float>(affine), bn::identity{}),
-          whole.moments.count, sums);
+      bn::detail::gradient_sums(bn::detail::Executor(), inputs,
+                                bn::detail::normalisation<float>(bn::detail::BatchStatistics{whole.moments, 1e-5},
+                                                                 bn::detail::AffineView<float>(affine), bn::identity{}),
+                                whole.moments.count, sums);
       together.add(sums);
     }
     const Values centred = x.rowwise() - whole.moments.mean.cast<Real>().transpose();
     for (Index c = 0; c < 3; ++c) {
       const Real exact = (dy.col(c) * centred.col(c)).sum(), scale = std::sqrt(Real(count)) * 1e-2L;
       EXPECT_LE(std::abs(Real(together.dy[c]) - dy.col(c).sum()), 3e-7L * Real(count) * 1e-2L);
-      EXPECT_LE(std::abs(Real(together.dy_x[c]) - exact), 1e-4L * scale * std::sqrt(Real(count))) << count << " " << inner;
+      EXPECT_LE(std::abs(Real(together.dy_x[c]) - exact), 1e-4L * scale * std::sqrt(Real(count)))
+          << count << " " << inner;
     }
   }
 }

@@ -33,7 +33,8 @@ Values gradient(Real size, Index count) {
 
 template <class Scalar>
 void expect_accurate(const Values& x_values, const Values& dy_values, Index inner, Real epsilon) {
-  SCOPED_TRACE(testing::Message() << x_values.rows() << " values like " << double(x_values(0, 0)) << ", inner " << inner);
+  SCOPED_TRACE(testing::Message() << x_values.rows() << " values like " << double(x_values(0, 0)) << ", inner "
+                                  << inner);
   const Values x = rounded_to<Scalar>(x_values), dy = rounded_to<Scalar>(dy_values);
   const KernelStep<Scalar> step(x, dy, inner, double(epsilon));
   const PerChannel one = PerChannel::Ones(x.cols()), zero = PerChannel::Zero(x.cols());
@@ -42,8 +43,7 @@ void expect_accurate(const Values& x_values, const Values& dy_values, Index inne
   const Real allowed = 3e-7L * Real(std::numeric_limits<Scalar>::epsilon() / std::numeric_limits<float>::epsilon());
   EXPECT_LE(forward_error(step.y, forward.y), 4 * allowed);
   for (Index c = 0; c < x.cols(); ++c) {
-    const Real largest = std::max(backward.dx.col(c).abs().maxCoeff(),
-                                  dy.col(c).abs().maxCoeff() * forward.inv_std(c));
+    const Real largest = std::max(backward.dx.col(c).abs().maxCoeff(), dy.col(c).abs().maxCoeff() * forward.inv_std(c));
     const Real denormal = Real(std::numeric_limits<Scalar>::denorm_min());
     EXPECT_LE((step.dx.col(c) - backward.dx.col(c)).abs().maxCoeff(), 4 * allowed * largest + denormal)
         << "channel " << c;
@@ -135,7 +135,7 @@ TEST(Extremes, AreNormalizedByGivenStatisticsToo) {
   for (const Index inner : {1, 5, 700}) {
     LaidOut<float> x(Values::Constant(2 * inner, 3, 3e38L), inner), y(Values::Zero(2 * inner, 3), inner);
     bn::RunningStatistics running(3);
-    running.mean << -3e38, 0, 3e38;
+    running.mean << -3e38, 0, double(3e38f);
     running.variance << 1e30, 1, 1;
     const bn::Affine<float> affine;
     const std::array<bn::ChannelView<const float>, 1> inputs{x.view()};

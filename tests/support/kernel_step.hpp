@@ -17,21 +17,14 @@ struct LaidOut {
   Index outer, channels, inner;
 
   LaidOut(const Values& values, Index inner_)
-      : memory(std::size_t(values.size())),
-        outer(values.rows() / inner_),
-        channels(values.cols()),
-        inner(inner_) {
+      : memory(std::size_t(values.size())), outer(values.rows() / inner_), channels(values.cols()), inner(inner_) {
     for (Index row = 0; row < values.rows(); ++row) {
       for (Index c = 0; c < channels; ++c) at(row, c) = static_cast<Element>(values(row, c));
     }
   }
 
-  Element& at(Index row, Index c) {
-    return memory[std::size_t(((row / inner) * channels + c) * inner + row % inner)];
-  }
-  batchnorm::ChannelView<Element> view() {
-    return {memory.data(), outer, channels, inner, channels * inner, inner};
-  }
+  Element& at(Index row, Index c) { return memory[std::size_t(((row / inner) * channels + c) * inner + row % inner)]; }
+  batchnorm::ChannelView<Element> view() { return {memory.data(), outer, channels, inner, channels * inner, inner}; }
   Values values() {
     Values result(outer * inner, channels);
     for (Index row = 0; row < result.rows(); ++row) {
@@ -77,7 +70,7 @@ struct KernelStep {
 struct Regime {
   Index count, inner;
 };
-inline constexpr Regime regimes[] = {{512, 1}, {5 * 128, 1}, {20 * 16, 16}, {17 * 51, 51}, {3 * 700, 700}, {8192, 8192},
-                                     {1024, 1024}, {4 * 68, 68}};
+inline constexpr Regime regimes[] = {{512, 1},       {5 * 128, 1}, {20 * 16, 16}, {17 * 51, 51},
+                                     {3 * 700, 700}, {8192, 8192}, {1024, 1024},  {4 * 68, 68}};
 
 }  // namespace testing_support

@@ -26,7 +26,7 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Affine<Scala
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
                         detail::normalisation<Scalar>(statistics, affine, activation), moments.count, sums);
@@ -59,7 +59,7 @@ void input_gradient(const D& device, const X& x, const DY& dy, const Affine<Scal
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
   call.check_sums(sums, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::input_gradient(detail::executor(device), detail::views(in, gradient),
@@ -89,7 +89,7 @@ void train_backward(const D& device, const X& x, const DY& dy, const Affine<Scal
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
@@ -121,7 +121,7 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, added, gradient);
   const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
   call.prepare_gradients(affine, gradients);
@@ -161,7 +161,7 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
   call.check_moments(moments, out_of_forward.view.channels);
   call.check_affine(affine, out_of_forward.view.channels);
   call.template check_recoverable<detail::scalar_t<Y>>(affine.gamma, affine.beta, out_of_forward.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, out_of_forward, gradient);
   call.prepare_gradients(affine, gradients);
 
@@ -193,7 +193,7 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const Affine<Sca
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_running(running, in.view.channels);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 

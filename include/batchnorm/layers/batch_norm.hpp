@@ -35,9 +35,9 @@ class BatchNorm {
                 "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
 
  public:
-  /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
+  /// Throws   std::invalid_argument unless options.channels >= 1, options.epsilon > 0 and 1 / sqrt(epsilon) is a Scalar
   explicit BatchNorm(const Options& options, const Activation& activation = {})
-      : options_(detail::checked(options)),
+      : options_(detail::checked<Scalar>(options)),
         mode_(options.mode),
         activation_(activation),
         affine_(options.channels, options.scale, options.shift),
