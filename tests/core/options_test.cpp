@@ -2,6 +2,7 @@
 
 #include <batchnorm/core/options.hpp>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 
 namespace bn = batchnorm;
@@ -33,4 +34,12 @@ TEST(Mode, PrintsItsNameOrItsSwitches) {
   const std::string other = printed({bn::StatisticsSource::batch, true, false});
   EXPECT_NE(other.find("batch"), std::string::npos);
   EXPECT_NE(other.find("without parameter gradients"), std::string::npos);
+}
+
+TEST(Options, RefuseAnEpsilonWhoseInverseRootIsNoNumberOfTheLayer) {
+  bn::Options options{.channels = 1, .epsilon = 1e-80};
+  EXPECT_THROW((void)bn::detail::checked<float>(options), std::invalid_argument);
+  EXPECT_NO_THROW((void)bn::detail::checked<double>(options));
+  options.epsilon = 1e-76;
+  EXPECT_NO_THROW((void)bn::detail::checked<float>(options));
 }

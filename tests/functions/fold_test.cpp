@@ -101,3 +101,11 @@ TEST(ScaleShift, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(has_parts(message_of([&] { bn::scale_shift(x.leftCols(2), folded, y); }), "scale_shift", "expected 2",
                         "shift", "got 3"));
 }
+
+TEST(Fold, RefusesWhatNoNumberIsLargeEnoughForAndNamesTheChannel) {
+  bn::RunningStatistics running(3);
+  running.mean << 0, 3e38, 0;
+  bn::Affine<float> affine(3);
+  affine.gamma[1] = 10;
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(affine, running, 1e-5); }), "fold", "channel 1"));
+}

@@ -6,6 +6,10 @@
 #include <batchnorm/core/finite.hpp>
 #include <batchnorm/core/tensor.hpp>
 
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
 namespace batchnorm::inline BATCHNORM_ABI {
 
 /// Which mean and variance a forward pass normalises with.
@@ -73,7 +77,8 @@ enum class SingleValue {
 /// The settings of a layer; every field but `channels` has a default.
 struct Options {
   Index channels = 0;
-  /// Added to the variance; in units of x squared.
+  /// Added to the variance; in units of x squared. In a layer of floats at least 8.7e-78, so that 1 / sqrt(epsilon) is
+  /// a float.
   double epsilon = 1e-5;
   Averaging averaging = exponential(0.1);
   RunningVariance running_variance = RunningVariance::unbiased;
@@ -99,14 +104,26 @@ inline void check_epsilon(const char* call, double epsilon) {
   }
 }
 
+/// And that 1 / sqrt(epsilon), by which a constant channel is multiplied, is a Scalar.
+template <class Scalar>
+void check_epsilon(const char* call, double epsilon) {
+  check_epsilon(call, epsilon);
+  constexpr double most = static_cast<double>(std::numeric_limits<Scalar>::max());
+  if (1 / std::sqrt(epsilon) <= most) return;
+  fail(call, ": expected an epsilon of which 1 / sqrt(epsilon) is a ",
+       std::is_same_v<Scalar, float> ? "float" : "double", ", so at least ", 1 / most / most, ", got ", epsilon,
+       "; use a larger one, or scale the data");
+}
+
 inline void check_channels(const char* call, Index channels) {
   check_program(call);
   if (channels < 1) fail(call, ": expected channels >= 1, got ", channels, "; write for example {.channels = 64}");
 }
 
-inline const Options& checked(const Options& options) {
+template <class Scalar>
+const Options& checked(const Options& options) {
   check_channels("Options", options.channels);
-  check_epsilon("Options", options.epsilon);
+  check_epsilon<Scalar>("Options", options.epsilon);
   return options;
 }
 

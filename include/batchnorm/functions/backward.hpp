@@ -29,7 +29,7 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const AffineParame
   call.check_moments(moments, in.view.channels);
   call.check_part_of_batch(moments, in);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
                         detail::normalisation<Scalar>(statistics, affine, activation), moments.count, sums);
@@ -65,7 +65,7 @@ void input_gradient(const D& device, const X& x, const DY& dy, const AffineParam
   call.check_part_of_batch(moments, in);
   call.check_affine(affine, in.view.channels);
   call.check_sums(sums, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::input_gradient(detail::executor(device), detail::views(in, gradient),
@@ -97,7 +97,7 @@ void train_backward(const D& device, const X& x, const DY& dy, const AffineParam
   call.check_moments(moments, in.view.channels);
   call.check_whole_batch(moments, in);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 
@@ -131,7 +131,7 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
   call.check_moments(moments, in.view.channels);
   call.check_whole_batch(moments, in);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, added, gradient);
   const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
   call.prepare_gradients(affine, gradients);
@@ -206,7 +206,7 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const AffinePara
   const auto gradient = call.input_like(in, "dy", dy);
   call.check_running(running, in.view.channels);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("dx", dx, in, gradient);
   call.prepare_gradients(affine, gradients);
 

@@ -24,15 +24,15 @@ struct ScaleShift {
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11.
 /// Shapes   gamma, beta: [C] or empty; running: [C]
-/// Throws   std::invalid_argument if sizes differ, epsilon is not positive, or running has a value that is not finite or
-///          a variance below zero
+/// Throws   std::invalid_argument if sizes differ, if epsilon is not positive, or if scale or shift of finite statistics
+///          and parameters are beyond the largest Scalar: normalise has no such limit
 template <class Scalar>
 ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const RunningStatistics& running, double epsilon) {
   const Index channels = running.mean.size();
   const detail::Call<samples_in_rows, Scalar> call{"fold"};
   call.check_running(running, channels);
   call.check_affine(affine, channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
 
   const detail::AffineView<Scalar> parameters{affine};
   const detail::RunningView statistics{running, epsilon};
@@ -42,6 +42,11 @@ ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const RunningSta
     lanes.store(folded.scale.data() + c, scale);
     lanes.store(folded.shift.data() + c, parameters.beta(c, lanes) - statistics.mean(c, lanes) * scale);
   });
+  for (Index c = 0; c < channels; ++c) {
+    if (!std::isinf(folded.scale[c]) && !std::isinf(folded.shift[c])) continue;
+    detail::fail("fold: expected a scale and a shift that are representable, got ", folded.scale[c], " and ",
+                 folded.shift[c], " in channel ", c, "; use normalise or infer, which have no such limit");
+  }
   return folded;
 }
 

@@ -31,7 +31,7 @@ void train_forward(const D& device, const X& x, const AffineParameters<Scalar>& 
   const auto in = call.input("x", x);
   call.check_not_empty(in);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("y", y, in);
   detail::train_forward(detail::executor(device), detail::views(in), detail::AffineView<Scalar>{affine}, epsilon,
                         call.activation(activation), out.view, moments);
@@ -71,7 +71,7 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
   const auto in = call.input("x", x, moments.channels());
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("y", y, in);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::normalise(detail::executor(device), detail::views(in),
@@ -97,7 +97,7 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
   const auto in = call.input("x", x, running.mean.size());
   call.check_running(running, in.view.channels);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("y", y, in);
   const detail::RunningView statistics{running, epsilon};
   detail::normalise(detail::executor(device), detail::views(in),
@@ -124,7 +124,7 @@ void train_forward(const D& device, const X& x, const R& residual, const AffineP
   const auto added = call.input_like(in, "residual", residual);
   call.check_not_empty(in);
   call.check_affine(affine, in.view.channels);
-  detail::check_epsilon(call.name, epsilon);
+  detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("y", y, in, added);
   detail::train_forward(detail::executor(device), detail::views(in, added), detail::AffineView<Scalar>{affine}, epsilon,
                         call.template activation<1>(activation), out.view, moments);

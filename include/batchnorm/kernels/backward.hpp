@@ -39,8 +39,8 @@ struct GradientTerm {
   }
 };
 
-/// Where dz is shifted to be summed: to one of the first values of a channel if another one is close to it, so that what
-/// is large beside its spread loses no digits; else not at all.
+/// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the mean of four
+/// values if these have one sign, else not at all.
 template <class Element, std::size_t N, class Forward>
 class GradientShift {
   using Scalar = statistics_t<Element>;
@@ -54,27 +54,32 @@ class GradientShift {
   /// The shifts in a table of which column c is channel `first` + c.
   static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormaliser<Scalar>) / sizeof(Scalar)); }
 
-  void complete(Table& table, Index first, Index channels) const {
-    const auto& x = inputs_[0];
-    if (x.count() < 2) return;
-    const Index o = x.inner == 1 ? 1 : 0, i = x.inner / 2;
+  /// `whole`: a shift costs nothing then; else it is used where dz is nearly constant.
+  void complete(Table& table, Index first, Index channels, bool whole) const {
     for (Index c = 0; c < channels; c += W) {
       const auto constants = table.packet(c);
       const Index size = std::min(W, channels - c);
-      const V a = dz(constants, 0, first + c, std::max<Index>(i - 1, 0), size),
-              b = dz(constants, o, first + c, i, size);
-      shifts(table).store(c, select_less_equal(V::broadcast(16) * abs(a - b), abs(a), a, V::broadcast(0)));
+      const V a = dz(constants, 0, first + c, size), b = dz(constants, 1, first + c, size),
+              d = dz(constants, 2, first + c, size), e = dz(constants, 3, first + c, size);
+      const V least = min(min(a, b), min(d, e)), most = max(max(a, b), max(d, e)), zero = V::broadcast(0);
+      const V mean = ((a + b) + (d + e)) * V::broadcast(Scalar(0.25));
+      const V of_one_sign = select_less_equal(least, zero, select_less_equal(zero, most, zero, mean), mean);
+      const V near = select_less_equal((most - least) * V::broadcast(4), abs(mean), mean, zero);
+      shifts(table).store(c, whole ? of_one_sign : near);
     }
   }
 
  private:
-  /// dz at element (o, i) of the channels c, c + 1, ..., c + size - 1.
-  V dz(const GradientConstants<V>& constants, Index o, Index c, Index i, Index size) const {
+  /// dz at value k of the channels c, c + 1, ..., c + size - 1.
+  V dz(const GradientConstants<V>& constants, Index k, Index c, Index size) const {
+    const auto& first = inputs_[0];
+    const Index o = first.inner == 1 ? std::min(k, first.outer - 1) : 0,
+                i = std::min(first.inner / 2 + k, first.inner - 1);
     const auto read = [&](const auto& view) {
       const Element* from = view.plane(o, c) + i;
       if (size == W && view.channel_stride == 1) return V::load(from);
       Scalar lanes[W] = {};
-      for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k * view.channel_stride]);
+      for (Index lane = 0; lane < size; ++lane) lanes[lane] = static_cast<Scalar>(from[lane * view.channel_stride]);
       return V::load(lanes);
     };
     return std::apply(
@@ -150,7 +155,7 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
         }
       },
       [&](auto& constants) {
-        Shift(inputs, forward).complete(constants, first, channels);
+        Shift(inputs, forward).complete(constants, first, channels, whole);
         const auto& shifts = Shift::shifts(constants);
         for (Index c = 0; c < channels; c += Channels::size) dz_shift.store(c, Channels::load(shifts.values + c));
       });

@@ -174,16 +174,23 @@ Channels inverse_unit_for(const Channels& inv_spread, const Channels& mean) {
   constexpr double most = std::same_as<Scalar, float> ? 0x1p120 : 0x1p500;
   const Channels unit = max(all_channels(1 / most), min(power_of_two(inv_spread), all_channels(most)));
   if constexpr (std::same_as<Scalar, float>) {
-    return select_less_equal(abs(mean) * unit, all_channels(0x1p100), unit, unit * all_channels(0x1p-148));
+    return min(unit, power_of_two(all_channels(0x1p120) / max(abs(mean), all_channels(1))));
   } else {
     return unit;
   }
 }
 
+/// A number of any size as one that Scalar has.
+template <class Scalar>
+Channels clamped(const Channels& value) {
+  constexpr double most = static_cast<double>(std::numeric_limits<Scalar>::max());
+  return max(all_channels(-most), min(value, all_channels(most)));
+}
+
 template <class Scalar>
 ScaledNormaliser<Channels> scaled_normaliser(const Channels& mean, const Channels& inv_spread, const Channels& scale,
                                              const Channels& offset) {
-  const Channels unit = inverse_unit_for<Scalar>(inv_spread, mean), scale_in_unit = scale / unit;
+  const Channels unit = inverse_unit_for<Scalar>(inv_spread, mean), scale_in_unit = clamped<Scalar>(scale / unit);
   return {unit, -(mean * unit), scale_in_unit, offset - residual<Scalar>(mean * unit) * scale_in_unit};
 }
 

@@ -155,7 +155,7 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments&
   };
 
   // The first shift is the mean of a few values, taken about one of them: a constant channel finds its value exactly.
-  for (Index c = 0; c < channels; ++c) shifts[c] = static_cast<Scalar>(block.value(x, c, 0));
+  for (Index c = 0; c < channels; ++c) shifts[c] = static_cast<Scalar>(block.first_value(x, c));
   std::fill_n(m2.values, channels + m2.room, 0.0);
   const auto sample = block.sample();
   sum_chunk(sample);

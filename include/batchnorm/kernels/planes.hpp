@@ -38,6 +38,10 @@ class PlaneBlock : public Block {
     const PlaneChunk chunk = all_[first_chunk_];
     return {chunk.first, 1, chunk.begin, std::min(chunk.end, chunk.begin + 16)};
   }
+  template <class Element>
+  Element first_value(const ChannelView<const Element>& x, Index c) const {
+    return value(x, c, 0);
+  }
   /// Value k of the sample of a channel.
   template <class Element>
   Element value(const ChannelView<const Element>& x, Index c, Index k) const {

@@ -55,6 +55,10 @@ class RowBlock : public Block {
     const Index values = shape_.repeat * shape_.folds;
     return rows_from(0, std::min(rows_.extent, (enough + values - 1) / values), columns());
   }
+  template <class Element>
+  Element first_value(const ChannelView<const Element>& x, Index c) const {
+    return *at(x, 0, 0, c * shape_.repeat);
+  }
   /// Value k of the sample of a channel.
   template <class Element>
   Element value(const ChannelView<const Element>& x, Index c, Index k) const {

@@ -46,9 +46,9 @@ class BatchNorm {
   static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout> && has_activation;
 
  public:
-  /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
+  /// Throws   std::invalid_argument unless options.channels >= 1, options.epsilon > 0 and 1 / sqrt(epsilon) is a Scalar
   explicit BatchNorm(const Options& options, const Activation& activation = {})
-      : options_(detail::checked(options)),
+      : options_(detail::checked<Scalar>(options)),
         mode_(options.mode),
         activation_(activation),
         affine_(options.channels, options.scale, options.shift),
