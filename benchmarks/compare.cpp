@@ -120,7 +120,7 @@ Row measure(const Task& task, const std::vector<Library>& chosen, const Options&
   verify(problem, candidates);
   const std::vector<Times> times = time_in_rounds(candidates, options.schedule);
   csv.add(task, candidates, times);
-  return summarise(task.shape, candidates, times);
+  return summarize(task.shape, candidates, times);
 }
 
 void run(const Options& options) {

@@ -38,29 +38,29 @@ struct Variant {
   double weight_decay = 1;  ///< in units of --weight-decay
 };
 
-constexpr nn::Unit plain = {false, Activation::relu}, normalised = {true, Activation::relu},
-                   normalised_sigmoid = {true, Activation::sigmoid}, plain_sigmoid = {false, Activation::sigmoid};
+constexpr nn::Unit plain = {false, Activation::relu}, normalized = {true, Activation::relu},
+                   normalized_sigmoid = {true, Activation::sigmoid}, plain_sigmoid = {false, Activation::sigmoid};
 
 /// All for as many steps and with the same decay of the learning rate.
 const std::vector<Variant> short_variants = {
     {"inception", "Inception", plain, 1, "31.0M", "72.2"},
-    {"baseline", "BN-Baseline", normalised, 1, "13.3M", "72.7"},
-    {"x5", "BN-x5", normalised, 5, "2.1M", "73.0"},
-    {"x30", "BN-x30", normalised, 30, "2.7M", "74.8"},
-    {"x5-sigmoid", "BN-x5-Sigmoid", normalised_sigmoid, 5, "-", "69.8"},
+    {"baseline", "BN-Baseline", normalized, 1, "13.3M", "72.7"},
+    {"x5", "BN-x5", normalized, 5, "2.1M", "73.0"},
+    {"x30", "BN-x30", normalized, 30, "2.7M", "74.8"},
+    {"x5-sigmoid", "BN-x5-Sigmoid", normalized_sigmoid, 5, "-", "69.8"},
     {"sigmoid", "Sigmoid without BN", plain_sigmoid, 1, "-", "chance"},
 };
 
 /// Each as long as it takes, and with the paper's changes for BN-x5: a decay six to nine times faster, a fifth of the
-/// weight decay. What is called L2 has weight decay: the paper's Inception was regularised.
+/// weight decay. What is called L2 has weight decay: the paper's Inception was regularized.
 const std::vector<Variant> long_variants = {
     {"inception", "Inception", plain, 1, "31.0M", "72.2", 1, 1, 0},
     {"inception-l2", "Inception-L2", plain, 1, "31.0M", "72.2", 1, 1, 1},
-    {"baseline", "BN-Baseline", normalised, 1, "13.3M", "72.7", 0.5, 1, 0},
-    {"x5", "BN-x5", normalised, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 0},
-    {"x5-l2", "BN-x5-L2/5", normalised, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 1 / 5.0},
-    {"x15", "BN-x15", normalised, 15, "-", "-", 3 / 16.0, 1 / 6.0, 0},
-    {"x5-sigmoid", "BN-x5-Sigmoid", normalised_sigmoid, 5, "-", "69.8", 1 / 6.0, 1 / 9.0, 0},
+    {"baseline", "BN-Baseline", normalized, 1, "13.3M", "72.7", 0.5, 1, 0},
+    {"x5", "BN-x5", normalized, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 0},
+    {"x5-l2", "BN-x5-L2/5", normalized, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 1 / 5.0},
+    {"x15", "BN-x15", normalized, 15, "-", "-", 3 / 16.0, 1 / 6.0, 0},
+    {"x5-sigmoid", "BN-x5-Sigmoid", normalized_sigmoid, 5, "-", "69.8", 1 / 6.0, 1 / 9.0, 0},
 };
 
 /// Protocols D and D2.
@@ -112,7 +112,7 @@ void add_options(CLI::App& app, Options& options) {
     return words;
   });
   program::add_choice(app, "--input", protocol.input, "images of 14x14, or of 28x28 in four times the time",
-                      {{"halved", data::Input::halved}, {"grey", data::Input::grey}});
+                      {{"halved", data::Input::halved}, {"gray", data::Input::gray}});
   program::add_number(app, "--lr", protocol.learning_rate.initial, "Inception's learning rate", program::positive());
   program::add_number(app, "--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
                       program::not_negative());
@@ -256,7 +256,7 @@ void print_accuracies(const std::vector<Result>& results) {
 
 /// Returns the means over the seeds.
 std::vector<program::Curve> write_curves(const std::filesystem::path& folder, const std::vector<Result>& results) {
-  const std::vector<std::string> colours = {"black", "#999999", "#e08214", "#1f4fbf", "#35a0c8", "#3c9f4e", "#b03090"};
+  const std::vector<std::string> colors = {"black", "#999999", "#e08214", "#1f4fbf", "#35a0c8", "#3c9f4e", "#b03090"};
   std::vector<std::string> columns = {"step"};
   std::vector<program::Curve> curves;
   std::set<std::int64_t> steps;
@@ -265,7 +265,7 @@ std::vector<program::Curve> write_curves(const std::filesystem::path& folder, co
     columns.push_back(result.variant.word);
     curves.push_back({.column = number + 2,
                       .title = result.variant.name,
-                      .style = "lw 2 lc '" + colours[curves.size() % colours.size()] + "'" +
+                      .style = "lw 2 lc '" + colors[curves.size() % colors.size()] + "'" +
                                (result.variant.unit.batch_norm ? "" : " dt (12,6)"),
                       .values = {},
                       .ending = program::ending_of(

@@ -243,7 +243,7 @@ program::Figure write_costs(const std::filesystem::path& folder, const Options& 
   csv.close();
   if (costs.empty()) return {"whitening_cost", "", "", ""};  // after Ctrl-C
   struct Line {
-    std::string name, colour;
+    std::string name, color;
     int column;
   };
   std::string plot, tics;
@@ -252,7 +252,7 @@ program::Figure write_costs(const std::filesystem::path& folder, const Options& 
       const std::string batch = std::to_string(options.batches[b]);
       plot += (plot.empty() ? "'whitening_cost.csv'" : ", ''") + std::string(" using ($1==") + batch +
               "?$2:1/0):" + std::to_string(line.column) + " with linespoints lw 2 pt " +
-              (b == 0 ? "7" : "6 dt (12,6)") + " lc " + line.colour + " title '" + line.name + ", batch " + batch + "'";
+              (b == 0 ? "7" : "6 dt (12,6)") + " lc " + line.color + " title '" + line.name + ", batch " + batch + "'";
     }
   }
   for (const Index dimensions : options.dimensions) tics += (tics.empty() ? "" : ",") + std::to_string(dimensions);

@@ -45,7 +45,7 @@ struct Solver {
     running.mean = array(problem.running_mean);
     running.variance = array(problem.running_variance);
     return {.library = "batchnorm", .run = [*this, x = tensor(problem.x), y = tensor(problem.out), running]() mutable {
-              bn::normalise<BnLayout>(device, x, affine, running, epsilon, y, BnActivation{});
+              bn::normalize<BnLayout>(device, x, affine, running, epsilon, y, BnActivation{});
             }};
   }
 

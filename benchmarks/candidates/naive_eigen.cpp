@@ -25,7 +25,7 @@ class ArraySolver {
   void solve() {
     if (p_->task.pass == Pass::backward) return backward();
     if (p_->task.pass == Pass::forward) take_statistics();
-    normalise();
+    normalize();
   }
 
  private:
@@ -43,7 +43,7 @@ class ArraySolver {
     inv_std_ = ((x.rowwise() - mean_).square().colwise().mean() + float(epsilon)).rsqrt();
   }
 
-  void normalise() {
+  void normalize() {
     const auto x = array(p_->x);
     auto y = array(p_->out);
     const auto z = ((x.rowwise() - mean_).rowwise() * (inv_std_ * row(p_->gamma))).rowwise() + row(p_->beta);
@@ -95,7 +95,7 @@ class TensorSolver {
   void solve() {
     if (p_->task.pass == Pass::backward) return backward();
     if (p_->task.pass == Pass::forward) take_statistics();
-    normalise();
+    normalize();
   }
 
  private:
@@ -115,7 +115,7 @@ class TensorSolver {
     inv_std_ = ((x - spread(mean_)).square().mean(others) + float(epsilon)).rsqrt();
   }
 
-  void normalise() {
+  void normalize() {
     const auto x = tensor(p_->x);
     auto y = tensor(p_->out);
     const PerChannel scale = inv_std_ * channels(p_->gamma), beta = channels(p_->beta);

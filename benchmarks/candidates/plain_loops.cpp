@@ -46,7 +46,7 @@ struct Statistics {
   }
 };
 
-void normalise(const Problem& p, const Statistics& statistics) {
+void normalize(const Problem& p, const Statistics& statistics) {
   const float *x = p.x.data(), *gamma = p.gamma.data(), *beta = p.beta.data();
   const float *m = statistics.mean.data(), *s = statistics.inv_std.data();
   float* y = p.out.data();
@@ -103,12 +103,12 @@ std::function<void()> solver(Problem& p) {
     case Pass::forward:
       return [&p, statistics]() mutable {
         statistics.take(p);
-        normalise(p, statistics);
+        normalize(p, statistics);
       };
     case Pass::backward: statistics.take(p); return [&p, statistics] { backward(p, statistics); };
     case Pass::inference: break;
   }
-  return [&p, statistics = running_statistics(p)] { normalise(p, statistics); };
+  return [&p, statistics = running_statistics(p)] { normalize(p, statistics); };
 }
 
 }  // namespace

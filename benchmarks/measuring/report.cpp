@@ -53,7 +53,7 @@ Row mean_of(const std::vector<Row>& rows, const std::string& name, const std::ve
 
 }  // namespace
 
-Row summarise(const Shape& shape, const std::vector<Candidate>& candidates, const std::vector<Times>& times) {
+Row summarize(const Shape& shape, const std::vector<Candidate>& candidates, const std::vector<Times>& times) {
   const Times& ours = times.front();
   const Times limit = limit_of(candidates, times);
   Row row{shape, median(ours) * 1e6, limit.empty() ? not_measured : median_ratio(limit, ours), {}};

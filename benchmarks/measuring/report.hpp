@@ -28,7 +28,7 @@ struct Row {
   std::vector<Ratio> times_faster;
 };
 
-Row summarise(const Shape& shape, const std::vector<Candidate>& candidates, const std::vector<Times>& times);
+Row summarize(const Shape& shape, const std::vector<Candidate>& candidates, const std::vector<Times>& times);
 
 /// A table of these rows, with geometric means at the bottom: over all, and, where there are smaller ones too, over
 /// those of 16 MiB and more.

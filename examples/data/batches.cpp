@@ -67,7 +67,7 @@ void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input
     const std::uint8_t* pixels = image(row);
     float* values = &out(row, 0);
     switch (input) {
-      case Input::grey:
+      case Input::gray:
         for (Eigen::Index i = 0; i < image_pixels; ++i) values[i] = static_cast<float>(pixels[i]) * (1 / 255.0f);
         break;
       case Input::binary:

@@ -37,7 +37,7 @@ class Batches {
 
 /// How a pixel becomes a network's input.
 enum class Input {
-  grey,    ///< pixel / 255
+  gray,    ///< pixel / 255
   binary,  ///< 1 if pixel / 255 > 0.5, else 0
   halved,  ///< the mean of 2x2 pixels, / 255: images of 14x14
 };

@@ -6,7 +6,7 @@
 namespace data {
 namespace {
 
-// The finaliser of splitmix64: neighbouring inputs give unrelated outputs.
+// The finalizer of splitmix64: neighboring inputs give unrelated outputs.
 std::uint64_t mix(std::uint64_t z) {
   z += 0x9e3779b97f4a7c15;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -34,7 +34,7 @@ Eigen::Index Random::below(Eigen::Index count) {
   const auto n = static_cast<std::uint64_t>(count);
   constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t draw = bits();
-  while (draw >= most - most % n) draw = bits();  // the last, incomplete round would favour small numbers
+  while (draw >= most - most % n) draw = bits();  // the last, incomplete round would favor small numbers
   return static_cast<Eigen::Index>(draw % n);
 }
 

@@ -59,8 +59,8 @@ class Branches final : public Layer<Scalar> {
     return std::ranges::all_of(branches_, [](auto& branch) { return branch.is_finite(); });
   }
 
-  void initialise(Normal& normal, const Deviation& deviation) override {
-    for (auto& branch : branches_) branch.initialise(normal, deviation);
+  void initialize(Normal& normal, const Deviation& deviation) override {
+    for (auto& branch : branches_) branch.initialize(normal, deviation);
   }
 
   void set_mode(bn::Mode mode) override {

@@ -15,7 +15,7 @@ namespace nn {
 template <class Scalar>
 class Convolution final : public Layer<Scalar> {
  public:
-  /// Weights and biases start at 0: see initialise_weights().
+  /// Weights and biases start at 0: see initialize_weights().
   Convolution(const Shape& image, Eigen::Index outputs, const Window& window = {}, Bias bias = Bias::yes)
       : image_(image),
         output_(window.slide_over(image, outputs)),
@@ -52,7 +52,7 @@ class Convolution final : public Layer<Scalar> {
 
   void for_each_parameter(const ParameterVisitor<Scalar>& visit) override { dense_.for_each_parameter(visit); }
 
-  void initialise(Normal& normal, const Deviation& deviation) override { dense_.initialise(normal, deviation); }
+  void initialize(Normal& normal, const Deviation& deviation) override { dense_.initialize(normal, deviation); }
 
  private:
   /// Patches are nine times as large as their images, so they are made a few samples at a time, while they stay in a

@@ -11,7 +11,7 @@ enum class Bias { yes, no };
 template <class Scalar>
 class Dense final : public Layer<Scalar> {
  public:
-  /// Weights and biases start at 0: see initialise_weights().
+  /// Weights and biases start at 0: see initialize_weights().
   Dense(Eigen::Index inputs, Eigen::Index outputs, Bias bias = Bias::yes)
       : weight_(Weight::Zero(inputs, outputs)),
         weight_gradient_(Weight::Zero(inputs, outputs)),
@@ -36,7 +36,7 @@ class Dense final : public Layer<Scalar> {
       visit({"bias", {bias_.data(), bias_.size()}, {bias_gradient_.data(), bias_gradient_.size()}, false});
   }
 
-  void initialise(Normal& normal, const Deviation& deviation) override {
+  void initialize(Normal& normal, const Deviation& deviation) override {
     const double size = deviation(weight_.rows());
     for (Scalar& value : weight_.reshaped()) value = static_cast<Scalar>(size * normal());
   }

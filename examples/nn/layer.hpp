@@ -51,7 +51,7 @@ class Layer {
   }
 
   /// Draws the weights anew; biases, gammas and betas are left alone.
-  virtual void initialise(Normal&, const Deviation&) {}
+  virtual void initialize(Normal&, const Deviation&) {}
 
   /// Tells layers that behave differently in training and inference which it is.
   virtual void set_mode(bn::Mode) {}

@@ -8,7 +8,7 @@
 
 namespace nn {
 
-/// Each value divided by a power of the squares around it, in the neighbouring channels of the same pixel:
+/// Each value divided by a power of the squares around it, in the neighboring channels of the same pixel:
 ///
 ///   y[i] = x[i] / (k + alpha / size * sum of x[j]^2)^beta,  |i - j| <= size / 2
 ///
@@ -42,7 +42,7 @@ class LocalResponseNorm final : public Layer<Scalar> {
     base(x);
     terms_ = dy.array() * y.array() / base_;
     *dx = dy.array() * base_.pow(-beta_);
-    add_neighbours(terms_, sums_);
+    add_neighbors(terms_, sums_);
     dx->array() -= (2 * beta_ * weight_) * x.array() * sums_;
   }
 
@@ -51,12 +51,12 @@ class LocalResponseNorm final : public Layer<Scalar> {
 
   void base(const Matrix<Scalar>& x) {
     terms_ = x.array().square();
-    add_neighbours(terms_, sums_);
+    add_neighbors(terms_, sums_);
     base_ = k_ + weight_ * sums_;
   }
 
   /// sums[i] = the terms of the channels up to `reach` away.
-  void add_neighbours(const Values& terms, Values& sums) const {
+  void add_neighbors(const Values& terms, Values& sums) const {
     sums = terms;
     for (Eigen::Index away = 1; away <= std::min(reach_, terms.cols() - 1); ++away) {
       const Eigen::Index width = terms.cols() - away;

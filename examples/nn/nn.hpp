@@ -13,7 +13,7 @@
 #include "nn/loss.hpp"                 // softmax_cross_entropy, count_correct
 #include "nn/matrix.hpp"               // Matrix, and why it is row-major
 #include "nn/pooling.hpp"              // MaxPool, AveragePool, GlobalAveragePool
-#include "nn/random.hpp"               // Normal, initialise_weights
+#include "nn/random.hpp"               // Normal, initialize_weights
 #include "nn/sequential.hpp"           // Sequential, ModeScope
 #include "nn/sgd.hpp"                  // Sgd, HalvingRate
 #include "nn/shape.hpp"                // Shape, Window, and how images lie in a matrix

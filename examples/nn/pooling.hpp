@@ -70,7 +70,7 @@ class MaxPool final : public Layer<Scalar> {
                          });
   }
 
-  // With pointers that may alias, a short-circuit || or bytes for the numbers, g++ does not vectorise these two, and the
+  // With pointers that may alias, a short-circuit || or bytes for the numbers, g++ does not vectorize these two, and the
   // pools take two fifths of a training step of program/inception_network.hpp.
   static void compete(Eigen::Index channels, const Scalar* __restrict value, Scalar number, Scalar* __restrict largest,
                       Scalar* __restrict winner) {

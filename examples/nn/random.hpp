@@ -59,15 +59,15 @@ inline double he_deviation(Eigen::Index inputs) { return std::sqrt(2 / static_ca
 /// Draws every weight of a model from a normal distribution, in the order of its layers; biases, gammas and betas are
 /// left alone. Two models with the same weights, one of them with batch normalization, start from the same ones.
 template <class Model>
-void initialise_weights(Model& model, const Deviation& deviation, std::uint64_t seed) {
+void initialize_weights(Model& model, const Deviation& deviation, std::uint64_t seed) {
   Normal normal(seed);
-  model.initialise(normal, deviation);
+  model.initialize(normal, deviation);
 }
 
 /// The same from N(0, deviation^2).
 template <class Model>
-void initialise_weights(Model& model, double deviation, std::uint64_t seed) {
-  initialise_weights(model, constant_deviation(deviation), seed);
+void initialize_weights(Model& model, double deviation, std::uint64_t seed) {
+  initialize_weights(model, constant_deviation(deviation), seed);
 }
 
 }  // namespace nn

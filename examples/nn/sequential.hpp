@@ -84,9 +84,9 @@ class Sequential {
     return true;
   }
 
-  /// Draws the weights of all layers, from the first to the last: see initialise_weights().
-  void initialise(Normal& normal, const Deviation& deviation) {
-    for (auto& layer : layers_) layer->initialise(normal, deviation);
+  /// Draws the weights of all layers, from the first to the last: see initialize_weights().
+  void initialize(Normal& normal, const Deviation& deviation) {
+    for (auto& layer : layers_) layer->initialize(normal, deviation);
   }
 
   /// Sets all gradients to 0, as Sgd::step() does.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <batchnorm/layers/whitening_norm.hpp>
+#include <batchnorm/whitening/whitening_norm.hpp>
 
 #include "nn/layer.hpp"
 

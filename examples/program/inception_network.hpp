@@ -54,8 +54,8 @@ inline Network make_inception(const InceptionOptions& options) {
 
   Network network{net.take(), {}};
   nn::Normal normal(options.seed);
-  network.model.initialise(normal, [&](Eigen::Index inputs) { return options.weights * nn::he_deviation(inputs); });
-  network.model.add(nn::Dense<float>(features, 10)).initialise(normal, nn::he_deviation);
+  network.model.initialize(normal, [&](Eigen::Index inputs) { return options.weights * nn::he_deviation(inputs); });
+  network.model.add(nn::Dense<float>(features, 10)).initialize(normal, nn::he_deviation);
   return network;
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <batchnorm/core/denormals.hpp>
+#include <batchnorm/base/denormals.hpp>
 #include <future>
 #include <thread>
 #include <vector>

@@ -14,7 +14,7 @@ inline constexpr int percentiles[] = {15, 50, 85};
 /// For each unit (row) the 15th, 50th and 85th percentile of its values.
 using UnitPercentiles = Eigen::Array<double, Eigen::Dynamic, 3>;
 
-/// The percentiles of each column of [samples, units], interpolated linearly between neighbours in rank, as numpy does;
+/// The percentiles of each column of [samples, units], interpolated linearly between neighbors in rank, as numpy does;
 /// NaN for a column with a NaN in it.
 UnitPercentiles percentiles_of(const nn::Matrix<float>& values);
 

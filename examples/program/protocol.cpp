@@ -24,13 +24,13 @@ void add_protocol_options(CLI::App& app, Protocol& protocol) {
   add_number(app, "--training-images", protocol.training_images, "only the first so many; 0: all", at_least(0));
   add_number(app, "--population-batches", protocol.population_batches,
              "batches for the population statistics at the end", at_least(0));
-  add_choice(app, "--statistics", protocol.statistics, "what the tests normalise with",
+  add_choice(app, "--statistics", protocol.statistics, "what the tests normalize with",
              {{"running", Statistics::running}, {"population", Statistics::population}});
 }
 
 void add_input_option(CLI::App& app, data::Input& input) {
   add_choice(app, "--input", input, "pixels as they are, or black and white",
-             {{"grey", data::Input::grey}, {"binary", data::Input::binary}});
+             {{"gray", data::Input::gray}, {"binary", data::Input::binary}});
 }
 
 }  // namespace program

@@ -23,7 +23,7 @@ struct Protocol {
   Eigen::Index training_images = 0;  ///< the first so many; 0: all
   data::Order order = data::Order::reshuffled;
   data::Distortion distortion = {};  ///< of the training images
-  data::Input input = data::Input::grey;
+  data::Input input = data::Input::gray;
   Statistics statistics = Statistics::running;
   std::int64_t every = 500;       ///< steps between two tests, and between two looks at the percentiles
   Eigen::Index probe = 2000;      ///< how many training images, the first ones, the percentiles are taken over

@@ -25,10 +25,10 @@ inline Network make_sigmoid_network(const SigmoidNetworkOptions& options) {
   Network network;
   auto& model = network.model;
   nn::Normal normal(options.seed);
-  const bool centred = options.batch_norm || options.whitening;
+  const bool centerd = options.batch_norm || options.whitening;
   for (const Eigen::Index width : {inputs, hidden, hidden}) {
-    model.add(nn::Dense<float>(width, hidden, centred ? nn::Bias::no : nn::Bias::yes))
-        .initialise(normal, options.deviation);
+    model.add(nn::Dense<float>(width, hidden, centerd ? nn::Bias::no : nn::Bias::yes))
+        .initialize(normal, options.deviation);
     if (options.whitening) {
       batchnorm::WhiteningOptions whitening = *options.whitening;
       whitening.channels = hidden;
@@ -40,7 +40,7 @@ inline Network make_sigmoid_network(const SigmoidNetworkOptions& options) {
     model.add(nn::Sigmoid<float>());
   }
   model.add(nn::Dense<float>(hidden, outputs))
-      .initialise(normal, options.output_deviation ? options.output_deviation : options.deviation);
+      .initialize(normal, options.output_deviation ? options.output_deviation : options.deviation);
   return network;
 }
 

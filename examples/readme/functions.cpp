@@ -16,7 +16,7 @@ int main() {
 
   Eigen::MatrixXf y, dx;
   bn::Gradients<float> gradients;
-  bn::normalise(x, affine, moments, epsilon, y);
+  bn::normalize(x, affine, moments, epsilon, y);
   bn::train_backward(x, dy, affine, moments, epsilon, dx, gradients);
 
   // Inference as one multiplication and one addition per element.

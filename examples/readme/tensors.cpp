@@ -17,7 +17,7 @@ int main() {
   norm.forward(device, x, y);
   norm.backward(device, x, y, dx);  // y stands in for the gradient of the loss
 
-  // One step of plain gradient descent, without knowing that this is batch normalisation.
+  // One step of plain gradient descent, without knowing that this is batch normalization.
   norm.for_each_parameter([](bn::Parameter<float> p) { p.value -= 0.1f * p.gradient; });
   norm.zero_gradients();
 

@@ -1,4 +1,4 @@
 // expect: batchnorm: options have names: write WhiteningNorm<float> norm\({.channels = 2}\)
-#include <batchnorm/layers/whitening_norm.hpp>
+#include <batchnorm/whitening/whitening_norm.hpp>
 
 auto refused(const Eigen::MatrixXf& x) { return batchnorm::WhiteningNorm<float>(x.cols()); }

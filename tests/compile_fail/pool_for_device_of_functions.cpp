@@ -13,8 +13,8 @@ void refused(Eigen::ThreadPool& pool, const bn::AffineParameters<float>& affine,
   bn::train_forward(pool, x, affine, 1e-5, y, moments, bn::relu{});
   bn::train_forward(pool, x, dy, affine, 1e-5, y, moments, bn::add_relu{});
   bn::batch_moments(pool, x, moments);
-  bn::normalise(pool, x, affine, moments, 1e-5, y);
-  bn::normalise(pool, x, affine, running, 1e-5, y, bn::relu{});
+  bn::normalize(pool, x, affine, moments, 1e-5, y);
+  bn::normalize(pool, x, affine, running, 1e-5, y, bn::relu{});
   bn::gradient_sums(pool, x, dy, affine, moments, 1e-5, sums, bn::relu{});
   bn::gradient_sums(pool, x, dy, moments, sums);
   bn::input_gradient(pool, x, dy, affine, moments, 1e-5, sums, dx);

@@ -1,5 +1,5 @@
 // expect: batchnorm: an output is a temporary, whose values would be lost: pass a variable, or a view
-#include <batchnorm/layers/whitening_norm.hpp>
+#include <batchnorm/whitening/whitening_norm.hpp>
 
 void refused(const Eigen::DefaultDevice& device, batchnorm::WhiteningNorm<float>& norm, const Eigen::MatrixXf& x) {
   norm.forward(device, x, Eigen::MatrixXf());

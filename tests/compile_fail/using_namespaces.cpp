@@ -5,7 +5,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include <batchnorm/batchnorm.hpp>
-#include <batchnorm/layers/whitening_norm.hpp>
+#include <batchnorm/whitening/whitening_norm.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -46,7 +46,7 @@ void functions(const ThreadPoolDevice& device, const MatrixXf& x, const MatrixXf
 
   batch_moments(x, moments);
   train_forward(device, x, affine, 1e-5, y, moments, sigmoid{});
-  normalise(x, affine, moments, 1e-5, y);
+  normalize(x, affine, moments, 1e-5, y);
   gradient_sums(x, dy, moments, sums);
   input_gradient(x, dy, affine, moments, 1e-5, sums, dx);
   train_backward(x, dy, affine, moments, 1e-5, dx, gradients);

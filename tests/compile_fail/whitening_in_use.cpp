@@ -1,5 +1,5 @@
 // expect: batchnorm: expected an Eigen matrix, array or tensor with memory of its own: evaluate an expression first
-#include <batchnorm/layers/whitening_norm.hpp>
+#include <batchnorm/whitening/whitening_norm.hpp>
 
 void refused(batchnorm::WhiteningNorm<float>& norm, const Eigen::MatrixXf& x, Eigen::MatrixXf& y) {
   norm.forward(x + x, y);

@@ -84,7 +84,7 @@ void expect_monotone(const Activation& activation, Scalar low, Scalar high) {
   EXPECT_EQ(last, low);
   for (const Scalar z : values) {
     const Scalar y = value(activation, z);
-    // Neighbours may change places by the rounding of either.
+    // Neighbors may change places by the rounding of either.
     ASSERT_GE(y, last - 4 * std::numeric_limits<Scalar>::epsilon() * std::abs(last)) << "z = " << z;
     ASSERT_GE(y, low);
     ASSERT_LE(y, high);

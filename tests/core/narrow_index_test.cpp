@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>
-#include <batchnorm/layers/whitening_norm.hpp>
+#include <batchnorm/whitening/whitening_norm.hpp>
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "support/throws.hpp"

@@ -106,9 +106,9 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
     batchnorm::RunningStatistics running(channels);
     running.mean = random_per_channel(channels, -2, 2, random).template cast<double>();
     running.variance = random_per_channel(channels, 0.5, 4, random).template cast<double>();
-    const auto inference = reference::normalise(x_values, gamma, beta, running.mean.template cast<Real>(),
+    const auto inference = reference::normalize(x_values, gamma, beta, running.mean.template cast<Real>(),
                                                 running.variance.template cast<Real>(), epsilon);
-    batchnorm::normalise<L>(x.view(), affine, running, epsilon, y.view(), activation);
+    batchnorm::normalize<L>(x.view(), affine, running, epsilon, y.view(), activation);
     const Values inferred = values_of(y.view(), TypeParam::axis);
     EXPECT_TRUE(close_forward<Scalar>(inferred, forward_through(activation, inference.y)));
     gradients.zero();

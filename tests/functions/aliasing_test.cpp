@@ -80,7 +80,7 @@ TEST(Aliasing, TakesBlocksOfAColumnMajorMatrixThatInterleave) {
   EXPECT_TRUE(equal_bits(memory.bottomRows(8).eval(), expected));
 }
 
-TEST(Aliasing, TakesNeighboursThatTouch) {
+TEST(Aliasing, TakesNeighborsThatTouch) {
   Matrix memory = data(16, 4);
   const Matrix x = memory.topRows(8);
   Matrix expected;
@@ -142,9 +142,9 @@ TEST(Aliasing, HoldsForTensorsToo) {
   using Map = Eigen::TensorMap<Eigen::Tensor<float, 3, Eigen::RowMajor>>;
   const Map x(memory.data(), 2, 3, 4), shifted(memory.data() + 1, 2, 3, 4);
   bn::RunningStatistics running(4);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise<bn::channel_last>(x, affine, running, epsilon, Map(shifted)); }),
-                        "normalise(y)", "overlaps part of x"));
-  EXPECT_NO_THROW(bn::normalise<bn::channel_last>(x, affine, running, epsilon, Map(x)));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize<bn::channel_last>(x, affine, running, epsilon, Map(shifted)); }),
+                        "normalize(y)", "overlaps part of x"));
+  EXPECT_NO_THROW(bn::normalize<bn::channel_last>(x, affine, running, epsilon, Map(x)));
 }
 
 TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
@@ -157,8 +157,8 @@ TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
   bn::batch_moments(x, moments);
   bn::GradientSums sums(4);
   bn::Gradients<float> gradients(4);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, affine, moments, epsilon, out); }), "normalise(y)"));
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalise(x, affine, running, epsilon, out); }), "normalise(y)"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, moments, epsilon, out); }), "normalize(y)"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, running, epsilon, out); }), "normalize(y)"));
   EXPECT_TRUE(
       has_parts(message_of([&] { bn::scale_shift(x, bn::fold(affine, running, epsilon), out); }), "scale_shift(y)"));
   EXPECT_TRUE(has_parts(message_of([&] { bn::input_gradient(x, dy, affine, moments, epsilon, sums, out); }),

@@ -136,7 +136,7 @@ TYPED_TEST(Exact, InferenceAndItsGradient) {
     batchnorm::RunningStatistics running(channels);
     for (Index c = 0; c < channels; ++c) running.mean[c] = S(c);
     running.variance.setConstant(57);
-    batchnorm::normalise<Layout>(x.view(), affine, running, epsilon, y.view());
+    batchnorm::normalize<Layout>(x.view(), affine, running, epsilon, y.view());
     batchnorm::Gradients<S> gradients;
     batchnorm::frozen_backward<Layout>(x.view(), x.view(), affine, running, epsilon, dx.view(), gradients);
     const Values result = values_of(y.view(), TypeParam::axis), gradient = values_of(dx.view(), TypeParam::axis);

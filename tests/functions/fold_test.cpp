@@ -72,7 +72,7 @@ TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpr
   running.variance = testing_support::random_per_channel(9, 0.5, 4, random).cast<double>();
   Eigen::MatrixXd folded, inferred;
   bn::scale_shift(x, bn::fold(affine, running, 1e-5), folded);
-  bn::normalise(x, affine, running, 1e-5, inferred);
+  bn::normalize(x, affine, running, 1e-5, inferred);
   EXPECT_TRUE(testing_support::close_forward<double>(folded.array().cast<testing_support::Real>(),
                                                      inferred.array().cast<testing_support::Real>()));
 }

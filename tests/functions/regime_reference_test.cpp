@@ -51,10 +51,10 @@ void expect_the_reference_in_narrow_rows() {
 
 }  // namespace
 
-TEST(NarrowRows, AreNormalisedWhateverTheirNumberOfChannels) { expect_the_reference_in_narrow_rows<Rows<float>>(); }
+TEST(NarrowRows, AreNormalizedWhateverTheirNumberOfChannels) { expect_the_reference_in_narrow_rows<Rows<float>>(); }
 TEST(NarrowRows, OfABlockAreToo) { expect_the_reference_in_narrow_rows<BlockOfRows>(); }
 
-TEST(ShortPlanes, AreNormalisedSideBySide) {
+TEST(ShortPlanes, AreNormalizedSideBySide) {
   for (const Extents<4>& extents : {Extents<4>{16, 3, 1, 2},
                                     {17, 40, 7, 7},
                                     {33, 5, 3, 5},

@@ -94,7 +94,7 @@ void expect_the_same_in_other_ways(const Extents<A::rank>& extents) {
   bn::batch_moments<L>(expected.x.view(), moments);
   EXPECT_TRUE(equal_statistics(moments.mean, expected.moments.mean));
   EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
-  bn::normalise<L>(expected.x.view(), expected.affine, moments, epsilon, y.view(), bn::relu{});
+  bn::normalize<L>(expected.x.view(), expected.affine, moments, epsilon, y.view(), bn::relu{});
   EXPECT_TRUE(equal_bits(y.view(), expected.y.view())) << "y in halves";
   bn::gradient_sums<L>(expected.x.view(), expected.dy.view(), expected.affine, moments, epsilon, sums, bn::relu{});
   EXPECT_TRUE(equal_statistics(sums.dy.template cast<Scalar>().eval(), expected.gradients.beta));

@@ -36,8 +36,8 @@ struct ResidualProblem : Problem<A> {
     bn::train_forward<L>(from, added, this->affine, epsilon, to, moments, add_relu);
     return moments;
   }
-  bn::Gradients<Scalar> backward(const bn::Moments& moments, auto&& from, auto&& added, auto&& gradient,
-                                 auto&& to, auto&& added_to) const {
+  bn::Gradients<Scalar> backward(const bn::Moments& moments, auto&& from, auto&& added, auto&& gradient, auto&& to,
+                                 auto&& added_to) const {
     bn::Gradients<Scalar> gradients;
     bn::train_backward<L>(from, added, gradient, this->affine, moments, epsilon, to, added_to, gradients, add_relu);
     return gradients;

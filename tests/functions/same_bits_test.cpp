@@ -114,7 +114,7 @@ TYPED_TEST(SameBits, FusedAndInHalves) {
     typename TypeParam::A::Container y(extents), dx(extents);
     batchnorm::Moments moments;
     batchnorm::batch_moments<L>(data.x.view(), moments);
-    batchnorm::normalise<L>(data.x.view(), data.affine, moments, epsilon, y.view(), activation);
+    batchnorm::normalize<L>(data.x.view(), data.affine, moments, epsilon, y.view(), activation);
     batchnorm::GradientSums sums;
     batchnorm::gradient_sums<L>(data.x.view(), data.dy.view(), data.affine, moments, epsilon, sums, activation);
     batchnorm::input_gradient<L>(data.x.view(), data.dy.view(), data.affine, moments, epsilon, sums, dx.view(),
@@ -139,9 +139,9 @@ TYPED_TEST(SameBits, ForwardInPlaceAndOutOfPlace) {
     EXPECT_TRUE(equal_bits(x.view(), expected.y.view()));
     EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
 
-    batchnorm::normalise<L>(data.x.view(), data.affine, data.running, epsilon, expected.y.view(), activation);
+    batchnorm::normalize<L>(data.x.view(), data.affine, data.running, epsilon, expected.y.view(), activation);
     x = data.x;
-    batchnorm::normalise<L>(x.view(), data.affine, data.running, epsilon, x.view(), activation);
+    batchnorm::normalize<L>(x.view(), data.affine, data.running, epsilon, x.view(), activation);
     EXPECT_TRUE(equal_bits(x.view(), expected.y.view()));
     EXPECT_TRUE(x.untouched());
   });

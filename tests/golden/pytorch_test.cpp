@@ -105,7 +105,7 @@ void follow(const std::string& name) {
                                                                   : bn::exponential(golden.number("momentum")),
        .scale = affine,
        .shift = affine,
-       // PyTorch's eval() normalises with running statistics and still gives gradients to weight and bias: our mode
+       // PyTorch's eval() normalizes with running statistics and still gives gradients to weight and bias: our mode
        // frozen.
        .mode = golden.flag("evaluate") ? bn::Mode::frozen : bn::Mode::training});
   if (affine) {

@@ -139,8 +139,8 @@ TEST(Extremes, AreNormalizedByGivenStatisticsToo) {
     running.variance << 1e30, 1, 1;
     const bn::Affine<float> affine;
     const std::array<bn::ChannelView<const float>, 1> inputs{x.view()};
-    detail::normalise(detail::Executor(), inputs,
-                      detail::normalisation<float>(detail::RunningView{running, 1e-5},
+    detail::normalize(detail::Executor(), inputs,
+                      detail::normalization<float>(detail::RunningView{running, 1e-5},
                                                    detail::AffineView<float>(affine), bn::identity{}),
                       y.view());
     EXPECT_NEAR(double(y.at(0, 0)) / 6e23, 1, 1e-6);

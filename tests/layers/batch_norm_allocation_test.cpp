@@ -218,8 +218,8 @@ TYPED_TEST(Allocation, IsNoneInFunctionsWhoseStateIsReused) {
     expect_none_after_the_first("train_forward", [&] { bn::train_forward<L>(x, affine, epsilon, y, moments); });
     expect_none_after_the_first("batch_moments", [&] { bn::batch_moments<L>(x, moments); });
     expect_none_after_the_first("RunningStatistics::update", [&] { running.update(moments, bn::exponential(0.1)); });
-    expect_none_after_the_first("normalise", [&] { bn::normalise<L>(x, affine, moments, epsilon, y); });
-    expect_none_after_the_first("normalise, running", [&] { bn::normalise<L>(x, affine, running, epsilon, y); });
+    expect_none_after_the_first("normalize", [&] { bn::normalize<L>(x, affine, moments, epsilon, y); });
+    expect_none_after_the_first("normalize, running", [&] { bn::normalize<L>(x, affine, running, epsilon, y); });
     expect_none_after_the_first("gradient_sums", [&] { bn::gradient_sums<L>(x, dy, moments, sums); });
     expect_none_after_the_first("input_gradient",
                                 [&] { bn::input_gradient<L>(x, dy, affine, moments, epsilon, sums, dx); });

@@ -199,7 +199,7 @@ void expect_reference(Leaky layer) {
 
   const PerChannel mean = running.mean.cast<Real>(), variance = running.variance.cast<Real>();
   const auto forward = of_batch ? reference::forward(x_values, gamma, beta, epsilon)
-                                : reference::normalise(x_values, gamma, beta, mean, variance, epsilon);
+                                : reference::normalize(x_values, gamma, beta, mean, variance, epsilon);
   const Values dz = gradient_of_z(layer.activation(), dy_values, y.array().cast<Real>());
   const auto backward = of_batch ? reference::backward(x_values, dz, gamma, epsilon)
                                  : reference::frozen_backward(x_values, dz, gamma, mean, variance, epsilon);

@@ -201,7 +201,7 @@ TEST(Training, OfPartsWithMergedMomentsAndSumsIsTrainingOfTheWhole) {
   bn::GradientSums sums(channels);
   for (int part = 0; part < 4; ++part) {
     const Index first = cuts[part], rows = cuts[part + 1] - cuts[part];
-    bn::normalise(x.middleRows(first, rows), affine, moments, epsilon, y.middleRows(first, rows));
+    bn::normalize(x.middleRows(first, rows), affine, moments, epsilon, y.middleRows(first, rows));
     bn::GradientSums of_part;
     bn::gradient_sums(x.middleRows(first, rows), dy.middleRows(first, rows), moments, of_part);
     sums.add(of_part);
@@ -215,7 +215,7 @@ TEST(Training, OfPartsWithMergedMomentsAndSumsIsTrainingOfTheWhole) {
   EXPECT_TRUE(close(dx, whole.dx, rounding));
 }
 
-TEST(Training, OfOneChannelDoesNotDependOnItsNeighbours) {
+TEST(Training, OfOneChannelDoesNotDependOnItsNeighbors) {
   const Matrix x = data(1), dy = data(2);
   const Pass all = train(x, dy);
   Matrix strange = x;

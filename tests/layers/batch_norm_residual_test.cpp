@@ -76,7 +76,7 @@ struct Fixture {
   PerChannel gamma() const { return layer.affine().gamma.template cast<Real>(); }
   PerChannel beta() const { return layer.affine().beta.template cast<Real>(); }
   reference::Forward inference(const bn::RunningStatistics& running) {
-    return reference::normalise(table(x), gamma(), beta(), running.mean.template cast<Real>(),
+    return reference::normalize(table(x), gamma(), beta(), running.mean.template cast<Real>(),
                                 running.variance.template cast<Real>(), epsilon);
   }
 };

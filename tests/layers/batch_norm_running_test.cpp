@@ -166,7 +166,7 @@ TYPED_TEST(Running, StatisticsThatMakeNoSenseAreRefusedByEveryPassThatUsesThem) 
   EXPECT_NO_THROW(zero.infer(x.view(), y.view()));
 }
 
-// Neighbours in float lie 2^-10 apart: a mean kept in float would stay at the first of the two, and infer 0 and 1.41.
+// Neighbors in float lie 2^-10 apart: a mean kept in float would stay at the first of the two, and infer 0 and 1.41.
 TEST(RunningOfALayer, FollowTheMeanBetweenTwoNeighboringFloats) {
   using Matrix = Eigen::MatrixXf;
   bn::BatchNorm<float> layer({.channels = 1, .epsilon = 1e-12});

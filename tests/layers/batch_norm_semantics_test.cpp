@@ -80,7 +80,7 @@ TEST(Semantics, DefaultsAreEpsilon1e5ExponentialTenthUnbiasedSkipScaleShiftTrain
   EXPECT_EQ(bn::Options{}.channels, 0);
 }
 
-TEST(Semantics, ForwardNormalisesWithTheBiasedVariance) {
+TEST(Semantics, ForwardNormalizesWithTheBiasedVariance) {
   Layer layer({.channels = 1, .epsilon = 7});
   Matrix y;
   layer.forward(four_values(), y);

@@ -103,7 +103,7 @@ TYPED_TEST(SixteenBitLayer, IsOneRoundingFromTheReference) {
 
   const auto inferred = layer.infer(x.view());
   static_assert(std::is_same_v<std::remove_cv_t<decltype(inferred)>, std::remove_reference_t<decltype(x.view())>>);
-  const auto inference = reference::normalise(x_values, gamma, beta, layer.running().mean.template cast<Real>(),
+  const auto inference = reference::normalize(x_values, gamma, beta, layer.running().mean.template cast<Real>(),
                                               layer.running().variance.template cast<Real>(), epsilon);
   EXPECT_TRUE(close_stored_forward<Element>(values_of(inferred, axis), inference.y));
 

@@ -379,7 +379,7 @@ TEST(BatchNorm, LivesInAVector) {
   EXPECT_EQ(layers[1].options().channels, 3);
 }
 
-TEST(BatchNorm, OffersItsParametersToAnOptimiser) {
+TEST(BatchNorm, OffersItsParametersToAnOptimizer) {
   auto layer = make<Layer>();
   layer.gradients().gamma.setConstant(2);
   layer.gradients().beta.setConstant(4);
@@ -448,7 +448,7 @@ TEST(BatchNorm, GivesTheBitsOfTheFunctions) {
   EXPECT_TRUE(equal_statistics(layer.gradients().beta, gradients.beta));
 
   layer.infer(x2, y);
-  bn::normalise(x2, affine, running, 1e-5, expected_y);
+  bn::normalize(x2, affine, running, 1e-5, expected_y);
   EXPECT_TRUE(equal_bits(y, expected_y));
 
   layer.set_mode(bn::Mode::frozen);

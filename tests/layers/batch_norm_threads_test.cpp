@@ -227,7 +227,7 @@ TEST(DefaultDevice, IsTakenByEveryFunction) {
   bn::train_forward(device, x, affine, 1e-5, y, moments);
   EXPECT_TRUE(equal_bits(y, expected));
   bn::batch_moments(device, x, moments);
-  bn::normalise(device, x, affine, moments, 1e-5, y);
+  bn::normalize(device, x, affine, moments, 1e-5, y);
   EXPECT_TRUE(equal_bits(y, expected));
   bn::train_backward(x, dy, affine, moments, 1e-5, expected, gradients);
   bn::train_backward(device, x, dy, affine, moments, 1e-5, dx, gradients);
@@ -236,8 +236,8 @@ TEST(DefaultDevice, IsTakenByEveryFunction) {
   bn::gradient_sums(device, x, dy, affine, moments, 1e-5, sums);
   bn::input_gradient(device, x, dy, affine, moments, 1e-5, sums, dx);
   EXPECT_TRUE(equal_bits(dx, expected));
-  bn::normalise(x, affine, running, 1e-5, expected);
-  bn::normalise(device, x, affine, running, 1e-5, y);
+  bn::normalize(x, affine, running, 1e-5, expected);
+  bn::normalize(device, x, affine, running, 1e-5, y);
   EXPECT_TRUE(equal_bits(y, expected));
   bn::frozen_backward(x, dy, affine, running, 1e-5, expected, gradients);
   bn::frozen_backward(device, x, dy, affine, running, 1e-5, dx, gradients);

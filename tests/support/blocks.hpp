@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <batchnorm/kernels/planes.hpp>
-#include <batchnorm/kernels/rows.hpp>
+#include <batchnorm/walk/planes.hpp>
+#include <batchnorm/walk/rows.hpp>
 #include <cstdint>
 #include <memory>
 #include <new>

@@ -66,7 +66,7 @@ class MappedMatrix {
   std::vector<Scalar> memory_;
 };
 
-/// A block of a larger matrix: an outer stride, and neighbours on all sides.
+/// A block of a larger matrix: an outer stride, and neighbors on all sides.
 template <class Scalar_, int Order>
 class BlockOfMatrix {
  public:

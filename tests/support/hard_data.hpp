@@ -6,7 +6,7 @@
 
 namespace testing_support {
 
-/// Normal values with this mean and standard deviation in every channel. At mean 1e4 and std 1e-2 neighbouring floats
+/// Normal values with this mean and standard deviation in every channel. At mean 1e4 and std 1e-2 neighboring floats
 /// are 1e-3 apart: the data are coarse, and the reference is computed from the same coarse values.
 inline Values values_about(Real mean, Real deviation, Index count, Index channels, Random& random) {
   return normal_values(count, channels, random) * deviation + mean;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <batchnorm/kernels/backward.hpp>
-#include <batchnorm/kernels/normalise.hpp>
+#include <batchnorm/kernels/normalize.hpp>
 #include <vector>
 
 #include "reference.hpp"
@@ -59,7 +59,7 @@ struct KernelStep {
                           moments);
     y = out.values();
     detail::backward(executor, inputs,
-                     detail::normalisation<Scalar>(detail::BatchStatistics{moments, epsilon},
+                     detail::normalization<Scalar>(detail::BatchStatistics{moments, epsilon},
                                                    detail::AffineView<Scalar>(affine), activation),
                      batchnorm::StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view()});
     dx = out.values();

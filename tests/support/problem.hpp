@@ -57,7 +57,7 @@ struct Problem {
     return reference::backward(x_values, dz, gamma(), epsilon);
   }
   reference::Forward expected_inference() const {
-    return reference::normalise(x_values, gamma(), beta(), running.mean.template cast<Real>(),
+    return reference::normalize(x_values, gamma(), beta(), running.mean.template cast<Real>(),
                                 running.variance.template cast<Real>(), epsilon);
   }
   reference::Backward expected_frozen(const Values& dz) const {
@@ -101,7 +101,7 @@ void expect_running_statistics(Problem<A>& p, Real allowance = tolerance<typenam
   using Element = typename A::Scalar;
   using Scalar = batchnorm::statistics_t<Element>;
   using L = typename A::Layout;
-  batchnorm::normalise<L>(p.x.view(), p.affine, p.running, epsilon, p.y.view());
+  batchnorm::normalize<L>(p.x.view(), p.affine, p.running, epsilon, p.y.view());
   const auto forward = p.expected_inference();
   EXPECT_TRUE(close_forward<Element>(values_of(p.y.view(), A::axis), forward.y, allowance));
 

@@ -16,7 +16,7 @@ struct Forward {
 };
 
 /// x_hat = (x - mean) / sqrt(variance + epsilon), y = gamma x_hat + beta, with statistics that are given.
-inline Forward normalise(const Values& x, const PerChannel& gamma, const PerChannel& beta, const PerChannel& mean,
+inline Forward normalize(const Values& x, const PerChannel& gamma, const PerChannel& beta, const PerChannel& mean,
                          const PerChannel& variance, Real epsilon) {
   Forward out{mean, variance, PerChannel(x.cols()), Values(x.rows(), x.cols()), Values(x.rows(), x.cols())};
   for (Index c = 0; c < x.cols(); ++c) {
@@ -54,7 +54,7 @@ inline PerChannel batch_variance(const Values& x, const PerChannel& mean) {
 /// Algorithm 1.
 inline Forward forward(const Values& x, const PerChannel& gamma, const PerChannel& beta, Real epsilon) {
   const PerChannel mean = batch_mean(x);
-  return normalise(x, gamma, beta, mean, batch_variance(x, mean), epsilon);
+  return normalize(x, gamma, beta, mean, batch_variance(x, mean), epsilon);
 }
 
 struct Backward {
@@ -96,7 +96,7 @@ inline Backward backward(const Values& x, const Values& dy, const PerChannel& ga
 inline Backward frozen_backward(const Values& x, const Values& dy, const PerChannel& gamma, const PerChannel& mean,
                                 const PerChannel& variance, Real epsilon) {
   const PerChannel zero = PerChannel::Zero(x.cols());
-  const Forward f = normalise(x, gamma, zero, mean, variance, epsilon);
+  const Forward f = normalize(x, gamma, zero, mean, variance, epsilon);
   Backward out{Values(x.rows(), x.cols()), zero, zero, Values(x.rows(), x.cols()), zero, zero};
   for (Index c = 0; c < x.cols(); ++c) {
     for (Index i = 0; i < x.rows(); ++i) {

@@ -1,17 +1,18 @@
 /// \file
-/// Activations that are fused into the normalisation: values with the function and its derivative, written on SIMD
+/// Activations that are fused into the normalization: values with the function and its derivative, written on SIMD
 /// packets.
 #pragma once
 
-#include <batchnorm/core/error.hpp>
-#include <batchnorm/core/packet.hpp>
+#include <batchnorm/base/error.hpp>
+#include <batchnorm/base/packet.hpp>
 
 #include <concepts>
 #include <limits>
 #include <sstream>
 #include <string>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// What can be fused into forward and backward passes over Scalars: a type of the user's own too. Its members, on
 /// packets, which have + - * / unary -, min, max, abs, exp, copysign, multiply_add and select_less_equal:
@@ -20,7 +21,7 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///   Packet<Scalar> backward(const Packet<Scalar>& z, const Packet<Scalar>& dy) const     its gradient, dy * f'(z)
 ///   name()                                                                               what describe() prints
 ///
-/// `z` is what the normalisation gives. backward sees the same bits of it as forward did: it is recomputed from x, and
+/// `z` is what the normalization gives. backward sees the same bits of it as forward did: it is recomputed from x, and
 /// nothing else is kept. The members are templates over Scalar if the activation is for float and double. An activation
 /// is copied freely and called from several threads at once, so it holds at most a few constants. Whether two are the same
 /// is told by operator== where there is one, else by their bytes or, where those cannot be compared, name().
@@ -211,4 +212,5 @@ using activations::leaky_relu;
 using activations::relu;
 using activations::sigmoid;
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

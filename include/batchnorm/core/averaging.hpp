@@ -3,14 +3,15 @@
 /// different frameworks.
 #pragma once
 
-#include <batchnorm/core/error.hpp>
-#include <batchnorm/core/finite.hpp>
+#include <batchnorm/base/error.hpp>
+#include <batchnorm/base/finite.hpp>
 
 #include <cstdint>
 #include <ostream>
 #include <type_traits>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// The weight w of a new batch: running = (1 - w) * running + w * batch. Made by exponential(), exponential_decay(),
 /// cumulative() or none().
@@ -111,4 +112,5 @@ constexpr Averaging cumulative() { return Averaging(Averaging::Kind::cumulative)
 /// Running statistics stay as they are.
 constexpr Averaging none() { return Averaging(Averaging::Kind::none); }
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -2,14 +2,16 @@
 /// How a backward pass notices that it was handed another x than its forward pass had, without keeping x.
 #pragma once
 
-#include <batchnorm/core/layout.hpp>
+#include <batchnorm/base/layout.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 
-namespace batchnorm::inline BATCHNORM_ABI::detail {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
 
 /// A hash of elements that come in pairs: the sum of products of their bits, to which each pair adds keys of its own.
 /// No pair waits for the one before.
@@ -145,4 +147,6 @@ class Fingerprint {
   std::uint64_t hash_ = 0;
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI::detail
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

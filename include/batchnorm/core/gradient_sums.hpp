@@ -1,10 +1,11 @@
 /// \file
-/// The two sums per channel that all gradients of batch normalisation are made of.
+/// The two sums per channel that all gradients of batch normalization are made of.
 #pragma once
 
 #include <batchnorm/core/parameters.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// Sums over the values of each channel, kept in double. Parts add up to the whole, over threads and ranks.
 ///
@@ -31,4 +32,5 @@ struct GradientSums {
   }
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -2,11 +2,12 @@
 /// The statistics of a set of values, in the form that can be merged.
 #pragma once
 
-#include <batchnorm/core/error.hpp>
-#include <batchnorm/core/finite.hpp>
+#include <batchnorm/base/error.hpp>
+#include <batchnorm/base/finite.hpp>
 #include <batchnorm/core/parameters.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// The statistics of `count` values in each channel, kept in double. Parts merge into the whole, so statistics over
 /// threads, ranks, sub-batches and time are all made of this.
@@ -26,7 +27,7 @@ struct Moments {
 
   Index channels() const { return mean.size(); }
 
-  /// The batch variance that normalises: m2 / count.
+  /// The batch variance that normalizes: m2 / count.
   Eigen::ArrayXd variance() const { return m2 / static_cast<double>(count); }
 
   /// The estimate of the population's variance: m2 / (count - 1).
@@ -41,7 +42,7 @@ struct Moments {
   ///
   /// where d = mean_b - mean_a and n = n_a + n_b.
   ///
-  /// Source: Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance", equation 2.1.
+  /// Source   Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance", equation 2.1.
   /// Throws   std::invalid_argument if both have values and their channels differ
   Moments& merge(const Moments& other) {
     if (other.count == 0) return *this;
@@ -63,4 +64,5 @@ struct Moments {
   }
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -2,17 +2,18 @@
 /// What a layer can be told: modes, policies, and the options they are given in.
 #pragma once
 
+#include <batchnorm/base/finite.hpp>
+#include <batchnorm/base/tensor.hpp>
 #include <batchnorm/core/averaging.hpp>
-#include <batchnorm/core/finite.hpp>
-#include <batchnorm/core/tensor.hpp>
 
 #include <cmath>
 #include <limits>
 #include <type_traits>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
-/// Which mean and variance a forward pass normalises with.
+/// Which mean and variance a forward pass normalizes with.
 enum class StatisticsSource { batch, running };
 
 /// What a forward pass does beyond writing y: three switches, and names for the usual settings.
@@ -59,10 +60,10 @@ inline std::ostream& operator<<(std::ostream& out, const Mode& mode) {
 enum class RunningVariance { unbiased, biased };
 
 /// What running statistics do with a batch whose mean or variance is NaN or infinite. Running statistics that are not
-/// finite cannot be normalised with: infer() and the like refuse them.
+/// finite cannot be normalized with: infer() and the like refuse them.
 enum class NonFinite {
   skip,       ///< leave the whole update out and count it in `skipped`
-  propagate,  ///< blend it in: from then on its channels are refused wherever running statistics normalise
+  propagate,  ///< blend it in: from then on its channels are refused wherever running statistics normalize
   error       ///< throw before anything is written
 };
 
@@ -70,8 +71,8 @@ enum class NonFinite {
 /// and count it in `skipped`.
 enum class SingleValue {
   error,          ///< throw
-  zero_variance,  ///< normalise with variance 0: y = beta
-  running         ///< normalise with the running statistics
+  zero_variance,  ///< normalize with variance 0: y = beta
+  running         ///< normalize with the running statistics
 };
 
 /// The settings of a layer; every field but `channels` has a default.
@@ -128,4 +129,5 @@ const Options& checked(const Options& options) {
 }
 
 }  // namespace detail
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

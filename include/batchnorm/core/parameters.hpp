@@ -1,17 +1,14 @@
 /// \file
-/// What is learned: gamma and beta, their gradients, and the form in which an optimiser meets them.
+/// What is learned: gamma and beta, their gradients, and the form in which an optimizer meets them.
 #pragma once
 
-#include <batchnorm/core/error.hpp>
-#include <batchnorm/core/tensor.hpp>
+#include <batchnorm/base/error.hpp>
+#include <batchnorm/base/tensor.hpp>
 
 #include <string_view>
 
-namespace batchnorm::inline BATCHNORM_ABI {
-
-/// One value for each channel.
-template <class Scalar>
-using ChannelArray = Eigen::Array<Scalar, Eigen::Dynamic, 1>;
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 namespace detail {
 
@@ -42,7 +39,7 @@ struct AffineParameters {
 ///
 ///   dgamma_c = sum_i dy_ci * x_hat_ci        dbeta_c = sum_i dy_ci
 ///
-/// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
 template <class Scalar>
 struct Gradients {
   ChannelArray<Scalar> gamma, beta;
@@ -59,7 +56,7 @@ struct Gradients {
   }
 };
 
-/// One parameter as an optimiser sees it.
+/// One parameter as an optimizer sees it.
 template <class Scalar>
 struct Parameter {
   std::string_view name;
@@ -83,4 +80,5 @@ void for_each_parameter(AffineParameters<Scalar>& affine, Gradients<Scalar>& gra
 
 }  // namespace detail
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -4,11 +4,12 @@
 
 #include <batchnorm/core/running_statistics.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// Which variance stands for that of the population.
 enum class PopulationVariance {
-  mean_of_batches,  ///< the mean of the batches' variances: the paper's Algorithm 2, what training normalised with
+  mean_of_batches,  ///< the mean of the batches' variances: the paper's Algorithm 2, what training normalized with
   of_all_values     ///< that of all values about their common mean: it has the spread between batches too
 };
 
@@ -35,7 +36,7 @@ struct PopulationOptions {
 ///
 ///   variance = sum_B (m2_B + m_B (mean_B - mean)^2) / (n - 1)
 ///
-/// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, steps 8 to 10.
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, steps 8 to 10.
 class PopulationStatistics {
  public:
   explicit PopulationStatistics(Index channels, const PopulationOptions& options = {})
@@ -149,4 +150,5 @@ class PopulationStatistics {
   std::int64_t batches_ = 0, skipped_ = 0;
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,12 +1,13 @@
 /// \file
-/// The statistics that inference normalises with.
+/// The statistics that inference normalizes with.
 #pragma once
 
 #include <batchnorm/core/averaging.hpp>
 #include <batchnorm/core/moments.hpp>
 #include <batchnorm/core/options.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 namespace detail {
 
@@ -47,7 +48,7 @@ void check_values(const char* call, const Mean& mean, const Variances& variance_
 
 }  // namespace detail
 
-/// Averages of batch means and variances over training, kept in double: what inference normalises with. In float an
+/// Averages of batch means and variances over training, kept in double: what inference normalizes with. In float an
 /// average stalls where a batch changes it by less than a unit in the last place.
 ///
 /// Starts at mean 0, variance 1, batches 0.
@@ -71,7 +72,7 @@ struct RunningStatistics {
   /// What is not finite would stay for ever, so running statistics that are not usable are refused, but under
   /// NonFinite::propagate and where the new batch has all the weight.
   ///
-  /// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.1 and Algorithm 2, step 10 (the factor m / (m - 1)).
+  /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.1 and Algorithm 2, step 10 (the factor m / (m - 1)).
   /// Throws   std::invalid_argument if the channels differ, if moments are not finite under NonFinite::error, or if the
   ///          running statistics that they are blended into have a value that is not finite or a variance below zero
   bool update(const Moments& moments, const Averaging& averaging, RunningVariance kind = RunningVariance::unbiased,
@@ -118,4 +119,5 @@ struct RunningStatistics {
   }
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -13,7 +13,8 @@
 #include <type_traits>
 #include <vector>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 namespace detail {
 
@@ -82,7 +83,7 @@ class SavedActivation {
 /// Shapes   mean, inv_std: [C]; gamma, beta: [C] or empty, as in the layer
 template <class Scalar>
 struct Saved {
-  /// Which statistics y was normalised with: under `running` backward takes them for constants.
+  /// Which statistics y was normalized with: under `running` backward takes them for constants.
   StatisticsSource statistics = StatisticsSource::batch;
   /// Whether backward accumulates dgamma and dbeta.
   bool parameter_gradients = false;
@@ -105,4 +106,5 @@ struct Saved {
   detail::Fingerprint fingerprint, residual_fingerprint, output_fingerprint;
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -2,11 +2,12 @@
 /// The backward pass as functions with explicit state: fused, and in halves between which the sums can be merged.
 #pragma once
 
-#include <batchnorm/core/parallel.hpp>
-#include <batchnorm/functions/arguments.hpp>
+#include <batchnorm/base/device.hpp>
+#include <batchnorm/core/arguments.hpp>
 #include <batchnorm/kernels/backward.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// The first half of train_backward: the two sums that all gradients are made of.
 ///
@@ -32,7 +33,7 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const AffineParame
   detail::check_epsilon<Scalar>(call.name, epsilon);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::gradient_sums(detail::executor(device), detail::views(in, gradient),
-                        detail::normalisation<Scalar>(statistics, affine, activation), moments.count, sums);
+                        detail::normalization<Scalar>(statistics, affine, activation), moments.count, sums);
 }
 
 /// The same where no activation is fused: the parameters do not enter.
@@ -55,8 +56,9 @@ void gradient_sums(const D& device, const X& x, const DY& dy, const Moments& mom
 /// Threads  safe if no two calls write the same dx
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
-void input_gradient(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
-                    double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+void input_gradient(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
+                    const Moments& moments, double epsilon, const GradientSums& sums, DX&& dx,
+                    const Activation& activation = {}) {
   detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"input_gradient"};
   const auto in = call.input("x", x, moments.channels());
@@ -69,11 +71,11 @@ void input_gradient(const D& device, const X& x, const DY& dy, const AffineParam
   const auto out = call.output("dx", dx, in, gradient);
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::input_gradient(detail::executor(device), detail::views(in, gradient),
-                         detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), sums,
+                         detail::normalization<Scalar>(statistics, affine, call.activation(activation)), sums,
                          moments.count, std::array{out.view});
 }
 
-/// Gradients of a batch that was normalised with its own statistics.
+/// Gradients of a batch that was normalized with its own statistics.
 ///
 ///   dgamma += sum_i dz_ci x_hat_ci        dbeta += sum_i dz_ci        dx as in input_gradient
 ///
@@ -88,8 +90,9 @@ void input_gradient(const D& device, const X& x, const DY& dy, const AffineParam
 /// Threads  safe if no two calls write the same dx or gradients
 template <class Layout = samples_in_rows, Device D, class X, class DY, class Scalar, class DX,
           class Activation = identity>
-void train_backward(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
-                    double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+void train_backward(const D& device, const X& x, const DY& dy, const AffineParameters<Scalar>& affine,
+                    const Moments& moments, double epsilon, DX&& dx, Gradients<Scalar>& gradients,
+                    const Activation& activation = {}) {
   detail::check_outputs<DX>();
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
@@ -104,7 +107,7 @@ void train_backward(const D& device, const X& x, const DY& dy, const AffineParam
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation<Scalar>(statistics, affine, call.activation(activation)),
+                   detail::normalization<Scalar>(statistics, affine, call.activation(activation)),
                    StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view});
 }
 
@@ -120,9 +123,9 @@ void train_backward(const D& device, const X& x, const DY& dy, const AffineParam
 /// Threads  as train_backward
 template <class Layout = samples_in_rows, Device D, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
-void train_backward(const D& device, const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine,
-                    const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
-                    const Activation& activation) {
+void train_backward(const D& device, const X& x, const R& residual, const DY& dy,
+                    const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon, DX&& dx,
+                    DR&& dresidual, Gradients<Scalar>& gradients, const Activation& activation) {
   detail::check_outputs<DX, DR>();
   const detail::Call<Layout, Scalar> call{"train_backward"};
   const auto in = call.input("x", x, moments.channels());
@@ -139,7 +142,7 @@ void train_backward(const D& device, const X& x, const R& residual, const DY& dy
   GradientSums sums;
   const detail::BatchStatistics statistics{moments, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient, added),
-                   detail::normalisation<Scalar>(statistics, affine, call.template activation<1>(activation)),
+                   detail::normalization<Scalar>(statistics, affine, call.template activation<1>(activation)),
                    StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view, added_out.view});
 }
 
@@ -184,7 +187,7 @@ void train_backward_from_output(const D& device, const Y& y, const DY& dy, const
                    moments.count, sums, &gradients, std::array{out.view});
 }
 
-/// Gradients of a batch that was normalised with running statistics, which are constants.
+/// Gradients of a batch that was normalized with running statistics, which are constants.
 ///
 ///   dx = dz * gamma / sqrt(running.variance + epsilon)
 ///   dgamma += sum_i dz_ci x_hat_ci        dbeta += sum_i dz_ci
@@ -213,7 +216,7 @@ void frozen_backward(const D& device, const X& x, const DY& dy, const AffinePara
   GradientSums sums;
   const detail::RunningView statistics{running, epsilon};
   detail::backward(detail::executor(device), detail::views(in, gradient),
-                   detail::normalisation<Scalar>(statistics, affine, call.activation(activation)),
+                   detail::normalization<Scalar>(statistics, affine, call.activation(activation)),
                    StatisticsSource::running, in.view.count(), sums, &gradients, std::array{out.view});
 }
 
@@ -232,16 +235,16 @@ void gradient_sums(const X& x, const DY& dy, const Moments& moments, GradientSum
 
 /// input_gradient on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon,
-                    const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
+void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
+                    double epsilon, const GradientSums& sums, DX&& dx, const Activation& activation = {}) {
   detail::check_outputs<DX>();
   input_gradient<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, sums, dx, activation);
 }
 
 /// train_backward on the calling thread.
 template <class Layout = samples_in_rows, class X, class DY, class Scalar, class DX, class Activation = identity>
-void train_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon,
-                    DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
+void train_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
+                    double epsilon, DX&& dx, Gradients<Scalar>& gradients, const Activation& activation = {}) {
   detail::check_outputs<DX>();
   train_backward<Layout>(detail::CallingThread{}, x, dy, affine, moments, epsilon, dx, gradients, activation);
 }
@@ -249,8 +252,8 @@ void train_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& af
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class DY, class Scalar, class DX, class DR,
           ResidualActivation<Scalar> Activation>
-void train_backward(const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine, const Moments& moments,
-                    double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
+void train_backward(const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine,
+                    const Moments& moments, double epsilon, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
                     const Activation& activation) {
   detail::check_outputs<DX, DR>();
   train_backward<Layout>(detail::CallingThread{}, x, residual, dy, affine, moments, epsilon, dx, dresidual, gradients,
@@ -277,4 +280,5 @@ void frozen_backward(const X& x, const DY& dy, const AffineParameters<Scalar>& a
   frozen_backward<Layout>(detail::CallingThread{}, x, dy, affine, running, epsilon, dx, gradients, activation);
 }
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

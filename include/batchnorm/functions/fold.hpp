@@ -2,11 +2,12 @@
 /// Inference folded into one multiplication and one addition.
 #pragma once
 
-#include <batchnorm/core/parallel.hpp>
-#include <batchnorm/functions/arguments.hpp>
-#include <batchnorm/kernels/normalise.hpp>
+#include <batchnorm/base/device.hpp>
+#include <batchnorm/core/arguments.hpp>
+#include <batchnorm/kernels/normalize.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// y = scale * x + shift for each channel.
 ///
@@ -20,12 +21,12 @@ struct ScaleShift {
 ///
 ///   scale = gamma / sqrt(running.variance + epsilon)        shift = beta - running.mean * scale
 ///
-/// Where |mean| is much larger than std, y loses about log2(|mean| / std) bits against normalise, which is centred.
+/// Where |mean| is much larger than std, y loses about log2(|mean| / std) bits against normalize, which is centerd.
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11.
 /// Shapes   gamma, beta: [C] or empty; running: [C]
 /// Throws   std::invalid_argument if sizes differ, if epsilon is not positive, or if scale or shift of finite statistics
-///          and parameters are beyond the largest Scalar: normalise has no such limit
+///          and parameters are beyond the largest Scalar: normalize has no such limit
 template <class Scalar>
 ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const RunningStatistics& running, double epsilon) {
   const Index channels = running.mean.size();
@@ -45,12 +46,12 @@ ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const RunningSta
   for (Index c = 0; c < channels; ++c) {
     if (!std::isinf(folded.scale[c]) && !std::isinf(folded.shift[c])) continue;
     detail::fail("fold: expected a scale and a shift that are representable, got ", folded.scale[c], " and ",
-                 folded.shift[c], " in channel ", c, "; use normalise or infer, which have no such limit");
+                 folded.shift[c], " in channel ", c, "; use normalize or infer, which have no such limit");
   }
   return folded;
 }
 
-/// Applies a folded normalisation. An empty x is a no-op.
+/// Applies a folded normalization. An empty x is a no-op.
 ///
 ///   y = scale * x + shift
 ///
@@ -76,4 +77,5 @@ void scale_shift(const X& x, const ScaleShift<Scalar>& folded, Y&& y) {
   scale_shift<Layout>(detail::CallingThread{}, x, folded, y);
 }
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

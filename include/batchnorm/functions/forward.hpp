@@ -2,13 +2,14 @@
 /// The forward pass as functions with explicit state: fused, and in halves between which statistics can be merged.
 #pragma once
 
-#include <batchnorm/core/parallel.hpp>
-#include <batchnorm/functions/arguments.hpp>
-#include <batchnorm/kernels/normalise.hpp>
+#include <batchnorm/base/device.hpp>
+#include <batchnorm/core/arguments.hpp>
+#include <batchnorm/kernels/normalize.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
-/// Normalises a batch with its own statistics and applies the affine transform.
+/// Normalizes a batch with its own statistics and applies the affine transform.
 ///
 ///   mean_c     = (1/m) sum_i x_ci                                  m = count, the values per channel
 ///   variance_c = (1/m) sum_i (x_ci - mean_c)^2                     biased
@@ -24,8 +25,8 @@ namespace batchnorm::inline BATCHNORM_ABI {
 ///          is not positive
 /// Threads  safe if no two calls write the same y or moments; the number of threads changes no bit of the result
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void train_forward(const D& device, const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
-                   const Activation& activation = {}) {
+void train_forward(const D& device, const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
+                   Moments& moments, const Activation& activation = {}) {
   detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
@@ -54,7 +55,7 @@ void batch_moments(const D& device, const X& x, Moments& moments) {
   detail::batch_moments(detail::executor(device), detail::views(in)[0], moments);
 }
 
-/// The second half of train_forward: normalises with the moments of a batch.
+/// The second half of train_forward: normalizes with the moments of a batch.
 ///
 ///   y = activation(gamma (x - mean) / sqrt(m2 / count + epsilon) + beta)
 ///
@@ -64,25 +65,25 @@ void batch_moments(const D& device, const X& x, Moments& moments) {
 /// Throws   as train_forward
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y, class Activation = identity>
-void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affine, const Moments& moments, double epsilon, Y&& y,
-               const Activation& activation = {}) {
+void normalize(const D& device, const X& x, const AffineParameters<Scalar>& affine, const Moments& moments,
+               double epsilon, Y&& y, const Activation& activation = {}) {
   detail::check_outputs<Y>();
-  const detail::Call<Layout, Scalar> call{"normalise"};
+  const detail::Call<Layout, Scalar> call{"normalize"};
   const auto in = call.input("x", x, moments.channels());
   call.check_moments(moments, in.view.channels);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("y", y, in);
   const detail::BatchStatistics statistics{moments, epsilon};
-  detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), out.view);
+  detail::normalize(detail::executor(device), detail::views(in),
+                    detail::normalization<Scalar>(statistics, affine, call.activation(activation)), out.view);
 }
 
-/// Normalises with running statistics, as inference does. An empty x is a no-op.
+/// Normalizes with running statistics, as inference does. An empty x is a no-op.
 ///
 ///   y = activation(gamma (x - running.mean) / sqrt(running.variance + epsilon) + beta)
 ///
-/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11, centred: large |mean| / std costs no digits.
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11, centerd: large |mean| / std costs no digits.
 /// Shapes   x, y: the same extents, rank >= 2; gamma, beta: [C] or empty; running: [C]
 /// Aliasing y may be x
 /// Cost     reads x once and writes y once
@@ -90,18 +91,18 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class Scalar, class Y,
           class Activation = activations::identity>
-void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affine, const RunningStatistics& running,
+void normalize(const D& device, const X& x, const AffineParameters<Scalar>& affine, const RunningStatistics& running,
                double epsilon, Y&& y, const Activation& activation = {}) {
   detail::check_outputs<Y>();
-  const detail::Call<Layout, Scalar> call{"normalise"};
+  const detail::Call<Layout, Scalar> call{"normalize"};
   const auto in = call.input("x", x, running.mean.size());
   call.check_running(running, in.view.channels);
   call.check_affine(affine, in.view.channels);
   detail::check_epsilon<Scalar>(call.name, epsilon);
   const auto out = call.output("y", y, in);
   const detail::RunningView statistics{running, epsilon};
-  detail::normalise(detail::executor(device), detail::views(in),
-                    detail::normalisation<Scalar>(statistics, affine, call.activation(activation)), out.view);
+  detail::normalize(detail::executor(device), detail::views(in),
+                    detail::normalization<Scalar>(statistics, affine, call.activation(activation)), out.view);
 }
 
 /// train_forward with a residual that is added before the activation, as at the end of a residual block.
@@ -116,8 +117,8 @@ void normalise(const D& device, const X& x, const AffineParameters<Scalar>& affi
 /// Threads  as train_forward
 template <class Layout = samples_in_rows, Device D, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
-void train_forward(const D& device, const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
-                   Moments& moments, const Activation& activation) {
+void train_forward(const D& device, const X& x, const R& residual, const AffineParameters<Scalar>& affine,
+                   double epsilon, Y&& y, Moments& moments, const Activation& activation) {
   detail::check_outputs<Y>();
   const detail::Call<Layout, Scalar> call{"train_forward"};
   const auto in = call.input("x", x);
@@ -141,8 +142,8 @@ void train_forward(const X& x, const AffineParameters<Scalar>& affine, double ep
 /// The same with a residual.
 template <class Layout = samples_in_rows, class X, class R, class Scalar, class Y,
           ResidualActivation<Scalar> Activation>
-void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
-                   const Activation& activation) {
+void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
+                   Moments& moments, const Activation& activation) {
   detail::check_outputs<Y>();
   train_forward<Layout>(detail::CallingThread{}, x, residual, affine, epsilon, y, moments, activation);
 }
@@ -153,13 +154,14 @@ void batch_moments(const X& x, Moments& moments) {
   batch_moments<Layout>(detail::CallingThread{}, x, moments);
 }
 
-/// normalise on the calling thread, with Moments or RunningStatistics.
+/// normalize on the calling thread, with Moments or RunningStatistics.
 template <class Layout = samples_in_rows, class X, class Scalar, class Statistics, class Y,
           class Activation = activations::identity>
-void normalise(const X& x, const AffineParameters<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
+void normalize(const X& x, const AffineParameters<Scalar>& affine, const Statistics& statistics, double epsilon, Y&& y,
                const Activation& activation = {}) {
   detail::check_outputs<Y>();
-  normalise<Layout>(detail::CallingThread{}, x, affine, statistics, epsilon, y, activation);
+  normalize<Layout>(detail::CallingThread{}, x, affine, statistics, epsilon, y, activation);
 }
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

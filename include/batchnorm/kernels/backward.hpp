@@ -2,21 +2,23 @@
 /// The gradients, in two passes: sums over each channel, then dx. The paper's chain rule, collapsed.
 ///
 /// Inputs are x, dy and, where the activation adds one, the residual; outputs are dx and then that residual's gradient.
-/// Where a forward pass is gone through again from its output, x is y: Normalisation and Recovery know the difference.
+/// Where a forward pass is gone through again from its output, x is y: Normalization and Recovery know the difference.
 #pragma once
 
 #include <batchnorm/core/options.hpp>
 #include <batchnorm/kernels/coefficients.hpp>
-#include <batchnorm/kernels/walk.hpp>
+#include <batchnorm/walk/passes.hpp>
 
 #include <concepts>
 
-namespace batchnorm::inline BATCHNORM_ABI::detail {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
 
 /// What a term of the sums needs of its channel.
 template <class V>
 struct GradientConstants {
-  ScaledNormaliser<V> normaliser;
+  ScaledNormalizer<V> normalizer;
   V dz_shift;
 };
 
@@ -24,7 +26,7 @@ struct GradientConstants {
 /// of dz's size.
 template <class V, class Forward>
 struct GradientTerm {
-  ScaledNormaliser<V> normaliser;
+  ScaledNormalizer<V> normalizer;
   V dz_scale, dz_offset;
   const Forward& forward;
 
@@ -32,8 +34,8 @@ struct GradientTerm {
   EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const Element* x, const Element* dy,
                                const auto*... residual) const {
     const V zero = V::broadcast(0), position = forward.position(lanes.load(x, zero));
-    const V dz = forward.dz(normaliser, position, lanes.load(dy, zero), lanes.load(residual, zero)...);
-    const V u = lanes.keep(multiply_add(dz, dz_scale, dz_offset)), v = lanes.keep(normaliser.distance(position));
+    const V dz = forward.dz(normalizer, position, lanes.load(dy, zero), lanes.load(residual, zero)...);
+    const V u = lanes.keep(multiply_add(dz, dz_scale, dz_offset)), v = lanes.keep(normalizer.distance(position));
     s1 = s1 + u;
     s2 = multiply_add(u, v, s2);
   }
@@ -52,7 +54,7 @@ class GradientShift {
   GradientShift(const Views<const Element, N>& inputs, const Forward& forward) : inputs_(inputs), forward_(forward) {}
 
   /// The shifts in a table of which column c is channel `first` + c.
-  static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormaliser<Scalar>) / sizeof(Scalar)); }
+  static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormalizer<Scalar>) / sizeof(Scalar)); }
 
   /// `whole`: a shift costs nothing then; else it is used where dz is nearly constant.
   void complete(Table& table, Index first, Index channels, bool whole) const {
@@ -84,7 +86,7 @@ class GradientShift {
     };
     return std::apply(
         [&](const auto& x, const auto&... others) {
-          return forward_.dz(constants.normaliser, forward_.position(read(x)), read(others)...);
+          return forward_.dz(constants.normalizer, forward_.position(read(x)), read(others)...);
         },
         inputs_);
   }
@@ -169,7 +171,7 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
           chunk, table,
           [&]<class V>(const GradientConstants<V>& constants) {
             const V scale = V::broadcast(dz_scale);
-            return GradientTerm<V, Forward>{constants.normaliser, scale, -constants.dz_shift * scale, forward};
+            return GradientTerm<V, Forward>{constants.normalizer, scale, -constants.dz_shift * scale, forward};
           },
           inputs, sums);
     };
@@ -252,7 +254,7 @@ auto through_statistics(const Forward& forward) {
 ///
 ///   dx = gamma * inv_std * (dz - S1 / count - (x - mean) * inv_std^2 * S2 / count)        S1, S2: sums.dy, sums.dy_x
 ///
-/// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3, the chain rule with its terms collected.
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3, the chain rule with its terms collected.
 /// Shapes   inputs, outputs: the same outer x channels x inner; those of forward, sums: [channels]; count: values per
 ///          channel in the sums
 template <class Element, std::size_t N, std::size_t M, class Forward>
@@ -271,8 +273,8 @@ void input_gradient(const Executor& executor, const Views<const Element, N>& inp
 template <class Element, std::size_t N, std::size_t M, class Forward>
 void frozen_input_gradient(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
                            const Views<Element, M>& outputs) {
-  write_all<Normaliser>(
-      executor, Order::forwards, NormaliserOf<statistics_t<Element>, Forward>{forward},
+  write_all<Normalizer>(
+      executor, Order::forwards, NormalizerOf<statistics_t<Element>, Forward>{forward},
       [&]<class V>(const auto& constants, const V& x, const V& dy, const auto&... residual) {
         const V dz = forward.dz(constants, forward.position(x), dy, residual...);
         return gradients_of_inputs<M>(constants.gradient(dz), dz);
@@ -335,4 +337,6 @@ void backward(const Executor& executor, const Views<const Element, N>& inputs, c
   if (gradients) parameter_gradients(sums, forward, *gradients);
 }
 
-}  // namespace batchnorm::inline BATCHNORM_ABI::detail
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

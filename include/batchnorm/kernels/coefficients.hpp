@@ -10,12 +10,14 @@
 #include <batchnorm/core/parameters.hpp>
 #include <batchnorm/core/running_statistics.hpp>
 #include <batchnorm/core/saved.hpp>
-#include <batchnorm/kernels/columns.hpp>
+#include <batchnorm/walk/columns.hpp>
 
 #include <limits>
 #include <type_traits>
 
-namespace batchnorm::inline BATCHNORM_ABI::detail {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
 
 /// 1 / sqrt(variance + epsilon); NaN where the variance is infinite, of numbers whose squares are no doubles: 0 would
 /// make them beta without a word.
@@ -84,27 +86,27 @@ Channels residual(const Channels& mean) {
   return mean - Channels::load(rounded);
 }
 
-/// z = (x - centre) * scale + offset, for one channel or a packet of them.
+/// z = (x - center) * scale + offset, for one channel or a packet of them.
 ///
-///   centre = round(mean)        scale = gamma * inv_std        offset = beta - (mean - centre) * scale
+///   center = round(mean)        scale = gamma * inv_std        offset = beta - (mean - center) * scale
 ///
 /// The mean is never folded into the offset: x * scale + (beta - mean * scale) loses log2(|mean| / std) bits.
 template <class V>
-struct Normaliser {
-  V centre, scale, offset;
+struct Normalizer {
+  V center, scale, offset;
 
-  EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(x - centre, scale, offset); }
+  EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(x - center, scale, offset); }
   /// dx through statistics that are constants.
   EIGEN_STRONG_INLINE V gradient(const V& dz) const { return dz * scale; }
 };
 
 /// The same in a unit of the data's own, 1 / inverse_unit, which is a power of two near the standard deviation: the same
-/// bits where the Normaliser's numbers neither over- nor underflow, and no such limit.
+/// bits where the Normalizer's numbers neither over- nor underflow, and no such limit.
 ///
 ///   d = x * inverse_unit + shift        z = d * scale + offset
 ///   shift = -round(mean * inverse_unit)        scale = gamma * inv_std / inverse_unit
 template <class V>
-struct ScaledNormaliser {
+struct ScaledNormalizer {
   V inverse_unit, shift, scale, offset;
 
   EIGEN_STRONG_INLINE V distance(const V& x) const { return multiply_add(x, inverse_unit, shift); }
@@ -114,42 +116,42 @@ struct ScaledNormaliser {
 /// With what turns dz into dx, gamma * inv_std, in two factors.
 template <class V>
 struct ScaledForward {
-  ScaledNormaliser<V> normaliser;
+  ScaledNormalizer<V> normalizer;
   V dx_unit, dx_scale;
 
-  EIGEN_STRONG_INLINE V operator()(const V& x) const { return normaliser(x); }
+  EIGEN_STRONG_INLINE V operator()(const V& x) const { return normalizer(x); }
   EIGEN_STRONG_INLINE V gradient(const V& dz) const { return dz * dx_unit * dx_scale; }
 };
 
-/// dx = (dz - dz_centre) * scale + ((x - centre) * slope + offset): the gradient through batch statistics, where with
+/// dx = (dz - dz_center) * scale + ((x - center) * slope + offset): the gradient through batch statistics, where with
 /// S1 = sum dz and S2 = sum dz (x - mean) over the `count` values of the channel
 ///
-///   slope = -scale * inv_spread^2 * S2 / count        dz_centre = round(S1 / count)
-///   offset = -scale * (S1 / count - dz_centre) - slope * (mean - centre)
+///   slope = -scale * inv_spread^2 * S2 / count        dz_center = round(S1 / count)
+///   offset = -scale * (S1 / count - dz_center) - slope * (mean - center)
 ///
-/// centre, scale and forward_offset are the Normaliser's. dz is centred as x is: where it is large beside its spread, dx
+/// center, scale and forward_offset are the Normalizer's. dz is centerd as x is: where it is large beside its spread, dx
 /// is what is left of it.
 template <class V>
 struct InputGradient {
-  V centre, scale, forward_offset, slope, offset, dz_centre;
+  V center, scale, forward_offset, slope, offset, dz_center;
 
-  EIGEN_STRONG_INLINE Normaliser<V> forward() const { return {centre, scale, forward_offset}; }
+  EIGEN_STRONG_INLINE Normalizer<V> forward() const { return {center, scale, forward_offset}; }
   EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz) const {
-    return multiply_add(dz - dz_centre, scale, multiply_add(x - centre, slope, offset));
+    return multiply_add(dz - dz_center, scale, multiply_add(x - center, slope, offset));
   }
 };
 
 /// The same in a unit of the data's own:
 ///
-///   dx = ((dz - dz_centre) + (d * slope + offset)) * dx_unit * dx_scale
+///   dx = ((dz - dz_center) + (d * slope + offset)) * dx_unit * dx_scale
 template <class V>
 struct ScaledInputGradient {
   ScaledForward<V> scaled;
-  V slope, offset, dz_centre;
+  V slope, offset, dz_center;
 
-  EIGEN_STRONG_INLINE const ScaledNormaliser<V>& forward() const { return scaled.normaliser; }
+  EIGEN_STRONG_INLINE const ScaledNormalizer<V>& forward() const { return scaled.normalizer; }
   EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz) const {
-    return scaled.gradient((dz - dz_centre) + multiply_add(forward().distance(x), slope, offset));
+    return scaled.gradient((dz - dz_center) + multiply_add(forward().distance(x), slope, offset));
   }
 };
 
@@ -165,7 +167,7 @@ Channels mark_extreme(const Channels& constant, const Channels& inv_std, double 
     return constant;
   }
 }
-/// A Normaliser multiplies by 1 / std, an InputGradient by its square.
+/// A Normalizer multiplies by 1 / std, an InputGradient by its square.
 inline constexpr double forward_bound = 0x1p100, gradient_bound = 0x1p50;
 
 /// The power of two next to 1 / std, as far as the mean in this unit is a Scalar.
@@ -188,7 +190,7 @@ Channels clamped(const Channels& value) {
 }
 
 template <class Scalar>
-ScaledNormaliser<Channels> scaled_normaliser(const Channels& mean, const Channels& inv_spread, const Channels& scale,
+ScaledNormalizer<Channels> scaled_normalizer(const Channels& mean, const Channels& inv_spread, const Channels& scale,
                                              const Channels& offset) {
   const Channels unit = inverse_unit_for<Scalar>(inv_spread, mean), scale_in_unit = clamped<Scalar>(scale / unit);
   return {unit, -(mean * unit), scale_in_unit, offset - residual<Scalar>(mean * unit) * scale_in_unit};
@@ -204,23 +206,23 @@ ScaledForward<Channels> scaled_forward(Index c, auto lanes, const Forward& forwa
 ///
 ///   z = (x - mean) * gamma * inv_std + beta        y = activation(z)
 template <class Scalar, class Statistics, class Activation>
-struct Normalisation {
+struct Normalization {
   Statistics statistics;
   AffineView<Scalar> affine;
   Activation activation;
 
-  Normaliser<Channels> normaliser(Index c, auto lanes) const {
+  Normalizer<Channels> normalizer(Index c, auto lanes) const {
     const Channels mean = statistics.mean(c, lanes), inv_std = statistics.inv_std(c, lanes),
                    scale = affine.gamma(c, lanes) * inv_std;
     return {mark_extreme<Scalar>(mean, inv_std, forward_bound), scale,
             affine.beta(c, lanes) - residual<Scalar>(mean) * scale};
   }
-  ScaledNormaliser<Channels> scaled(Index c, auto lanes) const {
+  ScaledNormalizer<Channels> scaled(Index c, auto lanes) const {
     const Channels inv_std = statistics.inv_std(c, lanes);
-    return scaled_normaliser<Scalar>(statistics.mean(c, lanes), inv_std, affine.gamma(c, lanes) * inv_std,
+    return scaled_normalizer<Scalar>(statistics.mean(c, lanes), inv_std, affine.gamma(c, lanes) * inv_std,
                                      affine.beta(c, lanes));
   }
-  /// What is normalised: its mean, and 1 / its standard deviation.
+  /// What is normalized: its mean, and 1 / its standard deviation.
   Channels mean(Index c, auto lanes) const { return statistics.mean(c, lanes); }
   Channels inv_spread(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
   Channels inv_std(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
@@ -229,30 +231,30 @@ struct Normalisation {
   /// Whether dz depends on z.
   static constexpr bool needs_z = !std::same_as<Activation, activations::identity>;
 
-  /// What is normalised, from what is at hand.
+  /// What is normalized, from what is at hand.
   template <class V>
   EIGEN_STRONG_INLINE const V& position(const V& x) const {
     return x;
   }
   /// dz = dy * activation'(z), the gradient at a position.
   template <class V>
-  EIGEN_STRONG_INLINE V dz(const auto& normaliser, const V& x, const V& dy, const auto&... residual) const {
+  EIGEN_STRONG_INLINE V dz(const auto& normalizer, const V& x, const V& dy, const auto&... residual) const {
     if constexpr (std::same_as<Activation, activations::identity>) {
       return dy;
     } else {
-      return activation.backward(normaliser(x), residual..., dy);
+      return activation.backward(normalizer(x), residual..., dy);
     }
   }
 };
 
 template <class Scalar, class Statistics, class Activation>
-Normalisation<Scalar, Statistics, Activation> normalisation(const Statistics& statistics,
+Normalization<Scalar, Statistics, Activation> normalization(const Statistics& statistics,
                                                             const AffineView<Scalar>& affine,
                                                             const Activation& activation) {
   return {statistics, affine, activation};
 }
 
-/// The same where y is at hand and not x: z = activation^-1(y) is normalised by beta and gamma,
+/// The same where y is at hand and not x: z = activation^-1(y) is normalized by beta and gamma,
 ///
 ///   x_hat = (z - beta) / gamma
 ///
@@ -263,20 +265,20 @@ struct Recovery {
   AffineView<Scalar> affine;
   Activation activation;
 
-  Normaliser<Channels> normaliser(Index c, auto lanes) const {
+  Normalizer<Channels> normalizer(Index c, auto lanes) const {
     const Channels inv_std = statistics.inv_std(c, lanes);
     return {mark_extreme<Scalar>(affine.beta(c, lanes), inv_std, forward_bound), affine.gamma(c, lanes) * inv_std,
             all_channels(0)};
   }
-  ScaledNormaliser<Channels> scaled(Index c, auto lanes) const {
-    return scaled_normaliser<Scalar>(affine.beta(c, lanes), inv_spread(c, lanes), all_channels(0), all_channels(0));
+  ScaledNormalizer<Channels> scaled(Index c, auto lanes) const {
+    return scaled_normalizer<Scalar>(affine.beta(c, lanes), inv_spread(c, lanes), all_channels(0), all_channels(0));
   }
   Channels mean(Index c, auto lanes) const { return affine.beta(c, lanes); }
   Channels inv_spread(Index c, auto lanes) const { return all_channels(1) / affine.gamma(c, lanes); }
   Channels inv_std(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
   Channels gamma(Index c, auto lanes) const { return affine.gamma(c, lanes); }
 
-  /// Whether dz depends on what a normaliser gives.
+  /// Whether dz depends on what a normalizer gives.
   static constexpr bool needs_z = false;
 
   template <class V>
@@ -295,12 +297,12 @@ Recovery<Scalar, Statistics, Activation> recovery(const Statistics& statistics, 
   return {statistics, affine, activation};
 }
 
-/// The constants of a pass that normalises.
+/// The constants of a pass that normalizes.
 template <class Scalar, class Forward>
-struct NormaliserOf {
+struct NormalizerOf {
   const Forward& forward;
 
-  Normaliser<Channels> operator()(Index c, auto lanes) const { return forward.normaliser(c, lanes); }
+  Normalizer<Channels> operator()(Index c, auto lanes) const { return forward.normalizer(c, lanes); }
   ScaledForward<Channels> scaled(Index c, auto lanes) const { return scaled_forward<Scalar>(c, lanes, forward); }
 };
 
@@ -313,11 +315,11 @@ struct InputGradientOf {
   Index count;
 
   InputGradient<Channels> operator()(Index c, auto lanes) const {
-    const Normaliser<Channels> z = forward.normaliser(c, lanes);
+    const Normalizer<Channels> z = forward.normalizer(c, lanes);
     const Channels mean = forward.mean(c, lanes), dz_mean = this->dz_mean(c, lanes);
     const Channels slope = correlation(c, lanes) * z.scale * forward.inv_spread(c, lanes);
     const Channels offset = -(residual<Scalar>(dz_mean) * z.scale) - slope * residual<Scalar>(mean);
-    return {mark_extreme<Scalar>(z.centre, forward.inv_std(c, lanes), gradient_bound),
+    return {mark_extreme<Scalar>(z.center, forward.inv_std(c, lanes), gradient_bound),
             z.scale,
             z.offset,
             slope,
@@ -326,7 +328,7 @@ struct InputGradientOf {
   }
   ScaledInputGradient<Channels> scaled(Index c, auto lanes) const {
     const ScaledForward<Channels> z = scaled_forward<Scalar>(c, lanes, forward);
-    const Channels mean = forward.mean(c, lanes), dz_mean = this->dz_mean(c, lanes), unit = z.normaliser.inverse_unit;
+    const Channels mean = forward.mean(c, lanes), dz_mean = this->dz_mean(c, lanes), unit = z.normalizer.inverse_unit;
     const Channels slope = correlation(c, lanes) * (forward.inv_spread(c, lanes) / unit);
     const Channels offset = -residual<Scalar>(dz_mean) - slope * residual<Scalar>(mean * unit);
     return {z, slope, offset, dz_mean};
@@ -341,4 +343,6 @@ struct InputGradientOf {
   double n() const { return static_cast<double>(count); }
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI::detail
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -14,9 +14,11 @@
 #pragma once
 
 #include <batchnorm/core/moments.hpp>
-#include <batchnorm/kernels/walk.hpp>
+#include <batchnorm/walk/passes.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI::detail {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
 
 /// S1 += d, S2 += d^2 with d = x * scale + offset, which is (x - shift) / unit bit for bit: scale is 1 / unit, a power of
 /// two, and offset -shift / unit.
@@ -234,4 +236,6 @@ void batch_moments(const Executor& executor, const ChannelView<const Element>& v
   if (merged.count > 0) std::swap(moments, merged);
 }
 
-}  // namespace batchnorm::inline BATCHNORM_ABI::detail
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,5 +1,5 @@
 /// \file
-/// The batch normalisation layer: parameters, running statistics and what backward needs, with a mode switch.
+/// The batch normalization layer: parameters, running statistics and what backward needs, with a mode switch.
 #pragma once
 
 #include <batchnorm/functions/backward.hpp>
@@ -10,21 +10,22 @@
 #include <tuple>
 #include <utility>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
-/// A batch normalisation layer.
+/// A batch normalization layer.
 ///
 ///   training:   y = activation(gamma (x - mean(x)) / sqrt(variance(x) + epsilon) + beta), statistics by channel
 ///   inference:  the same with running().mean and running().variance
 ///
 /// `Scalar`, float or double, is the type of the parameters and of the arithmetic on x, and that of x; with float x may
 /// be half or bfloat16 too. Statistics are in double. `Layout` names the axis of the channels. `Activation` is fused: forward applies
-/// it to what the normalisation gives, backward goes through it. With add_relu, or an activation of the user's own that
+/// it to what the normalization gives, backward goes through it. With add_relu, or an activation of the user's own that
 /// takes a residual, the calls take that after x.
 ///
 /// A copy is a layer of its own with the same parameters, statistics and saved forward pass.
 ///
-/// Source: Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
+/// Source   Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
 template <class Scalar, class Layout = samples_in_rows, class Activation = activations::identity>
 class BatchNorm {
   static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>,
@@ -63,7 +64,7 @@ class BatchNorm {
                   "batchnorm: options have names: write BatchNorm<float> norm({.channels = 2})");
   }
 
-  /// Normalises x as the mode says and keeps what backward needs in saved().
+  /// Normalizes x as the mode says and keeps what backward needs in saved().
   ///
   /// Shapes   x, y: the same extents, rank >= 2
   /// Aliasing y may be x; backward then needs a copy of the original x
@@ -96,7 +97,7 @@ class BatchNorm {
 
   /// Gradients of the last forward pass that was kept in the layer; x is what that pass was given.
   ///
-  /// dx follows the mode that forward ran in: through batch statistics or, if y was normalised with running ones,
+  /// dx follows the mode that forward ran in: through batch statistics or, if y was normalized with running ones,
   /// dx = dz * gamma * inv_std.
   ///
   /// Shapes   x, dy, dx: the extents of forward's x
@@ -156,7 +157,7 @@ class BatchNorm {
     run_backward_from_output(detail::executor(device), saved, y, dy, dx);
   }
 
-  /// Normalises with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
+  /// Normalizes with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
   ///
   /// Shapes   x, y: the same extents, rank >= 2
   /// Aliasing y may be x
@@ -357,14 +358,14 @@ class BatchNorm {
       if (detail::reads_batch(mode)) detail::batch_moments(executor, inputs[0], incoming_);
       if (may_refuse) running_.check(incoming_, options_.averaging, options_.non_finite);
       const auto order = detail::reads_batch(mode) ? detail::Order::backwards : detail::Order::forwards;
-      const auto normalise = [&](const auto& statistics) {
-        const auto forward = detail::normalisation<Scalar>(statistics, affine, activation_);
-        detail::normalise(executor, inputs, forward, out.view, order);
+      const auto normalize = [&](const auto& statistics) {
+        const auto forward = detail::normalization<Scalar>(statistics, affine, activation_);
+        detail::normalize(executor, inputs, forward, out.view, order);
       };
       if (source == StatisticsSource::batch) {
-        normalise(batch);
+        normalize(batch);
       } else {
-        normalise(running);
+        normalize(running);
       }
     }
 
@@ -397,7 +398,7 @@ class BatchNorm {
     check_saved(call, saved, in, saved.fingerprint);
     const auto out = call.output("dx", dx, in, gradient);
     detail::backward(executor, detail::views(in, gradient),
-                     detail::normalisation<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
+                     detail::normalization<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
                      saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
   }
 
@@ -414,7 +415,7 @@ class BatchNorm {
     const auto out = call.output("dx", dx, in, added, gradient);
     const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
     detail::backward(executor, detail::views(in, gradient, added),
-                     detail::normalisation<Scalar>(detail::SavedStatistics<Scalar>{saved_}, saved_, activation_),
+                     detail::normalization<Scalar>(detail::SavedStatistics<Scalar>{saved_}, saved_, activation_),
                      saved_.statistics, saved_.count, sums_, gradients_for(saved_),
                      std::array{out.view, added_out.view});
   }
@@ -445,14 +446,14 @@ class BatchNorm {
     const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
     const detail::AffineView<Scalar> affine{affine_};
     const detail::RunningView running{running_, options_.epsilon};
-    detail::normalise(executor, inputs, detail::normalisation<Scalar>(running, affine, activation_), out.view);
+    detail::normalize(executor, inputs, detail::normalization<Scalar>(running, affine, activation_), out.view);
   }
 
   Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
     return saved.parameter_gradients ? &gradients_ : nullptr;
   }
 
-  /// What to normalise with: what mode_ says, unless x has too few values for it.
+  /// What to normalize with: what mode_ says, unless x has too few values for it.
   template <class X>
   StatisticsSource source_for(const Call& call, const detail::Argument<X>& x) const {
     if (!detail::reads_batch(mode_)) return mode_.statistics;
@@ -519,4 +520,5 @@ class BatchNorm {
   GradientSums sums_;
 };
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -5,7 +5,8 @@
 #include <batchnorm/core/population_statistics.hpp>
 #include <batchnorm/layers/batch_norm.hpp>
 
-namespace batchnorm::inline BATCHNORM_ABI {
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
 
 /// Sets the running statistics of a layer to those of the population that `batches`, inputs of this layer, were drawn
 /// from. What is done with a batch is what training would do: the layer's options say which estimate of the variance is
@@ -46,4 +47,5 @@ void recalibrate(BatchNorm<Scalar, Layout, Activation>& layer, Batches&& batches
   recalibrate(detail::CallingThread{}, layer, batches, variance);
 }
 
-}  // namespace batchnorm::inline BATCHNORM_ABI
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -69,21 +69,21 @@ data::Digits all_values() {
   return digits;
 }
 
-TEST(ToFloat, ScalesOrBinarises) {
+TEST(ToFloat, ScalesOrBinarizes) {
   const data::Digits digits = all_values();
   const Indices indices = {1, 0, 1};
-  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> grey(3, 784), binary(3, 784);
-  data::to_float(digits, indices, data::Input::grey, grey);
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> gray(3, 784), binary(3, 784);
+  data::to_float(digits, indices, data::Input::gray, gray);
   data::to_float(digits, indices, data::Input::binary, binary);
   for (Eigen::Index row = 0; row < 3; ++row) {
     for (Eigen::Index i = 0; i < 784; ++i) {
       const float pixel = digits.images()(indices[static_cast<std::size_t>(row)], i);
-      EXPECT_FLOAT_EQ(grey(row, i), pixel / 255);
+      EXPECT_FLOAT_EQ(gray(row, i), pixel / 255);
       EXPECT_EQ(binary(row, i), pixel / 255 > 0.5f ? 1.0f : 0.0f);
     }
   }
-  EXPECT_EQ(grey.minCoeff(), 0.0f);
-  EXPECT_EQ(grey.maxCoeff(), 1.0f);
+  EXPECT_EQ(gray.minCoeff(), 0.0f);
+  EXPECT_EQ(gray.maxCoeff(), 1.0f);
 }
 
 TEST(ToFloat, FillsColumnsOfAColumnMajorMatrix) {
@@ -91,8 +91,8 @@ TEST(ToFloat, FillsColumnsOfAColumnMajorMatrix) {
   const Indices indices = {1, 0};
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> rows(2, 784);
   Eigen::MatrixXf columns(784, 2);
-  data::to_float(digits, indices, data::Input::grey, rows);
-  data::to_float(digits, indices, data::Input::grey, columns.transpose());
+  data::to_float(digits, indices, data::Input::gray, rows);
+  data::to_float(digits, indices, data::Input::gray, columns.transpose());
   EXPECT_EQ(columns.transpose(), rows);
 }
 
@@ -100,7 +100,7 @@ TEST(ToFloat, RefusesWrongExtentsAndIndices) {
   const data::Digits digits = all_values();
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> out(1, 784), wide(1, 785), tall(2, 784);
   const auto call = [&](Eigen::Index index, auto& matrix) {
-    data::to_float(digits, Indices{index}, data::Input::grey, matrix);
+    data::to_float(digits, Indices{index}, data::Input::gray, matrix);
   };
   EXPECT_NO_THROW(call(1, out));
   EXPECT_THROW(call(1, wide), std::invalid_argument);

@@ -30,12 +30,12 @@ Image distorted(const Image& image, const data::Distortion& most, data::Random& 
   return result;
 }
 
-struct Centre {
+struct Center {
   double row = 0, column = 0, ink = 0;
 };
 
-Centre centre(const Image& image) {
-  Centre result;
+Center center(const Image& image) {
+  Center result;
   for (Eigen::Index i = 0; i < data::image_rows; ++i) {
     for (Eigen::Index j = 0; j < data::image_columns; ++j) {
       const double ink = image[at(i, j)];
@@ -58,7 +58,7 @@ TEST(Distort, ShiftsByAtMostSoManyPixelsAndKeepsTheInk) {
   data::Random random(2);
   double farthest = 0;
   for (int i = 0; i < 200; ++i) {
-    const Centre moved = centre(distorted(blot(14, 10), {.shift = 3}, random));
+    const Center moved = center(distorted(blot(14, 10), {.shift = 3}, random));
     const double down = moved.row - 14, right = moved.column - 10;
     EXPECT_LE(std::max(std::abs(down), std::abs(right)), 3.01);
     EXPECT_NEAR(moved.ink, 9 * 200, 18);
@@ -71,7 +71,7 @@ TEST(Distort, TurnsAboutTheMiddleByAtMostTheAngle) {
   data::Random random(3);
   double largest = 0;
   for (int i = 0; i < 200; ++i) {
-    const Centre moved = centre(distorted(blot(13, 23), {.rotation = 30}, random));
+    const Center moved = center(distorted(blot(13, 23), {.rotation = 30}, random));
     const double down = moved.row - 13.5, right = moved.column - 13.5;
     EXPECT_NEAR(std::hypot(down, right), std::hypot(-0.5, 9.5), 0.05);
     const double degrees = (std::atan2(down, right) - std::atan2(-0.5, 9.5)) * 180 / 3.14159265358979;
@@ -85,7 +85,7 @@ TEST(Distort, ScalesAboutTheMiddle) {
   data::Random random(4);
   double smallest = 100, largest = 0;
   for (int i = 0; i < 200; ++i) {
-    const double right = centre(distorted(blot(13, 22), {.scale = 0.2}, random)).column - 13.5;
+    const double right = center(distorted(blot(13, 22), {.scale = 0.2}, random)).column - 13.5;
     EXPECT_GE(right, 0.8 * 8.5 - 0.05);
     EXPECT_LE(right, 1.2 * 8.5 + 0.05);
     smallest = std::min(smallest, right);

@@ -12,7 +12,7 @@ using nn_check::random_matrix;
 
 TEST(BatchNormPerActivation, GradientsAreThoseOfTheDefinition) {
   nn::BatchNorm<double, bn::relu> layer({.channels = 6}, 2);
-  nn_check::randomise(layer, 1);
+  nn_check::randomize(layer, 1);
   nn_check::check_layer(layer, random_matrix(7 * 2, 3, 2));
 }
 

@@ -27,7 +27,7 @@ TEST(Branches, OutputsLieSideBySide) {
 
 TEST(Branches, Gradients) {
   auto layer = two_branches();
-  nn_check::randomise(layer, 1);
+  nn_check::randomize(layer, 1);
   nn_check::check_layer(layer, random_matrix(5, 3, 2));
 }
 

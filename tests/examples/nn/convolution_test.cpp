@@ -12,7 +12,7 @@ namespace {
 using nn_check::check_layer;
 using nn_check::Matrix;
 using nn_check::random_matrix;
-using nn_check::randomise;
+using nn_check::randomize;
 
 /// The weights as given; biases of .5.
 void set_weights(nn::Convolution<double>& layer, const std::vector<double>& weights) {
@@ -92,21 +92,21 @@ TEST(Convolution, AgreesWithItsDefinition) {
 TEST(Convolution, Gradients) {
   for (const nn::Window& window : windows) {
     nn::Convolution<double> layer({4, 3, 2}, 3, window);
-    randomise(layer, 1);
+    randomize(layer, 1);
     check_layer(layer, random_matrix(2 * 12, 2, 2));
   }
 }
 
 TEST(Convolution, GradientsOfSeveralBlocks) {
   nn::Convolution<double> layer({10, 10, 1}, 2);  // two samples at once, so three need two blocks
-  randomise(layer, 1);
+  randomize(layer, 1);
   check_layer(layer, random_matrix(300, 1, 2));
 }
 
 TEST(Convolution, WeightsAreDrawnByTheInputsOfAUnit) {
   nn::Convolution<double> layer({4, 4, 2}, 500);
   nn::Normal normal(1);
-  layer.initialise(normal, nn::he_deviation);
+  layer.initialize(normal, nn::he_deviation);
   layer.for_each_parameter([&](nn::bn::Parameter<double> parameter) {
     if (parameter.name != "weight") return;
     EXPECT_NEAR(parameter.value.square().mean(), 2.0 / 18, 4 * 2.0 / 18 * std::sqrt(2.0 / 9000));

@@ -13,17 +13,17 @@ using nn_check::check_layer;
 using nn_check::check_network;
 using nn_check::Matrix;
 using nn_check::random_matrix;
-using nn_check::randomise;
+using nn_check::randomize;
 
 TEST(Gradients, DenseWithBias) {
   nn::Dense<double> layer(5, 3);
-  randomise(layer, 1);
+  randomize(layer, 1);
   check_layer(layer, random_matrix(7, 5, 2));
 }
 
 TEST(Gradients, DenseWithoutBias) {
   nn::Dense<double> layer(5, 3, nn::Bias::no);
-  randomise(layer, 1);
+  randomize(layer, 1);
   int parameters = 0;
   layer.for_each_parameter([&](bn::Parameter<double>) { ++parameters; });
   EXPECT_EQ(parameters, 1);
@@ -51,23 +51,23 @@ TEST(Gradients, ReluIsFlatAtZero) {
 
 TEST(Gradients, BatchNorm) {
   nn::BatchNorm<double> layer({.channels = 5});
-  randomise(layer, 1);
+  randomize(layer, 1);
   check_layer(layer, random_matrix(7, 5, 2));
 }
 
 TEST(Gradients, BatchNormWithFusedActivation) {
   nn::BatchNorm<double, bn::relu> rectified({.channels = 5});
-  randomise(rectified, 1);
+  randomize(rectified, 1);
   check_layer(rectified, random_matrix(7, 5, 2));
   nn::BatchNorm<double, bn::sigmoid> squashed({.channels = 5});
-  randomise(squashed, 1);
+  randomize(squashed, 1);
   check_layer(squashed, random_matrix(7, 5, 2));
 }
 
 TEST(Gradients, WhiteningNorm) {
   for (const auto method : {bn::WhiteningMethod::eigen, bn::WhiteningMethod::newton}) {
     nn::WhiteningNorm<double> layer({.channels = 4, .method = method, .epsilon = 0.01});
-    randomise(layer, 1);
+    randomize(layer, 1);
     check_layer(layer, random_matrix(9, 4, 2));
   }
 }

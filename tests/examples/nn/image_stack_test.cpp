@@ -81,8 +81,7 @@ TEST(ImageStack, TheModeReachesTheBranches) {
   model.forward(images());
   const nn::ModeScope scope(model, bn::Mode::inference);
   model.forward(images());
-  model.for_each_statistics(
-      [](const bn::Moments&, bn::RunningStatistics& running) { EXPECT_EQ(running.batches, 1); });
+  model.for_each_statistics([](const bn::Moments&, bn::RunningStatistics& running) { EXPECT_EQ(running.batches, 1); });
 }
 
 }  // namespace

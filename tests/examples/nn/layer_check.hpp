@@ -25,7 +25,7 @@ inline Matrix random_matrix(Eigen::Index rows, Eigen::Index columns, std::uint64
   return Matrix::NullaryExpr(rows, columns, [&] { return random.normal(); });
 }
 
-inline void randomise(nn::Layer<double>& layer, std::uint64_t seed) {
+inline void randomize(nn::Layer<double>& layer, std::uint64_t seed) {
   testing_support::Random random(seed);
   layer.for_each_parameter([&](bn::Parameter<double> parameter) {
     for (double& value : parameter.value) value = random.uniform(0.5, 1.5);
@@ -61,7 +61,7 @@ inline void check_layer(nn::Layer<double>& layer, Matrix x) {
 
 /// The loss of a whole network, with respect to all its parameters; it has four classes.
 inline void check_network(nn::Sequential<double>& model, const Matrix& x) {
-  nn::initialise_weights(model, 0.5, 4);
+  nn::initialize_weights(model, 0.5, 4);
   std::vector<std::uint8_t> labels;
   for (Eigen::Index i = 0; i < model.forward(x).rows(); ++i) labels.push_back(static_cast<std::uint8_t>(i * i % 4));
   Matrix output_gradient, unused;

@@ -35,15 +35,15 @@ TEST(Normal, IsTheSameFromEveryCompiler) {
   EXPECT_DOUBLE_EQ(second, 1.0945198485006107);
 }
 
-TEST(InitialiseWeights, DrawsWeightsOnlyWithAndWithoutBatchNormTheSame) {
-  nn::Sequential<float> plain, normalised;
+TEST(InitializeWeights, DrawsWeightsOnlyWithAndWithoutBatchNormTheSame) {
+  nn::Sequential<float> plain, normalized;
   plain.add(nn::Dense<float>(3, 4));
   plain.add(nn::Dense<float>(4, 2));
-  normalised.add(nn::Dense<float>(3, 4, nn::Bias::no));
-  normalised.add(nn::BatchNorm<float>({.channels = 4}));
-  normalised.add(nn::Dense<float>(4, 2));
+  normalized.add(nn::Dense<float>(3, 4, nn::Bias::no));
+  normalized.add(nn::BatchNorm<float>({.channels = 4}));
+  normalized.add(nn::Dense<float>(4, 2));
   std::vector<float> weights;
-  nn::initialise_weights(plain, 0.01, 5);
+  nn::initialize_weights(plain, 0.01, 5);
   plain.for_each_parameter([&](bn::Parameter<float> parameter) {
     if (parameter.name == "weight")
       weights.insert(weights.end(), parameter.value.begin(), parameter.value.end());
@@ -52,9 +52,9 @@ TEST(InitialiseWeights, DrawsWeightsOnlyWithAndWithoutBatchNormTheSame) {
   });
   ASSERT_EQ(weights.size(), 20u);
   EXPECT_NE(weights.front(), 0);
-  nn::initialise_weights(normalised, 0.01, 5);
+  nn::initialize_weights(normalized, 0.01, 5);
   std::size_t i = 0;
-  normalised.for_each_parameter([&](bn::Parameter<float> parameter) {
+  normalized.for_each_parameter([&](bn::Parameter<float> parameter) {
     if (parameter.name == "weight")
       for (const float value : parameter.value) EXPECT_EQ(value, weights[i++]);
     else if (parameter.name == "gamma")
@@ -64,14 +64,14 @@ TEST(InitialiseWeights, DrawsWeightsOnlyWithAndWithoutBatchNormTheSame) {
   });
 }
 
-TEST(InitialiseWeights, DeviationsByTheNumberOfInputs) {
+TEST(InitializeWeights, DeviationsByTheNumberOfInputs) {
   EXPECT_DOUBLE_EQ(nn::lecun_deviation(100), 0.1);
   EXPECT_DOUBLE_EQ(nn::he_deviation(50), 0.2);
   nn::Sequential<double> one, scaled;
   one.add(nn::Dense<double>(50, 3));
   scaled.add(nn::Dense<double>(50, 3));
-  nn::initialise_weights(one, 1.0, 5);
-  nn::initialise_weights(scaled, nn::he_deviation, 5);
+  nn::initialize_weights(one, 1.0, 5);
+  nn::initialize_weights(scaled, nn::he_deviation, 5);
   std::vector<double> weights;
   one.for_each_parameter(
       [&](bn::Parameter<double> p) { weights.insert(weights.end(), p.value.begin(), p.value.end()); });

@@ -41,7 +41,7 @@ struct Exercise {
     norm = &model.add(nn::BatchNorm<float>({.channels = 16}));
     model.add(nn::Sigmoid<float>());
     model.add(nn::Dense<float>(16, 2));
-    nn::initialise_weights(model, 1.0, 7);
+    nn::initialize_weights(model, 1.0, 7);
     nn::Normal normal(8);
     for (Eigen::Index i = 0; i < x.rows(); ++i) {  // XOR, with a little noise
       x(i, 0) = float(i & 1) + 0.1f * float(normal());
@@ -87,7 +87,7 @@ TEST(Sequential, ConvolutionsAllocateNothingAfterTheFirstStep) {
                 [](Stack& branch) { branch.max_pool({.stride = 2}); }});
   net.local_response_norm().global_average_pool().dropout(0.5, 1).dense(10);
   nn::Sequential<float> model = net.take();
-  nn::initialise_weights(model, nn::he_deviation, 1);
+  nn::initialize_weights(model, nn::he_deviation, 1);
   nn::Sgd<float> sgd(0.1f, 1e-4f, 0.9f);
   const Matrix x = Matrix::Ones(32 * 196, 1);
   const std::vector<std::uint8_t> labels(32, 3);
@@ -150,7 +150,7 @@ TEST(Sequential, KeepsEveryLayersOutput) {
   ASSERT_EQ(exercise.model.size(), 4u);
   EXPECT_EQ(exercise.model.output(0).cols(), 16);
   EXPECT_EQ(exercise.model.output(3), y);
-  // The mean of a normalised unit is beta.
+  // The mean of a normalized unit is beta.
   EXPECT_LT(exercise.model.output(1).colwise().mean().cwiseAbs().maxCoeff(), 1e-6f);
 }
 

@@ -10,7 +10,7 @@
 
 namespace {
 
-enum class Colour { grey, binary };
+enum class Color { gray, binary };
 
 /// A program with one option of each kind.
 struct Program {
@@ -19,7 +19,7 @@ struct Program {
   double rate = 1, decay = 0;
   std::vector<double> rates = {0.5, 10};
   std::vector<std::string> words = {"all"};
-  Colour colour = Colour::grey;
+  Color color = Color::gray;
   std::function<int()> body = [] { return 0; };
   std::string out, err;
 
@@ -31,7 +31,7 @@ struct Program {
     program::add_number(app, "--decay", decay, "decay", program::not_negative());
     program::add_numbers(app, "--rates", rates, "rates", program::positive());
     program::add_words(app, "--words", words, "words", [] { return std::vector<std::string>{"x1", "x5", "x30"}; });
-    program::add_choice(app, "--input", colour, "pixels", {{"grey", Colour::grey}, {"binary", Colour::binary}});
+    program::add_choice(app, "--input", color, "pixels", {{"gray", Color::gray}, {"binary", Color::binary}});
     std::vector<const char*> argv = {"test"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
     testing::internal::CaptureStdout();
@@ -49,7 +49,7 @@ TEST(CommandLine, Values) {
   EXPECT_EQ(test.steps, 7);
   EXPECT_EQ(test.rate, 1e-3);
   EXPECT_EQ(test.common.seeds, (std::vector<std::uint64_t>{0, 1, 2}));
-  EXPECT_EQ(test.colour, Colour::binary);
+  EXPECT_EQ(test.color, Color::binary);
   EXPECT_EQ(test.common.output, "x");
   EXPECT_EQ(test.err, "");
 }

@@ -18,7 +18,7 @@ TEST(Samples, AreCutIntoPieces) {
   EXPECT_EQ(samples.images[2].rows(), 5);
   EXPECT_EQ(samples.labels[2].back(), dataset.test.labels[24]);
   EXPECT_EQ(samples.count, 25);
-  EXPECT_EQ(program::make_samples(dataset.test, data::Input::grey, 1000, 1000).count, 25);
+  EXPECT_EQ(program::make_samples(dataset.test, data::Input::gray, 1000, 1000).count, 25);
 }
 
 TEST(Accuracy, CountsOverAllPiecesAndRestoresTheMode) {
@@ -26,17 +26,17 @@ TEST(Accuracy, CountsOverAllPiecesAndRestoresTheMode) {
   nn::Sequential<float> model;
   model.add(nn::Dense<float>(784, 10));  // all weights 0: it says 0 to everything
   nn::Activations<float> activations;
-  EXPECT_DOUBLE_EQ(program::accuracy(model, program::make_samples(dataset.test, data::Input::grey, 30, 7), activations),
+  EXPECT_DOUBLE_EQ(program::accuracy(model, program::make_samples(dataset.test, data::Input::gray, 30, 7), activations),
                    0.1);
   EXPECT_EQ(model.mode(), bn::Mode::training);
 }
 
 TEST(ClassProbabilities, AreThoseOfAllPiecesInOrder) {
   const data::Dataset dataset = data::drawn_dataset(10, 30);
-  const auto samples = program::make_samples(dataset.test, data::Input::grey, 30, 7);
+  const auto samples = program::make_samples(dataset.test, data::Input::gray, 30, 7);
   nn::Sequential<float> model;
   model.add(nn::Dense<float>(784, 10));
-  nn::initialise_weights(model, 0.1, 1);
+  nn::initialize_weights(model, 0.1, 1);
   nn::Activations<float> activations;
   const nn::Matrix<float> probabilities = program::class_probabilities(model, samples);
   ASSERT_EQ(probabilities.rows(), 30);
@@ -61,7 +61,7 @@ constexpr float float_nan = std::numeric_limits<float>::quiet_NaN(), float_inf =
 
 TEST(Accuracy, OfANetworkThatDivergedIsNoChance) {
   const data::Dataset dataset = data::drawn_dataset(10, 30);
-  const auto samples = program::make_samples(dataset.test, data::Input::grey, 30, 7);
+  const auto samples = program::make_samples(dataset.test, data::Input::gray, 30, 7);
   nn::Activations<float> activations;
   const auto accuracy_with = [&](float weight, bool relu) {
     nn::Sequential<float> model;
@@ -79,7 +79,7 @@ TEST(Accuracy, OfANetworkThatDivergedIsNoChance) {
 
 TEST(Accuracy, OfANetworkWithNonsenseInItsRunningStatisticsIsNoneEither) {
   const data::Dataset dataset = data::drawn_dataset(10, 30);
-  const auto samples = program::make_samples(dataset.test, data::Input::grey, 30, 7);
+  const auto samples = program::make_samples(dataset.test, data::Input::gray, 30, 7);
   nn::Activations<float> activations;
   for (const float nonsense : {float_nan, float_inf}) {
     nn::Sequential<float> model;

@@ -54,7 +54,7 @@ TEST(Training, LearnsAndReports) {
   EXPECT_NEAR(run.population_accuracy, run.running_accuracy, 0.1);
   EXPECT_GT(run.seconds_per_step, 0);
   EXPECT_EQ(run.percentiles.values.front().rows(), 100);
-  // In probe mode a sigmoid's input is beta + gamma * (mean 0, variance 1): centred soon after the start.
+  // In probe mode a sigmoid's input is beta + gamma * (mean 0, variance 1): centerd soon after the start.
   EXPECT_LT(std::abs(run.percentiles.values.front().col(1).mean()), 1);
 }
 
@@ -163,7 +163,7 @@ TEST(Divergence, WithReluAndWithoutBatchNormEndsTheTrainingAndIsNoError) {
     plain.model.add(nn::Dense<float>(784, 20));
     plain.model.add(nn::Relu<float>());
     plain.model.add(nn::Dense<float>(20, 10));
-    nn::initialise_weights(plain.model, nn::he_deviation, 1);
+    nn::initialize_weights(plain.model, nn::he_deviation, 1);
     return plain;
   };
   expect_divergence(train_too_fast(1e20, short_protocol(), make()));

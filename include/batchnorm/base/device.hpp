@@ -1,0 +1,173 @@
+/// \file
+/// Devices: where a call runs. The library starts no threads of its own; it takes Eigen's devices as it finds them.
+#pragma once
+
+#include <batchnorm/base/tensor.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+
+namespace Eigen {
+struct DefaultDevice;
+struct GpuDevice;
+struct SyclDevice;
+struct ThreadPoolDevice;
+}  // namespace Eigen
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+
+namespace detail {
+
+/// Eigen::ThreadPoolDevice, or whatever has its members.
+template <class T>
+concept PoolDevice = requires(const T& device) {
+  device.numThreads();
+  device.getPool()->Schedule(std::function<void()>{});
+};
+
+/// The device of a call that names none.
+struct CallingThread {};
+
+/// Eigen::ThreadPool, or whatever a task can be given to: what a device is made from.
+template <class T>
+concept BarePool = !PoolDevice<T> && requires(T & pool) {
+  pool.Schedule(std::function<void()>{});
+};
+
+/// Eigen's device where its header has only named it.
+template <class T>
+concept UndefinedDevice = !PoolDevice<T> && std::same_as<T, Eigen::ThreadPoolDevice>;
+
+template <class T>
+concept ForeignDevice =
+    std::same_as<T, Eigen::GpuDevice> || std::same_as<T, Eigen::SyclDevice> || BarePool<T> || UndefinedDevice<T>;
+
+}  // namespace detail
+
+/// An Eigen device: Eigen::DefaultDevice (the calling thread) or Eigen::ThreadPoolDevice.
+template <class T>
+concept Device = std::same_as<T, Eigen::DefaultDevice> || std::same_as<T, detail::CallingThread> ||
+    detail::PoolDevice<T> || detail::ForeignDevice<T>;
+
+namespace detail {
+
+/// What f() threw; nothing where exceptions are off.
+template <class F>
+std::exception_ptr exception_of(const F& f) noexcept {
+#if defined(__cpp_exceptions)
+  try {
+    f();
+  } catch (...) {
+    return std::current_exception();
+  }
+#else
+  f();
+#endif
+  return nullptr;
+}
+
+/// The work of one call, cut into blocks that threads claim from a counter.
+class BlockQueue {
+ public:
+  BlockQueue(int blocks, std::function<void(int)> body) : blocks_(blocks), body_(std::move(body)) {}
+
+  /// Runs blocks until none is left to claim, or claims them only, once one has thrown. A thread that comes late claims
+  /// nothing and never touches the body.
+  void work() noexcept {
+    for (int block = next_.fetch_add(1); block < blocks_; block = next_.fetch_add(1)) {
+      if (!failed_) run(block);
+      if (finished_.fetch_add(1) + 1 == blocks_) finished_.notify_all();
+    }
+  }
+
+  /// Returns when no thread is in a block any more and none is left; throws what the first block that threw did.
+  void wait() const {
+    for (int finished = finished_.load(); finished != blocks_; finished = finished_.load()) finished_.wait(finished);
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  void run(int block) noexcept {
+    // A thread may not be left by an exception, nor may the caller go while others work on what it owns.
+    const std::exception_ptr error = exception_of([&] { body_(block); });
+    if (error && !failed_.exchange(true)) error_ = error;
+  }
+
+  const int blocks_;
+  const std::function<void(int)> body_;
+  std::atomic<int> next_{0}, finished_{0};
+  std::atomic<bool> failed_{false};
+  /// Written before finished_ reaches blocks_, and read after.
+  std::exception_ptr error_;
+};
+
+/// Where the blocks of a call run: on the calling thread, which a pool may help.
+class Executor {
+ public:
+  Executor() = default;
+
+  template <PoolDevice D>
+  explicit Executor(const D& device)
+      : threads_(static_cast<int>(device.numThreads())),
+        pool_(device.getPool()),
+        schedule_([](void* pool, std::function<void()> task) {
+          static_cast<decltype(device.getPool())>(pool)->Schedule(std::move(task));
+        }) {}
+
+  /// Calls body(block) once for each block in [0, blocks), in any order, on as many threads as `bytes` of memory
+  /// traffic keep busy.
+  ///
+  /// The caller works too, and waits only for blocks that a running thread has begun: a call from inside a task of the
+  /// same pool ends even if no other thread of it ever comes. What a block throws is thrown here, when no thread is in a
+  /// block any more; the blocks behind it may not have been run then.
+  template <class Body>
+  void for_each_block(Index blocks, Index bytes, const Body& body) const {
+    const Index threads = std::min({static_cast<Index>(threads_), blocks, bytes / bytes_per_thread});
+    if (threads <= 1) {
+      for (Index block = 0; block < blocks; ++block) body(block);
+      return;
+    }
+    const auto queue =
+        std::make_shared<BlockQueue>(static_cast<int>(blocks), [&body](int block) { body(Index(block)); });
+    // Helpers that have been asked use the body, so nothing may be thrown past it: who cannot be asked does not help.
+    exception_of([&] {
+      for (Index helper = 1; helper < threads; ++helper) schedule_(pool_, [queue] { queue->work(); });
+    });
+    queue->work();
+    queue->wait();
+  }
+
+ private:
+  /// A sleeping thread takes about 0.1 ms to wake, so it must be given this much memory traffic to be worth it.
+  static constexpr Index bytes_per_thread = Index(4) << 20;
+
+  int threads_ = 1;
+  void* pool_ = nullptr;
+  void (*schedule_)(void*, std::function<void()>) = nullptr;
+};
+
+template <Device D>
+Executor executor(const D& device) {
+  static_assert(
+      !BarePool<D>,
+      "batchnorm: a thread pool is not a device: make one of it, Eigen::ThreadPoolDevice device(&pool, threads), "
+      "and pass that");
+  static_assert(!UndefinedDevice<D>,
+                "batchnorm: Eigen::ThreadPoolDevice has no members here: define EIGEN_USE_THREADS before the first "
+                "#include of unsupported/Eigen/CXX11/Tensor");
+  static_assert(!ForeignDevice<D> || BarePool<D> || UndefinedDevice<D>,
+                "batchnorm: runs on the CPU only: pass an Eigen::DefaultDevice or Eigen::ThreadPoolDevice");
+  if constexpr (PoolDevice<D>) {
+    return Executor(device);
+  } else {
+    return Executor();
+  }
+}
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,0 +1,57 @@
+/// \file
+/// How a wrong call is reported, and a program of units that do not go together.
+#pragma once
+
+#include <batchnorm/base/abi.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// False, but not before there are Ts: for a static_assert that refuses whoever comes.
+template <class... Ts>
+inline constexpr bool never = false;
+
+/// Throws std::invalid_argument("batchnorm: " followed by the parts); where exceptions are off, prints that and aborts.
+template <class... Parts>
+[[noreturn]] EIGEN_DONT_INLINE void fail(const Parts&... parts) {
+  std::ostringstream message;
+  message << "batchnorm: ";
+  (message << ... << parts);
+#if defined(__cpp_exceptions)
+  throw std::invalid_argument(message.str());
+#else
+  std::fputs((message.str() + "\n").c_str(), stderr);
+  std::abort();
+#endif
+}
+
+/// That all units of the program that use the library were compiled alike; puts this one on record (core/abi.hpp).
+/// Comes before a call touches any object of Eigen's.
+inline void check_program(const char* call) {
+  [[maybe_unused]] const void* const on_record = &unit_record<>;
+  const char* const other = program_record::other_unit.load(std::memory_order_relaxed);
+  if (other == nullptr) [[likely]]
+    return;
+  fail(call, ": expected all units of the program to share one instruction set and one alignment, got units of ",
+       program_record::first_unit.load(), " and of ", other,
+       ", which would use each other's copies of Eigen's functions; compile all units with the same -march and "
+       "EIGEN_MAX_ALIGN_BYTES, or put them into shared libraries with -fvisibility=hidden");
+}
+
+/// The number of channels of state that is about to be made.
+inline Eigen::Index state_size(const char* state, Eigen::Index channels) {
+  check_program(state);
+  if (channels < 0) fail(state, "(channels): expected a number of channels, got ", channels);
+  return channels;
+}
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,0 +1,161 @@
+/// \file
+/// What Eigen's packets lack, and the only intrinsics of the library: stores past the caches, the conversions of half
+/// that Eigen 3.4.0 leaves to scalar code under g++ (it takes g++ for an old clang), and comparisons that know NaN under
+/// -ffast-math.
+#pragma once
+
+#include <batchnorm/base/tensor.hpp>
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// Writes a register to memory past the caches; the address is a multiple of the register's size. An ordinary store
+/// where the instruction set has none.
+template <class Raw>
+EIGEN_STRONG_INLINE void stream(void* to, const Raw& raw) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  if constexpr (sizeof(Raw) == sizeof(__m512i)) {
+    __m512i bits;
+    std::memcpy(&bits, &raw, sizeof(bits));
+    return _mm512_stream_si512(static_cast<__m512i*>(to), bits);
+  }
+#endif
+#if defined(EIGEN_VECTORIZE_AVX)
+  if constexpr (sizeof(Raw) == sizeof(__m256i)) {
+    __m256i bits;
+    std::memcpy(&bits, &raw, sizeof(bits));
+    return _mm256_stream_si256(static_cast<__m256i*>(to), bits);
+  }
+#endif
+#if defined(EIGEN_VECTORIZE_SSE)
+  if constexpr (sizeof(Raw) == sizeof(__m128i)) {
+    __m128i bits;
+    std::memcpy(&bits, &raw, sizeof(bits));
+    return _mm_stream_si128(static_cast<__m128i*>(to), bits);
+  }
+#endif
+  std::memcpy(to, &raw, sizeof(Raw));
+}
+
+/// Makes what this thread streamed visible to the others, as ordinary stores are.
+inline void finish_streaming() {
+#if defined(EIGEN_VECTORIZE_SSE)
+  _mm_sfence();
+#endif
+}
+
+#if __FINITE_MATH_ONLY__
+
+/// The bits of a register, as a vector of the compilers' own: with -ffast-math they take it that there is no NaN, and
+/// fold comparisons that tell, those in Eigen's packets included.
+template <class Scalar>
+class LaneBits {
+  using Raw = typename Eigen::internal::packet_traits<Scalar>::type;
+  using Integer = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
+  using Unsigned = std::make_unsigned_t<Integer>;
+  typedef Integer Lanes __attribute__((vector_size(sizeof(Raw))));
+  typedef Unsigned UnsignedLanes __attribute__((vector_size(sizeof(Raw))));
+  static constexpr Unsigned sign = Unsigned(1) << (8 * sizeof(Scalar) - 1),
+                            infinity = sizeof(Scalar) == 4 ? Unsigned(0x7f800000u) : Unsigned(0x7ff0000000000000u);
+
+ public:
+  explicit EIGEN_STRONG_INLINE LaneBits(Raw raw) {
+#if defined(__SSE2__)
+    asm("" : "+x"(raw));  // so that nothing is known of these bits from how they were computed
+#elif defined(__aarch64__)
+    asm("" : "+w"(raw));
+#endif
+    bits_ = std::bit_cast<UnsignedLanes>(raw);
+  }
+
+  /// -1 in the lanes that are NaN, 0 in the others.
+  EIGEN_STRONG_INLINE Lanes is_nan() const { return (Lanes)(bits_ & (sign - 1)) > (Lanes)(bits_ * 0 + infinity); }
+
+  /// -1 in the lanes where a <= b, 0 where not and where either is NaN.
+  friend EIGEN_STRONG_INLINE Lanes less_equal(const LaneBits& a, const LaneBits& b) {
+    return (a.rank() <= b.rank()) & ~(a.is_nan() | b.is_nan());
+  }
+  /// `then` in the lanes of -1, `otherwise` in those of 0.
+  static EIGEN_STRONG_INLINE Raw select(const Lanes& mask, const LaneBits& then, const LaneBits& otherwise) {
+    const UnsignedLanes chosen = (UnsignedLanes)mask;
+    return std::bit_cast<Raw>((then.bits_ & chosen) | (otherwise.bits_ & ~chosen));
+  }
+
+ private:
+  /// Integers in the order of the numbers, the same for both zeros.
+  EIGEN_STRONG_INLINE Lanes rank() const {
+    const UnsignedLanes negative = (UnsignedLanes)((Lanes)bits_ < 0);
+    return (Lanes)((bits_ & ~negative) | ((sign - bits_) & negative));
+  }
+
+  UnsignedLanes bits_;
+};
+
+/// a / b. Compilers for x86 divide floats by an approximate reciprocal under -ffast-math, which gives NaN where b is
+/// infinite and 0 where it is large.
+template <class Raw>
+EIGEN_STRONG_INLINE Raw divide_floats(Raw a, const Raw& b) {
+#if defined(__AVX__)
+  if constexpr (sizeof(Raw) == sizeof(float)) {
+    asm("vdivss %1, %0, %0" : "+x"(a) : "x"(b));
+  } else {
+    asm("vdivps %1, %0, %0" : "+x"(a) : "x"(b));
+  }
+  return a;
+#elif defined(__SSE2__)
+  if constexpr (sizeof(Raw) == sizeof(float)) {
+    asm("divss %1, %0" : "+x"(a) : "x"(b));
+  } else {
+    asm("divps %1, %0" : "+x"(a) : "x"(b));
+  }
+  return a;
+#else
+  return Eigen::internal::pdiv(a, b);
+#endif
+}
+
+#endif
+
+/// The conversions between half and as many floats, where there are any here.
+template <int Lanes>
+struct HalfConversion {
+  static constexpr bool available = false;
+};
+
+#if defined(EIGEN_VECTORIZE_AVX) && defined(__F16C__) && !defined(EIGEN_HAS_FP16_C)
+
+template <>
+struct HalfConversion<8> {
+  static constexpr bool available = true;
+  static EIGEN_STRONG_INLINE __m256 load(const Eigen::half* from) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static EIGEN_STRONG_INLINE __m128i round(const __m256& values) {
+    return _mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT);
+  }
+};
+
+#endif
+#if defined(EIGEN_VECTORIZE_AVX512) && !defined(EIGEN_HAS_FP16_C)
+
+template <>
+struct HalfConversion<16> {
+  static constexpr bool available = true;
+  static EIGEN_STRONG_INLINE __m512 load(const Eigen::half* from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+  static EIGEN_STRONG_INLINE __m256i round(const __m512& values) {
+    return _mm512_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT);
+  }
+};
+
+#endif
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

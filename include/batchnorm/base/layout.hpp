@@ -1,0 +1,274 @@
+/// \file
+/// One idea for every layout: a dense tensor of any rank and storage order, with its channel axis anywhere, lies in
+/// memory as outer x channels x inner. Layout tags say which axis holds the channels; ChannelView is what the kernels
+/// see.
+#pragma once
+
+#include <batchnorm/base/error.hpp>
+#include <batchnorm/base/tensor.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+
+/// A matrix with one sample in each row and one channel in each column: axis 1. The default.
+struct samples_in_rows {
+  template <int Rank>
+  static consteval int axis() {
+    static_assert(Rank == 2,
+                  "batchnorm: samples_in_rows, the default layout, is for matrices: for rank 3 and more say "
+                  "channel_first or channel_last");
+    return 1;
+  }
+  static std::string name() { return "samples_in_rows"; }
+};
+
+/// A matrix with one sample in each column and one channel in each row: axis 0.
+struct samples_in_columns {
+  template <int Rank>
+  static consteval int axis() {
+    static_assert(Rank == 2,
+                  "batchnorm: samples_in_columns is for matrices: for rank 3 and more say channel_first or "
+                  "channel_last");
+    return 0;
+  }
+  static std::string name() { return "samples_in_columns"; }
+};
+
+/// Tensors of rank 3 and more with the channels on axis 1, as in NCHW.
+struct channel_first {
+  template <int Rank>
+  static consteval int axis() {
+    static_assert(Rank >= 3,
+                  "batchnorm: channel_first is for rank 3 and more: for a matrix say samples_in_rows or "
+                  "samples_in_columns");
+    return 1;
+  }
+  static std::string name() { return "channel_first"; }
+};
+
+/// The channels on the last axis, as in NHWC.
+struct channel_last {
+  template <int Rank>
+  static consteval int axis() {
+    return Rank - 1;
+  }
+  static std::string name() { return "channel_last"; }
+};
+
+/// The channels on axis K, counted from 0 as the tensor is written.
+template <int K>
+struct channel_axis {
+  template <int Rank>
+  static consteval int axis() {
+    static_assert(0 <= K && K < Rank, "batchnorm: channel_axis<k> needs 0 <= k < rank");
+    return K;
+  }
+  static std::string name() { return "channel_axis<" + std::to_string(K) + ">"; }
+};
+
+namespace detail {
+
+template <class T>
+concept LayoutTag = requires {
+  { T::template axis<3>() } -> std::same_as<int>;
+};
+
+}  // namespace detail
+
+/// Elements in memory as outer x channels x inner: element (o, c, i) lies at `o * outer_stride + c * channel_stride +
+/// i`.
+///
+/// | tensor                                                                  | outer | inner |
+/// |-------------------------------------------------------------------------|-------|-------|
+/// | row-major [N, C]; column-major matrix with one sample per column, C x N | N     | 1     |
+/// | column-major matrix with one sample per row, N x C                      | 1     | N     |
+/// | row-major NHWC                                                          | N*H*W | 1     |
+/// | row-major NCHW                                                          | N     | H*W   |
+/// | column-major tensor [N, C, H, W]                                        | H*W   | N     |
+template <class Element>
+struct ChannelView {
+  Element* data;
+  Index outer, channels, inner;
+  Index outer_stride, channel_stride;
+
+  /// Values per channel.
+  constexpr Index count() const noexcept { return outer * inner; }
+  constexpr Index size() const noexcept { return count() * channels; }
+  /// The first of the `inner` consecutive elements of channel c in slice o.
+  constexpr Element* plane(Index o, Index c) const noexcept { return data + o * outer_stride + c * channel_stride; }
+  /// Whether each slice is a dense row of channels.
+  constexpr bool has_rows() const noexcept { return inner == 1 && channel_stride == 1; }
+
+  /// The same elements, read only.
+  constexpr operator ChannelView<const Element>() const noexcept requires(!std::is_const_v<Element>) {
+    return {data, outer, channels, inner, outer_stride, channel_stride};
+  }
+};
+
+namespace detail {
+
+/// The view of dense memory in which the channel axis has `channels` elements, `before` of whatever precedes it and
+/// `after` follow it.
+template <class Element>
+constexpr ChannelView<Element> dense_view(Element* data, Index outer, Index channels, Index inner) {
+  return {data, outer, channels, inner, channels * inner, inner};
+}
+
+template <int Axis, TensorInMemory T>
+ChannelView<element_t<T>> view_of_tensor(T& t) {
+  const auto extents = extents_of(t);
+  Index before = 1, after = 1;
+  for (std::size_t axis = 0; axis < extents.size(); ++axis) {
+    if (axis < std::size_t(Axis)) before *= extents[axis];
+    if (axis > std::size_t(Axis)) after *= extents[axis];
+  }
+  if constexpr (!is_row_major<T>()) std::swap(before, after);
+  return dense_view<element_t<T>>(t.data(), before, extents[Axis], after);
+}
+
+/// An element at another address than a multiple of its alignment must not be read at all.
+inline void check_alignment(std::uintptr_t address, std::size_t alignment, const char* name) {
+  if (address % alignment == 0) return;
+  fail(name, ": expected elements at addresses that are multiples of ", alignment, ", got a remainder of ",
+       address % alignment, "; copy the bytes into memory of its own first, for example a Matrix");
+}
+
+/// A matrix has one contiguous axis, named by its storage order. The stride along an axis of extent 1 is never used.
+template <int Axis, DenseInMemory T>
+ChannelView<element_t<T>> view_of_matrix(T& t, const char* name) {
+  const Index channels = Axis == 1 ? t.cols() : t.rows();
+  const Index samples = Axis == 1 ? t.rows() : t.cols();
+  const Index channel_stride = Axis == 1 ? t.colStride() : t.rowStride();
+  const Index sample_stride = Axis == 1 ? t.rowStride() : t.colStride();
+  constexpr bool channels_contiguous = is_row_major<T>() == (Axis == 1);
+
+  const Index inner_extent = channels_contiguous ? channels : samples;
+  const Index inner_stride = channels_contiguous ? channel_stride : sample_stride;
+  if (inner_stride != 1 && inner_extent > 1) {
+    fail(name, ": expected consecutive elements along axis ", channels_contiguous ? Axis : 1 - Axis,
+         ", got an inner stride of ", inner_stride, "; copy it first, for example into a Matrix; ", name, " is ",
+         ShapeText<2>{extents_of(t), is_row_major<T>()});
+  }
+  const Index outer_extent = channels_contiguous ? samples : channels;
+  const Index outer_stride = channels_contiguous ? sample_stride : channel_stride;
+  if (outer_stride < inner_extent && outer_extent > 1) {
+    fail(name, ": expected an outer stride of at least ", inner_extent, ", got ", outer_stride, "; ", name, " is ",
+         ShapeText<2>{extents_of(t), is_row_major<T>()});
+  }
+  if constexpr (channels_contiguous) {
+    return {t.data(), samples, channels, 1, samples > 1 ? outer_stride : channels, 1};
+  } else {
+    return {t.data(), 1, channels, samples, channels * samples, channels > 1 ? outer_stride : samples};
+  }
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// Whether channel_view takes a T, which is neither const nor a reference. If not, the compiler says why: in one sentence,
+/// as the callers leave out what would not compile either.
+template <class Layout, class T>
+consteval bool has_channel_view() {
+  if constexpr (is_tensor_ref<T>) {
+    static_assert(!is_tensor_ref<T>,
+                  "batchnorm: a TensorRef may have no memory of its own: evaluate it into a Tensor first");
+    return false;
+  } else if constexpr (!InMemory<T>) {
+    static_assert(InMemory<T>,
+                  "batchnorm: expected an Eigen matrix, array or tensor with memory of its own: evaluate an expression "
+                  "first, for example x.eval()");
+    return false;
+  } else if constexpr (rank_of<T>() < 2) {
+    static_assert(rank_of<T>() >= 2, "batchnorm: x needs a batch axis and a channel axis: rank 2 or more");
+    return false;
+  } else if constexpr (Dense<T>) {
+    constexpr bool is_matrix = !bool(T::IsVectorAtCompileTime);
+    static_assert(is_matrix,
+                  "batchnorm: a vector does not say which of its axes holds the channels: pass a matrix, for example "
+                  "x.middleRows(i, 1), or v.reshaped(1, n)");
+    return is_matrix && Layout::template axis<2>() >= 0;
+  } else {
+    return Layout::template axis<rank_of<T>()>() >= 0;
+  }
+}
+
+}  // namespace detail
+
+/// The outer x channels x inner view of a matrix or tensor whose channels lie where `Layout` says.
+///
+/// Shapes   t: rank >= 2, with memory of its own: Matrix, Array, Map, Ref, blocks and transposes of them, Tensor,
+///          TensorFixedSize, TensorMap
+/// Throws   std::invalid_argument if a matrix has an inner stride other than 1, and if the address of the elements is no
+///          multiple of their alignment
+template <class Layout, class T>
+auto channel_view(T&& t, const char* name = "x") {
+  if constexpr (detail::has_channel_view<Layout, std::remove_cvref_t<T>>()) {
+    constexpr int axis = Layout::template axis<detail::rank_of<T>()>();
+    detail::check_alignment(t.data(), name);
+    if constexpr (detail::Dense<T>) {
+      return detail::view_of_matrix<axis>(t, name);
+    } else {
+      return detail::view_of_tensor<axis>(t);
+    }
+  } else {
+    return ChannelView<float>{};
+  }
+}
+
+namespace detail {
+
+/// The memory of a view as equal runs of consecutive elements: only matrices with an outer stride have gaps between
+/// them.
+template <class Element>
+struct Runs {
+  const Element* data;
+  Index runs, length, stride;
+
+  explicit Runs(const ChannelView<Element>& v)
+      : data(v.data), runs(1), length(v.size()), stride(std::max<Index>(1, v.size())) {
+    if (v.outer > 1 && v.outer_stride != v.channels * v.inner) {
+      *this = Runs(v.data, v.outer, v.channels * v.inner, v.outer_stride);
+    } else if (v.channels > 1 && v.channel_stride != v.inner) {
+      *this = Runs(v.data, v.channels, v.inner, v.channel_stride);
+    }
+  }
+  Runs(const Element* data_, Index runs_, Index length_, Index stride_)
+      : data(data_), runs(runs_), length(length_), stride(stride_) {}
+
+  std::uintptr_t begin() const { return reinterpret_cast<std::uintptr_t>(data); }
+  std::uintptr_t end() const {
+    return begin() + static_cast<std::uintptr_t>((runs - 1) * stride + length) * sizeof(Element);
+  }
+};
+
+template <class Element>
+bool same_memory(const ChannelView<Element>& a, const ChannelView<Element>& b) {
+  return a.data == b.data && (a.outer <= 1 || a.outer_stride == b.outer_stride) &&
+         (a.channels <= 1 || a.channel_stride == b.channel_stride);
+}
+
+/// Whether two views of the same extents have an element in common. Exact for two blocks of one matrix (equal strides);
+/// views of different strides whose address ranges overlap count as meeting.
+template <class Element>
+bool views_meet(const ChannelView<Element>& first, const ChannelView<Element>& second) {
+  if (first.size() == 0 || second.size() == 0) return false;
+  Runs<Element> a(first), b(second);
+  if (b.begin() < a.begin()) std::swap(a, b);
+  if (a.end() <= b.begin()) return false;
+  if (a.runs == 1 || (b.runs > 1 && a.stride != b.stride)) return true;
+  const std::uintptr_t bytes = b.begin() - a.begin();
+  if (bytes % sizeof(Element) != 0) return true;
+  // b starts in run `run` of a, or in the gap behind it; from the gap it may reach into the next run.
+  const Index distance = static_cast<Index>(bytes / sizeof(Element));
+  const Index run = distance / a.stride, into_run = distance % a.stride;
+  return into_run < a.length || (run + 1 < a.runs && a.stride - into_run < b.length);
+}
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,0 +1,86 @@
+/// \file
+/// y = activation((x - mean) * gamma * inv_std + beta): the pass that writes a forward result, and the folded form of
+/// it.
+#pragma once
+
+#include <batchnorm/kernels/coefficients.hpp>
+#include <batchnorm/kernels/moments.hpp>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// The function that forward passes map over x, and over the residual if the activation takes one.
+template <class Activation>
+auto activated(const Activation& activation) {
+  return [&activation](const auto& constants, const auto& x, const auto&... residual) {
+    return std::array{activation.forward(constants(x), residual...)};
+  };
+}
+
+/// Normalizes with given statistics.
+///
+///   y = activation((x - mean) * gamma * inv_std + beta)
+///
+/// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner; those of forward: [channels]
+template <class Element, std::size_t N, class Forward>
+void normalize(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
+               const ChannelView<Element>& y, Order order = Order::forwards) {
+  write_all<Normalizer>(executor, order, NormalizerOf<statistics_t<Element>, Forward>{forward},
+                        activated(forward.activation), inputs, Views<Element, 1>{y});
+}
+
+/// Normalizes a batch with its own statistics: batch_moments and normalize with the same bits, but blocks that hold
+/// all values of their channels are normalized while they are still in cache.
+///
+/// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner, count >= 1; affine, moments:
+///          [channels]
+template <class Element, std::size_t N, class Activation>
+void train_forward(const Executor& executor, const Views<const Element, N>& inputs,
+                   const AffineView<statistics_t<Element>>& affine, double epsilon, const Activation& activation,
+                   const ChannelView<Element>& y, Moments& moments) {
+  using Scalar = statistics_t<Element>;
+  const auto& x = inputs[0];
+  const Normalization<Scalar, BatchStatistics, Activation> forward{{moments, epsilon}, affine, activation};
+  const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y});
+  if (is_one_plane(x) || !hold_whole_channels(kind)) {
+    batch_moments(executor, x, moments);
+    normalize(executor, inputs, forward, y, Order::backwards);
+    return;
+  }
+  resize(moments, x);
+  const auto fused = [&](const auto& blocks) {
+    reduce_and_write<Normalizer>(
+        executor, blocks, [&](const auto& block) { block_moments(block, x, moments); },
+        NormalizerOf<Scalar, Normalization<Scalar, BatchStatistics, Activation>>{forward}, activated(activation),
+        inputs, Views<Element, 1>{y});
+  };
+  std::visit(fused, kind);
+}
+
+/// x * scale + shift.
+template <class V>
+struct FoldedNormalizer {
+  V scale, shift;
+
+  EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(x, scale, shift); }
+};
+
+/// y = x * scale + shift.
+///
+/// Shapes   x, y: the same outer x channels x inner; scale, shift: [channels]
+template <class Element>
+void scale_shift(const Executor& executor, const ChannelView<const Element>& x,
+                 const ChannelArray<statistics_t<Element>>& scale, const ChannelArray<statistics_t<Element>>& shift,
+                 const ChannelView<Element>& y) {
+  constexpr activations::identity unchanged;
+  const auto constants = [&](Index c, auto lanes) {
+    return FoldedNormalizer<Channels>{channels_of(scale, c, lanes), channels_of(shift, c, lanes)};
+  };
+  write_all<FoldedNormalizer>(executor, Order::forwards, constants, activated(unchanged), Views<const Element, 1>{x},
+                              Views<Element, 1>{y});
+}
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,0 +1,142 @@
+/// \file
+/// What the columns of a block have of their own: constants that are read a packet at a time, and sums.
+#pragma once
+
+#include <batchnorm/walk/lanes.hpp>
+#include <batchnorm/walk/partition.hpp>
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// Two sums for each channel of a block, or what is made of them.
+struct ChannelSums {
+  ColumnBuffer<double, max_columns> s1, s2;
+
+  void set_zero(Index channels) {
+    std::fill_n(s1.values, channels + s1.room, 0.0);
+    std::fill_n(s2.values, channels + s2.room, 0.0);
+  }
+};
+
+/// What is computed once per channel is computed in double, for a packet of channels at a time.
+using Channels = Packet<double>;
+
+inline Channels all_channels(double value) { return Channels::broadcast(value); }
+
+/// The values of the channels c, c + 1, ... in an array with one for each channel.
+template <class Values>
+EIGEN_STRONG_INLINE Channels channels_of(const Values& values, Index c, auto lanes) {
+  return lanes.load(values.data() + c, all_channels(0));
+}
+
+/// The constants of the columns of a block: a row of memory for each member of Coefficients<V>.
+template <class Scalar_, template <class> class Coefficients>
+class ColumnTable {
+ public:
+  using Scalar = Scalar_;
+
+  ColumnTable() = default;
+  /// Computes the constants in double and rounds them once: make(c, lanes) gives those of channels c, c + 1, ...
+  template <class B, class Make>
+  ColumnTable(const B& block, const Make& make) : ColumnTable(block, make, [](const ColumnTable&) {}) {}
+
+  /// The same, but finish(table) may read and write the constants while column c is still channel c.
+  template <class B, class Make, class Finish>
+  ColumnTable(const B& block, const Make& make, const Finish& finish) {
+    Channels extreme = all_channels(0);
+    for_each_overlapping_packet<double>(block.channels, [&](Index c, auto lanes) {
+      const auto values = members_of<Packet<double>>(make(block.first_channel + c, lanes));
+      Channels size = abs(values[0]);
+      values[0].store(rows_[0].values + c);
+      for (std::size_t k = 1; k < members; ++k) {
+        size = size + abs(values[k]);
+        values[k].store(rows_[k].values + c);
+      }
+      extreme = max(extreme, select_less_equal(all_channels(largest_constant), lanes.keep(size), all_channels(1),
+                                               all_channels(0)));
+    });
+    has_extremes_ = sum(extreme) > 0;
+    finish(*this);
+    spread(block);
+  }
+
+  /// The same where they are known: channel c of the block has constants(c).
+  template <class B, class Constants>
+  void fill(const B& block, const Constants& constants) {
+    for (Index c = 0; c < block.channels; ++c) {
+      const auto values = members_of<Scalar>(constants(c));
+      for (std::size_t k = 0; k < members; ++k) rows_[k][c] = values[k];
+    }
+    spread(block);
+  }
+
+  /// The same, for the channels c, c + 1, ... at a time, as far as packets reach.
+  template <class B, class Constants>
+  void fill_by_packets(const B& block, const Constants& constants) {
+    for (Index c = 0; c < block.channels; c += Packet<Scalar>::size) {
+      const auto values = members_of<Packet<Scalar>>(constants(c));
+      for (std::size_t k = 0; k < members; ++k) rows_[k].store(c, values[k]);
+    }
+    spread(block);
+  }
+
+  /// One row: a constant for each column.
+  auto& row(std::size_t member) { return rows_[member]; }
+
+  /// Whether a channel has constants of a size with which its values cannot be computed in Scalar.
+  bool has_extremes() const { return has_extremes_; }
+  /// Whether column j is of such a channel.
+  bool is_extreme(Index j) const {
+    return std::any_of(rows_.begin(), rows_.end(),
+                       [&](const auto& row) { return std::abs(static_cast<double>(row[j])) >= largest_constant; });
+  }
+
+  /// Those of the columns j, j + 1, ...
+  EIGEN_STRONG_INLINE Coefficients<Packet<Scalar>> packet(Index j) const {
+    return gathered([&](std::size_t k) { return rows_[k].packet(j); });
+  }
+  /// Those of column j in every lane.
+  EIGEN_STRONG_INLINE Coefficients<Packet<Scalar>> broadcast(Index j) const {
+    return gathered([&](std::size_t k) { return Packet<Scalar>::broadcast(rows_[k][j]); });
+  }
+
+ private:
+  static constexpr std::size_t members = sizeof(Coefficients<Scalar>) / sizeof(Scalar);
+  /// In double nothing is done about extremes.
+  static constexpr double largest_constant =
+      std::same_as<Scalar, float> ? 0x1p100 : std::numeric_limits<double>::infinity();
+
+  template <class V>
+  static auto members_of(const Coefficients<V>& values) {
+    return std::bit_cast<std::array<V, members>>(values);
+  }
+
+  template <class Member>
+  static EIGEN_STRONG_INLINE Coefficients<Packet<Scalar>> gathered(const Member& member) {
+    return [&]<std::size_t... K>(std::index_sequence<K...>) { return Coefficients<Packet<Scalar>>{member(K)...}; }
+    (std::make_index_sequence<members>{});
+  }
+
+  /// From one column per channel to all, and zeros in what a packet may read behind them.
+  template <class B>
+  void spread(const B& block) {
+    for (auto& row : rows_) {
+      block.spread(row.values);
+      std::fill_n(row.values + block.columns(), Packet<Scalar>::size, Scalar(0));
+    }
+  }
+
+  std::array<ColumnBuffer<Scalar, max_columns>, members> rows_;
+  bool has_extremes_ = false;
+};
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,0 +1,129 @@
+/// \file
+/// How rows are read and written packet by packet, their ends included, and how lanes are added up.
+#pragma once
+
+#include <batchnorm/base/packet.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// Access to packets that lie wholly in a row.
+template <class Scalar>
+struct WholePacket {
+  template <class Element>
+  EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>&) const {
+    return Packet<Scalar>::load(from);
+  }
+  template <class Element>
+  EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
+    packet.store(to);
+  }
+  /// The lanes that are there, and zeros for the others, whatever these hold: what enters a sum.
+  EIGEN_STRONG_INLINE const Packet<Scalar>& keep(const Packet<Scalar>& packet) const { return packet; }
+};
+
+/// Access to the first `size` elements of a packet, at the end of a row. The tail goes through the same packet
+/// operations as the rest: a scalar twin of an expression can round differently.
+template <class Scalar>
+struct PartialPacket {
+  Index size;
+
+  /// The lanes behind the end of the row hold `fill`.
+  template <class Element>
+  EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>& fill) const {
+    Scalar lanes[Packet<Scalar>::size];
+    fill.store(lanes);
+    for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
+    return Packet<Scalar>::load(lanes);
+  }
+  template <class Element>
+  EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
+    Element lanes[Packet<Scalar>::size];
+    packet.store(lanes);
+    std::copy_n(lanes, size, to);
+  }
+  EIGEN_STRONG_INLINE Packet<Scalar> keep(const Packet<Scalar>& packet) const {
+    return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(size - 1)),
+                             packet, Packet<Scalar>::broadcast(0));
+  }
+};
+
+/// Access to a packet that overlaps the one before it, at the end of a row: its first `seen` lanes have been dealt with.
+template <class Scalar>
+struct OverlappingPacket {
+  Index seen;
+
+  /// The lanes that have been dealt with hold `fill`.
+  template <class Element>
+  EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>& fill) const {
+    return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)), fill,
+                             Packet<Scalar>::load(from));
+  }
+  EIGEN_STRONG_INLINE Packet<Scalar> keep(const Packet<Scalar>& packet) const {
+    return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)),
+                             Packet<Scalar>::broadcast(0), packet);
+  }
+};
+
+/// Calls body(i, lanes) for every packet of the elements [begin, end): whole packets first, then what is left over.
+template <class Scalar, class Body>
+EIGEN_STRONG_INLINE void for_each_packet(Index begin, Index end, const Body& body) {
+  constexpr Index W = Packet<Scalar>::size;
+  Index i = begin;
+  for (; i + W <= end; i += W) body(i, WholePacket<Scalar>{});
+  if (i < end) body(i, PartialPacket<Scalar>{end - i});
+}
+
+/// The same, but the last packet may overlap the one before it: quicker, for bodies that may see an element twice.
+template <class Scalar, class Body>
+EIGEN_STRONG_INLINE void for_each_overlapping_packet(Index size, const Body& body) {
+  constexpr Index W = Packet<Scalar>::size;
+  if (size < W) return for_each_packet<Scalar>(0, size, body);
+  for (Index i = 0; i + W < size; i += W) body(i, WholePacket<Scalar>{});
+  body(size - W, WholePacket<Scalar>{});
+}
+
+/// body(k) for the constants k = 0, ..., Count - 1: packets with a constant index stay in registers, whereas g++ keeps an
+/// array that a loop variable indexes in memory.
+template <std::size_t Count, class Body>
+EIGEN_ALWAYS_INLINE void for_constants(const Body& body) {
+  [&]<std::size_t... K>(std::index_sequence<K...>) { (body(std::integral_constant<std::size_t, K>{}), ...); }
+  (std::make_index_sequence<Count>{});
+}
+
+/// The most additions that a lane goes through before it is added to a double: the error of a sum of one sign grows by a
+/// quarter of the unit roundoff with each, whatever the width of a packet.
+inline constexpr Index lane_additions = 16;
+
+/// totals[k] += lane k of the packet.
+template <class Scalar>
+EIGEN_ALWAYS_INLINE void add_lanes(double* totals, const Packet<Scalar>& packet) {
+  constexpr Index W = Packet<Scalar>::size, D = Packet<double>::size;
+  Scalar lanes[W];
+  packet.store(lanes);
+  for (Index k = 0; k < W; k += D) {
+    (Packet<double>::load(totals + k) + Packet<double>::load(lanes + k)).store(totals + k);
+  }
+}
+
+/// A row of one value for each column, on the stack, with room behind it so that a packet of any type can be read and
+/// written from any column on. The room also keeps rows from beginning at equal places in their pages, where stores to
+/// one would hold up loads from another.
+template <class Scalar, Index Size>
+struct alignas(64) ColumnBuffer {
+  static constexpr Index room = 16;
+  Scalar values[Size + room];
+
+  EIGEN_STRONG_INLINE Packet<Scalar> packet(Index c) const { return Packet<Scalar>::load(values + c); }
+  EIGEN_STRONG_INLINE void store(Index c, const Packet<Scalar>& packet) { packet.store(values + c); }
+  Scalar& operator[](Index c) { return values[c]; }
+  Scalar operator[](Index c) const { return values[c]; }
+};
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,0 +1,75 @@
+/// \file
+/// How the work of a pass is cut into blocks: by the shape alone, so that no bit of a result depends on the number of
+/// threads.
+#pragma once
+
+#include <batchnorm/base/layout.hpp>
+
+#include <algorithm>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// A block reads about this much: it stays in a core's cache between the pass that reduces and the pass that writes.
+inline constexpr Index block_bytes = Index(2) << 20;
+/// How far ahead of its use memory is asked for.
+inline constexpr Index prefetch_bytes = Index(16) << 10;
+/// The most ranges that the values of a channel are cut into, and so the most partial sums that it has.
+inline constexpr Index max_ranges = 64;
+/// Sums in Scalar lanes go over at most this many values of a plane, or rows, before they are flushed to double.
+inline constexpr Index chunk_values = 8192;
+inline constexpr Index chunk_rows = 512;
+/// The columns of a block, each with constants and sums of its own, which stay in L1.
+inline constexpr Index max_columns = 1024;
+/// Cache lines hold a whole number of these many elements, or these a whole number of lines.
+inline constexpr Index line_elements = 16;
+
+/// Consecutive parts of [0, extent), equal but for the last.
+struct Cut {
+  Index extent, part;
+
+  constexpr Index parts() const { return (extent + part - 1) / part; }
+  constexpr Index begin(Index k) const { return k * part; }
+  constexpr Index end(Index k) const { return std::min(extent, (k + 1) * part); }
+  constexpr Index size(Index k) const { return end(k) - begin(k); }
+};
+
+/// What a thread works on at a time: some channels, in one of the ranges that their values are cut into.
+struct Block {
+  Index first_channel, channels, range;
+  /// Whether the inputs are too large for the caches to hold: it pays to ask for what is read next.
+  bool from_memory;
+};
+
+/// The elements [begin, end) of the planes of a channel in slices [first, first + slices).
+struct PlaneChunk {
+  Index first, slices, begin, end;
+
+  constexpr Index values() const { return slices * (end - begin); }
+};
+
+/// The inputs of a pass, of the same extents; or its outputs.
+template <class Element, std::size_t N>
+using Views = std::array<ChannelView<Element>, N>;
+
+/// The bytes of all elements.
+template <class Element, std::size_t N>
+Index bytes_of(const Views<Element, N>& views) {
+  return Index(N * sizeof(Element)) * views[0].size();
+}
+
+/// A view whose one channel has no gaps is one long plane.
+template <class Element>
+bool is_one_plane(const ChannelView<Element>& v) {
+  return v.channels == 1 && (v.outer == 1 || v.outer_stride == v.inner);
+}
+
+template <class Element>
+ChannelView<Element> as_one_plane(const ChannelView<Element>& v) {
+  return {v.data, 1, 1, v.count(), v.count(), v.count()};
+}
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

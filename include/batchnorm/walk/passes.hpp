@@ -1,0 +1,225 @@
+/// \file
+/// Walking through memory: which kind of blocks suits some views, and the passes over them that all kernels are made
+/// of: one that reduces channels, one that writes, and both fused.
+#pragma once
+
+#include <batchnorm/base/device.hpp>
+#include <batchnorm/walk/planes.hpp>
+#include <batchnorm/walk/rows.hpp>
+
+#include <variant>
+#include <vector>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// Inputs and outputs of more than this go past the caches. Twice an L2 of 2 MiB: from there on a pass and the reading
+/// of its output by the next one, together, are faster so.
+inline constexpr Index streaming_bytes = Index(4) << 20;
+/// What a block and the next one may take of L2 together for the next one to be brought in while this one is written.
+inline constexpr Index overlap_bytes = Index(1600) << 10;
+
+using Blocks = std::variant<PlaneBlocks, RowBlocks>;
+
+/// Whether a pass reduces channels, or only writes.
+enum class Pass { reduces, writes };
+
+/// The blocks for the views of a pass, which have elements.
+template <class Element, std::size_t N, std::size_t M = 0>
+Blocks blocks_for(Pass pass, const Views<const Element, N>& inputs, const Views<Element, M>& outputs = {}) {
+  const auto all = [&](const auto& property) {
+    return std::all_of(inputs.begin(), inputs.end(), property) && std::all_of(outputs.begin(), outputs.end(), property);
+  };
+  const bool dense = all([](const auto& v) { return v.outer == 1 || v.outer_stride == v.channels * v.inner; });
+  const bool side_by_side = all([](const auto& v) { return v.channel_stride == v.inner; });
+  constexpr Index short_plane = 512, enough_rows = 16, bytes = N * sizeof(Element);
+  const auto& x = inputs[0];
+  const bool short_planes = x.inner < short_plane && x.outer >= enough_rows;
+  if (side_by_side && (x.inner == 1 || short_planes)) return RowBlocks(x.outer, x.channels, x.inner, dense, bytes);
+  if (pass == Pass::reduces) return PlaneBlocks::to_reduce(x.outer, x.channels, x.inner, bytes);
+  return PlaneBlocks::to_write(x.outer, x.channels, x.inner, bytes);
+}
+
+/// Calls body(inputs, outputs); dense views of one channel are handed over as one long plane.
+template <class Body, class Element, std::size_t N, std::size_t M>
+void as_planes_where_one(const Views<const Element, N>& inputs, const Views<Element, M>& outputs, const Body& body) {
+  const auto is_one = [](const auto& v) { return is_one_plane(v); };
+  const auto as_one = [](const auto& v) { return as_one_plane(v); };
+  if (std::all_of(inputs.begin(), inputs.end(), is_one) && std::all_of(outputs.begin(), outputs.end(), is_one)) {
+    body(each(inputs, as_one), each(outputs, as_one));
+  } else {
+    body(inputs, outputs);
+  }
+}
+
+/// How a pass that writes meets memory.
+struct Traffic {
+  /// Whether outputs go past the caches.
+  bool streaming;
+  /// Whether chunks are taken from the last to the first: a pass that follows another then starts in what is cached.
+  bool backwards;
+  /// The elements that inputs are asked for ahead of their use, in the first chunks of a block.
+  Index ahead, chunks_ahead;
+};
+
+/// Whether outputs go past the caches. Not where an output is an input, whose lines are in the caches; and outputs are
+/// streamed line by line together, so their lines begin together.
+template <class Element, std::size_t N, std::size_t M>
+bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  const auto is_apart = [&](const auto& output) {
+    return std::none_of(inputs.begin(), inputs.end(), [&](const auto& x) { return x.data == output.data; }) &&
+           (output.data - outputs[0].data) * Index(sizeof(Element)) % line_bytes == 0 &&
+           output.outer_stride == outputs[0].outer_stride && output.channel_stride == outputs[0].channel_stride;
+  };
+  return bytes_of(inputs) + bytes_of(outputs) > streaming_bytes &&
+         std::all_of(outputs.begin(), outputs.end(), is_apart);
+}
+
+/// Constants of which make(c, lanes).scaled knows a form for channels of any size.
+template <class Make>
+concept HasScaledForm = requires(const Make& make) {
+  make.scaled(Index(0), PartialPacket<double>{1});
+};
+
+/// These constants of channel c, in all lanes.
+template <class Scalar, template <class> class Coefficients>
+Coefficients<Packet<Scalar>> broadcast(const Coefficients<Channels>& values) {
+  constexpr std::size_t members = sizeof(values) / sizeof(Channels);
+  const auto in_double = std::bit_cast<std::array<Channels, members>>(values);
+  std::array<Packet<Scalar>, members> result;
+  for (std::size_t k = 0; k < members; ++k) {
+    Scalar lanes[Channels::size];
+    in_double[k].store(lanes);
+    result[k] = Packet<Scalar>::broadcast(lanes[0]);
+  }
+  return std::bit_cast<Coefficients<Packet<Scalar>>>(result);
+}
+
+/// Writes channel c of some planes, all elements with the same constants.
+template <class Constants, class Function, class Element, std::size_t N, std::size_t M>
+void write_channel(const PlaneChunk& part, Index c, const Constants& constants, const Function& function,
+                   const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  for (Index o = part.first; o < part.first + part.slices; ++o) {
+    const auto here = [&](const auto& view) { return view.plane(o, c) + part.begin; };
+    write_run<false, Cache::l1>(
+        part.end - part.begin, 0, [&](Index, const auto&... in) { return function(constants, in...); },
+        each(outputs, here), each(inputs, here));
+  }
+}
+
+/// Writes a block channel by channel, those of extreme size by the form that has room for them: slow, and rare. The
+/// others get the bits that they always have.
+template <class B, class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
+void write_extremes(const B& block, const Table& table, const Make& make, const Function& function,
+                    const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  for (Index c = 0; c < block.channels; ++c) {
+    const Index channel = block.first_channel + c, column = block.column(c);
+    const auto write = [&](const auto& constants) {
+      for (Index k = 0; k < block.chunks(); ++k) {
+        write_channel(block.part(block.chunk(k)), channel, constants, function, inputs, outputs);
+      }
+    };
+    if (table.is_extreme(column)) {
+      write(broadcast<statistics_t<Element>>(make.scaled(channel, PartialPacket<double>{1})));
+    } else {
+      write(table.broadcast(column));
+    }
+  }
+}
+
+/// Writes a block: outputs = function(constants, packets of the inputs...).
+template <template <class> class Coefficients, Cache Into, class B, class Make, class Function, class Element,
+          std::size_t N, std::size_t M>
+void write_block(const B& block, const Make& make, const Traffic& traffic, const Function& function,
+                 const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+  using Scalar = statistics_t<Element>;
+  const ColumnTable<Scalar, Coefficients> table(block, make);
+  if constexpr (HasScaledForm<Make> && std::same_as<Scalar, float>) {
+    if (table.has_extremes()) return write_extremes(block, table, make, function, inputs, outputs);
+  }
+  const Index chunks = block.chunks();
+  for (Index k = 0; k < chunks; ++k) {
+    const Index chunk = traffic.backwards ? chunks - 1 - k : k;
+    const Index ahead = chunk < traffic.chunks_ahead ? traffic.ahead : 0;
+    if (traffic.streaming) {
+      block.template write<true, Into>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+    } else {
+      block.template write<false, Into>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+    }
+  }
+  if (traffic.streaming) finish_streaming();
+}
+
+/// Whether a pass follows another, and starts in what that one left in the caches.
+enum class Order { forwards, backwards };
+
+/// The pass that writes: outputs = function(constants, packets of the inputs...), where the constants of the channels
+/// c, c + 1, ... are make(c, lanes). An output may be one of the inputs.
+template <template <class> class Coefficients, class Make, class Function, class Element, std::size_t N, std::size_t M>
+void write_all(const Executor& executor, Order order, const Make& make, const Function& function,
+               const Views<const Element, N>& all_inputs, const Views<Element, M>& all_outputs) {
+  if (all_inputs[0].size() == 0) return;
+  as_planes_where_one(all_inputs, all_outputs, [&](const auto& inputs, const auto& outputs) {
+    const Index bytes = bytes_of(inputs) + bytes_of(outputs);
+    const bool streaming = streams(inputs, outputs), backwards = order == Order::backwards;
+    const auto write = [&](const auto& blocks) {
+      const Index ahead = bytes > streaming_bytes ? blocks.ahead(inputs[0]) : 0;
+      executor.for_each_block(blocks.count(), bytes, [&](Index k) {
+        const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
+        write_block<Coefficients, decltype(block)::writes_from>(
+            block, make, {streaming, backwards, ahead, block.chunks()}, function, inputs, outputs);
+      });
+    };
+    std::visit(write, blocks_for(Pass::writes, inputs, outputs));
+  });
+}
+
+/// The pass that reduces and the pass that writes fused, for blocks that hold all values of their channels:
+/// reduce(block) leaves what make(c, lanes) makes the constants of, and the block is written while it is in cache.
+template <template <class> class Coefficients, class AllBlocks, class Reduce, class Make, class Function, class Element,
+          std::size_t N, std::size_t M>
+void reduce_and_write(const Executor& executor, const AllBlocks& blocks, const Reduce& reduce, const Make& make,
+                      const Function& function, const Views<const Element, N>& inputs,
+                      const Views<Element, M>& outputs) {
+  const Index bytes = bytes_of(inputs) + bytes_of(outputs);
+  const bool streaming = streams(inputs, outputs);
+  // The first chunks of the next block are asked for, as many as there is room for beside this one.
+  const Index read = bytes_of(inputs) / blocks.count();
+  const Index room = bytes > streaming_bytes ? std::clamp<Index>(overlap_bytes - read, 0, read) : 0;
+  executor.for_each_block(blocks.count(), bytes, [&](Index k) {
+    const auto block = blocks[k];
+    reduce(block);
+    const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
+    write_block<Coefficients, Cache::l2>(block, make, {streaming, true, blocks.stride(outputs[0]), chunks_ahead},
+                                         function, inputs, outputs);
+  });
+}
+
+/// Whether blocks hold all values of their channels.
+inline bool hold_whole_channels(const Blocks& blocks) {
+  return std::visit([](const auto& kind) { return kind.ranges() == 1; }, blocks);
+}
+
+/// The pass that reduces: reduce(block, part) for every block. Where channels are cut into ranges, `part` is one of
+/// `make_part()` for each range, and merge(part, values per channel in it) is called for them in order; else it is
+/// `whole`.
+template <class Part, class MakePart, class Reduce, class Merge, class Element, std::size_t N>
+void reduce_all(const Executor& executor, const Views<const Element, N>& inputs, Part& whole, const MakePart& make_part,
+                const Reduce& reduce, const Merge& merge) {
+  const auto walk = [&](const auto& blocks) {
+    const Index ranges = blocks.ranges();
+    std::vector<Part> parts;
+    for (Index range = 0; ranges > 1 && range < ranges; ++range) parts.push_back(make_part());
+    executor.for_each_block(blocks.count(), bytes_of(inputs), [&](Index k) {
+      const auto block = blocks[k];
+      reduce(block, ranges > 1 ? parts[std::size_t(block.range)] : whole);
+    });
+    for (std::size_t range = 0; range < parts.size(); ++range) merge(parts[range], blocks.values(Index(range)));
+  };
+  std::visit(walk, blocks_for(Pass::reduces, inputs));
+}
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

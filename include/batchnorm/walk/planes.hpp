@@ -1,0 +1,259 @@
+/// \file
+/// Planes: long runs of values of one channel. Packets run along a plane.
+#pragma once
+
+#include <batchnorm/walk/columns.hpp>
+#include <batchnorm/walk/partition.hpp>
+#include <batchnorm/walk/runs.hpp>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// The chunks that a channel consists of, in memory order: several whole planes each, or parts of one.
+struct PlaneChunks {
+  Cut slices, elements;
+
+  constexpr Index count() const { return slices.parts() * elements.parts(); }
+  constexpr PlaneChunk operator[](Index k) const {
+    const Index o = k / elements.parts(), i = k % elements.parts();
+    return {slices.begin(o), slices.size(o), elements.begin(i), elements.end(i)};
+  }
+};
+
+/// A range of the chunks of some channels.
+class PlaneBlock : public Block {
+ public:
+  /// Where a pass that only writes asks its inputs into, as measured.
+  static constexpr Cache writes_from = Cache::l1;
+
+  PlaneBlock(const Block& block, const PlaneChunks& chunks, Index first_chunk, Index last_chunk)
+      : Block(block), all_(chunks), first_chunk_(first_chunk), last_chunk_(last_chunk) {}
+
+  Index chunks() const { return last_chunk_ - first_chunk_; }
+  PlaneChunk chunk(Index k) const { return all_[first_chunk_ + k]; }
+  /// What a chunk consists of, as planes.
+  static PlaneChunk part(const PlaneChunk& chunk) { return chunk; }
+
+  /// A few values of each channel.
+  PlaneChunk sample() const {
+    const PlaneChunk chunk = all_[first_chunk_];
+    return {chunk.first, 1, chunk.begin, std::min(chunk.end, chunk.begin + 16)};
+  }
+  template <class Element>
+  Element first_value(const ChannelView<const Element>& x, Index c) const {
+    return value(x, c, 0);
+  }
+  /// Value k of the sample of a channel.
+  template <class Element>
+  Element value(const ChannelView<const Element>& x, Index c, Index k) const {
+    const PlaneChunk chunk = all_[first_chunk_];
+    return x.plane(chunk.first, first_channel + c)[chunk.begin + k];
+  }
+
+  /// A column of constants stands for a channel.
+  Index columns() const { return channels; }
+  static Index column(Index c) { return c; }
+  template <class Scalar>
+  void spread(Scalar*) const {}
+
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
+  /// contributes.
+  template <class Table, class MakeTerm, class Element, std::size_t N>
+  void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
+              ChannelSums& sums) const {
+    for (Index c = 0; c < channels; ++c) {
+      const auto [s1, s2] = sum_channel(chunk, first_channel + c, term(table.broadcast(c)), inputs);
+      sums.s1[c] = s1;
+      sums.s2[c] = s2;
+    }
+  }
+
+  /// Writes a chunk: outputs = function(constants, packets of the inputs...).
+  template <bool Streaming, Cache Into, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write(const PlaneChunk& chunk, Index ahead, const Table& table, const Function& function,
+             const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
+    for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
+      for (Index c = 0; c < channels; ++c) {
+        const auto constants = table.broadcast(c);
+        const auto here = [&](const auto& view) { return view.plane(o, first_channel + c) + chunk.begin; };
+        write_run<Streaming, Into>(
+            chunk.end - chunk.begin, ahead, [&](Index, const auto&... in) { return function(constants, in...); },
+            each(outputs, here), each(inputs, here));
+      }
+    }
+  }
+
+ private:
+  /// Adds up lanes in double.
+  template <class Scalar>
+  struct LaneTotals {
+    static constexpr Index W = Packet<Scalar>::size, D = Packet<double>::size;
+    double s1[W] = {}, s2[W] = {};
+
+    EIGEN_ALWAYS_INLINE void add(const Packet<Scalar>& a, const Packet<Scalar>& b) {
+      add_lanes(s1, a);
+      add_lanes(s2, b);
+    }
+    std::array<double, 2> sums() const { return {total(s1), total(s2)}; }
+
+   private:
+    static double total(const double* lanes) {
+      Packet<double> result = Packet<double>::load(lanes);
+      for (Index k = D; k < W; k += D) result = result + Packet<double>::load(lanes + k);
+      return sum(result);
+    }
+  };
+
+  /// Adds what the packets at element i of a plane contribute. Not a lambda: accumulators that lambdas hand on by
+  /// reference end up in memory.
+  template <class Term, class Lanes, class Scalar, class Element, std::size_t N>
+  static EIGEN_ALWAYS_INLINE void add_packet(const Term& term, const Lanes& lanes, Packet<Scalar>& s1,
+                                             Packet<Scalar>& s2, const Views<const Element, N>& inputs, Index o,
+                                             Index c, Index i) {
+    std::apply([&](const auto&... x) { term.add(lanes, s1, s2, x.plane(o, c) + i...); }, inputs);
+  }
+
+  /// The packets of a plane take turns with four accumulators, which hide the latency of the additions.
+  template <class Term, class Element, std::size_t N>
+  std::array<double, 2> sum_channel(const PlaneChunk& chunk, Index c, const Term& term,
+                                    const Views<const Element, N>& inputs) const {
+    using Scalar = statistics_t<Element>;
+    constexpr Index W = Packet<Scalar>::size, step = 4 * W, line = line_bytes / Index(sizeof(Element));
+    const Index length = chunk.end - chunk.begin, slices = chunk.first + chunk.slices;
+    if (length < W) return sum_narrow(chunk, c, term, inputs);
+    const auto zero = Packet<Scalar>::broadcast(0);
+    LaneTotals<Scalar> totals;
+    for (Index o = chunk.first, i = 0; o < slices;) {
+      std::array<Packet<Scalar>, 4> s1{zero, zero, zero, zero}, s2 = s1;
+      for (Index left = lane_additions; left > 0 && o < slices;) {
+        const Index steps = std::min((length - i) / step, left);
+        left -= steps;
+        for (const Index stop = i + steps * step; i < stop; i += step) {
+          for (Index k = i; from_memory && k < i + step; k += line) prefetch_next(o, c, chunk.begin + k, inputs);
+          for_constants<4>([&](auto k) {
+            add_packet(term, WholePacket<Scalar>{}, s1[k], s2[k], inputs, o, c, chunk.begin + i + Index(k) * W);
+          });
+        }
+        if (left == 0 || length - i >= step) continue;
+        // The rest of a plane is one addition for each accumulator.
+        const Index whole = (length - i) / W;
+        if (whole > 0) add_packet(term, WholePacket<Scalar>{}, s1[0], s2[0], inputs, o, c, chunk.begin + i);
+        if (whole > 1) add_packet(term, WholePacket<Scalar>{}, s1[1], s2[1], inputs, o, c, chunk.begin + i + W);
+        if (whole > 2) add_packet(term, WholePacket<Scalar>{}, s1[2], s2[2], inputs, o, c, chunk.begin + i + 2 * W);
+        i += whole * W;
+        if (i < length) {
+          const OverlappingPacket<Scalar> lanes{W - (length - i)};
+          add_packet(term, lanes, s1[3], s2[3], inputs, o, c, chunk.end - W);
+        }
+        --left;
+        ++o;
+        i = 0;
+      }
+      totals.add((s1[0] + s1[1]) + (s1[2] + s1[3]), (s2[0] + s2[1]) + (s2[2] + s2[3]));
+    }
+    return totals.sums();
+  }
+
+  /// The same for planes that are shorter than a packet.
+  template <class Term, class Element, std::size_t N>
+  std::array<double, 2> sum_narrow(const PlaneChunk& chunk, Index c, const Term& term,
+                                   const Views<const Element, N>& inputs) const {
+    using Scalar = statistics_t<Element>;
+    const PartialPacket<Scalar> lanes{chunk.end - chunk.begin};
+    const auto zero = Packet<Scalar>::broadcast(0);
+    LaneTotals<Scalar> totals;
+    const Index slices = chunk.first + chunk.slices;
+    for (Index begin = chunk.first; begin < slices; begin += lane_additions) {
+      Packet<Scalar> s1 = zero, s2 = zero;
+      for (Index o = begin; o < std::min(slices, begin + lane_additions); ++o) {
+        add_packet(term, lanes, s1, s2, inputs, o, c, chunk.begin);
+      }
+      totals.add(s1, s2);
+    }
+    return totals.sums();
+  }
+
+  /// Asks for what is read some time after an element: further on in its plane or, which the hardware does not see
+  /// coming, in the channel's next one.
+  template <class Element, std::size_t N>
+  static EIGEN_ALWAYS_INLINE void prefetch_next(Index o, Index c, Index i, const Views<const Element, N>& inputs) {
+    const Index inner = inputs[0].inner, next = i + std::min(inner, prefetch_bytes / Index(sizeof(Element)));
+    for (const auto& x : inputs)
+      prefetch<Cache::l2>(next < inner ? x.plane(o, c) + next : x.plane(o + 1, c) + next - inner, 0);
+  }
+
+  PlaneChunks all_;
+  Index first_chunk_, last_chunk_;
+};
+
+/// Planes, cut into blocks.
+class PlaneBlocks {
+ public:
+  /// Whole channels, for a pass that reduces. Long channels are cut too where there are too few to keep threads busy.
+  /// `bytes`: those of all inputs, per element.
+  static PlaneBlocks to_reduce(Index outer, Index channels, Index inner, Index bytes) {
+    const Index channel_bytes = outer * inner * bytes;
+    const Cut slices{outer, std::max<Index>(1, chunk_values / inner)}, elements{inner, chunk_values};
+    Cut ranges{slices.parts() * elements.parts(), slices.parts() * elements.parts()};
+    if (channels < few_channels && channel_bytes > block_bytes) {
+      ranges.part = std::max((ranges.extent + max_ranges - 1) / max_ranges, block_bytes / (chunk_values * bytes));
+    }
+    const Cut groups{channels, std::clamp<Index>(small_block_bytes / channel_bytes, 1, max_columns)};
+    return {{slices, elements}, groups, ranges, channels * channel_bytes > block_bytes};
+  }
+
+  /// In memory order, for a pass that only writes: some whole slices, or some planes of one, or a part of one plane.
+  static PlaneBlocks to_write(Index outer, Index channels, Index inner, Index bytes) {
+    const Index plane_bytes = inner * bytes, slice_bytes = channels * plane_bytes;
+    const Cut groups{channels, std::clamp<Index>(block_bytes / plane_bytes, 1, std::min(channels, max_columns))};
+    const Cut slices{outer, std::max<Index>(1, block_bytes / slice_bytes)};
+    const Cut elements{inner, std::min(inner, block_bytes / bytes)};
+    return {{slices, elements}, groups, {slices.parts() * elements.parts(), 1}, outer * slice_bytes > block_bytes};
+  }
+
+  Index count() const { return groups_.parts() * ranges_.parts(); }
+  Index ranges() const { return ranges_.parts(); }
+  PlaneBlock operator[](Index k) const {
+    const Index group = k % groups_.parts(), range = k / groups_.parts();
+    return {{groups_.begin(group), groups_.size(group), range, from_memory_},
+            chunks_,
+            ranges_.begin(range),
+            ranges_.end(range)};
+  }
+
+  /// The values of a channel in a range.
+  Index values(Index range) const {
+    Index sum = 0;
+    for (Index k = ranges_.begin(range); k < ranges_.end(range); ++k) sum += chunks_[k].values();
+    return sum;
+  }
+
+  /// How far behind an element those lie that a pass which only writes comes to some time later.
+  template <class Element>
+  Index ahead(const ChannelView<Element>&) const {
+    return prefetch_bytes / Index(sizeof(Element));
+  }
+
+  /// How far behind the elements of a block those of the next block lie.
+  template <class Element>
+  Index stride(const ChannelView<Element>& v) const {
+    return groups_.part * v.channel_stride;
+  }
+
+ private:
+  /// Short channels make a block together: small enough for L2 whatever its size, large enough to be worth claiming.
+  static constexpr Index small_block_bytes = Index(256) << 10;
+  static constexpr Index few_channels = 16;
+
+  PlaneBlocks(const PlaneChunks& chunks, const Cut& groups, const Cut& ranges, bool from_memory)
+      : chunks_(chunks), groups_(groups), ranges_(ranges), from_memory_(from_memory) {}
+
+  PlaneChunks chunks_;
+  Cut groups_, ranges_;
+  bool from_memory_;
+};
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

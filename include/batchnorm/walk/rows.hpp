@@ -1,0 +1,310 @@
+/// \file
+/// Rows: runs of memory in which channels lie side by side. Packets run across channels.
+///
+/// A row is a sequence of columns, of which column j belongs to channel j / repeat % channels:
+///
+///   a row-major matrix, NHWC                 repeat 1
+///   the same with few channels               repeat 1, several rows folded into a longer one
+///   short planes that lie side by side       repeat = inner: the last stages of a network in NCHW, or batches that
+///                                            are the fast axis of a column-major tensor
+#pragma once
+
+#include <batchnorm/walk/columns.hpp>
+#include <batchnorm/walk/partition.hpp>
+#include <batchnorm/walk/runs.hpp>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// The first `columns` columns of the rows [first, first + rows) of a block: that many values of each channel.
+struct RowChunk {
+  Index first, rows, columns, channel_values;
+
+  constexpr Index values() const { return channel_values; }
+};
+
+/// How columns belong to channels, and how a row lies in memory: as `runs` of consecutive elements, each of as many
+/// slices. A folded row of dense slices is one run; where slices have gaps between them it is as many as there are.
+struct RowShape {
+  Index repeat, folds, runs;
+};
+
+/// Some rows of a group of columns.
+class RowBlock : public Block {
+ public:
+  /// Where a pass that only writes asks its inputs into, as measured.
+  static constexpr Cache writes_from = Cache::l2;
+
+  RowBlock(const Block& block, const RowShape& shape, Index first_row, Index rows, Index tail_columns)
+      : Block(block), shape_(shape), first_row_(first_row), rows_{rows, chunk_rows}, tail_columns_(tail_columns) {}
+
+  Index chunks() const { return rows_.parts() + (tail_columns_ > 0); }
+  RowChunk chunk(Index k) const {
+    if (k == rows_.parts()) return rows_from(rows_.extent, 1, tail_columns_);
+    return rows_from(rows_.begin(k), rows_.size(k), columns());
+  }
+
+  /// What a chunk consists of, as planes.
+  PlaneChunk part(const RowChunk& chunk) const {
+    return {(first_row_ + chunk.first) * shape_.folds, chunk.values() / shape_.repeat, 0, shape_.repeat};
+  }
+
+  /// A few values of each channel.
+  RowChunk sample() const {
+    if (rows_.extent == 0) return chunk(0);
+    constexpr Index enough = 8;
+    const Index values = shape_.repeat * shape_.folds;
+    return rows_from(0, std::min(rows_.extent, (enough + values - 1) / values), columns());
+  }
+  template <class Element>
+  Element first_value(const ChannelView<const Element>& x, Index c) const {
+    return *at(x, 0, 0, c * shape_.repeat);
+  }
+  /// Value k of the sample of a channel.
+  template <class Element>
+  Element value(const ChannelView<const Element>& x, Index c, Index k) const {
+    return x.plane(first_row_ * shape_.folds + k / shape_.repeat, first_channel + c)[k % shape_.repeat];
+  }
+
+  Index columns() const { return channels * shape_.repeat * shape_.folds; }
+  /// The first column of a channel.
+  Index column(Index c) const { return c * shape_.repeat; }
+
+  /// Spreads one value per channel over the columns.
+  template <class Scalar>
+  void spread(Scalar* values) const {
+    if (shape_.repeat > 1) {
+      for (Index c = channels - 1; c >= 0; --c) std::fill_n(values + c * shape_.repeat, shape_.repeat, values[c]);
+    }
+    const Index all = columns();
+    for (Index done = channels; shape_.folds > 1 && done < all; done *= 2) {
+      std::copy_n(values, std::min(done, all - done), values + done);
+    }
+  }
+
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
+  /// contributes.
+  template <class Table, class MakeTerm, class Element, std::size_t N>
+  void reduce(const RowChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
+              ChannelSums& sums) const {
+    sum_columns(chunk, table, term, inputs, sums);
+    gather(chunk.columns, sums.s1.values);
+    gather(chunk.columns, sums.s2.values);
+  }
+
+  /// Writes a chunk: outputs = function(constants, packets of the inputs...). One row at a time, in memory order.
+  template <bool Streaming, Cache Into, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write(const RowChunk& chunk, Index ahead, const Table& table, const Function& function,
+             const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
+    for (Index r = chunk.first; r < chunk.first + chunk.rows; ++r) {
+      for_each_run(chunk, [&](Index run, Index first, Index length) {
+        const auto here = [&](const auto& view) { return at(view, r, run, 0); };
+        write_run<Streaming, Into>(
+            length, ahead, [&](Index j, const auto&... in) { return function(table.packet(first + j), in...); },
+            each(outputs, here), each(inputs, here));
+      });
+    }
+  }
+
+ private:
+  /// Element j of a run of row r of this block.
+  template <class Element>
+  Element* at(const ChannelView<Element>& v, Index r, Index run, Index j) const {
+    return v.data + ((first_row_ + r) * shape_.folds + run) * v.outer_stride + first_channel * shape_.repeat + j;
+  }
+
+  /// Calls body(run, first column, length) for the runs of a row of a chunk.
+  template <class Body>
+  void for_each_run(const RowChunk& chunk, const Body& body) const {
+    const Index length = std::min(chunk.columns, columns() / shape_.runs);
+    for (Index run = 0, first = 0; first < chunk.columns; ++run, first += length) body(run, first, length);
+  }
+
+  RowChunk rows_from(Index first, Index rows, Index columns) const {
+    return {first, rows, columns, rows * (columns / channels)};
+  }
+
+  /// Where a band of rows lies: its first element in each input, how far apart its rows are, and how many they are.
+  template <class Element, std::size_t N>
+  struct Band {
+    std::array<const Element*, N> from;
+    std::array<Index, N> strides;
+    Index rows;
+  };
+
+  /// Two sums for each column. Some rows at a time, a tile of a few packets of columns down all of them: so the sums of
+  /// a column stay in registers for as many additions. What comes from memory is taken in pieces that its next rows can
+  /// be asked for beside; what is in cache, in tiles as wide as there are registers for.
+  template <class Table, class MakeTerm, class Element, std::size_t N>
+  void sum_columns(const RowChunk& chunk, const Table& table, const MakeTerm& term,
+                   const Views<const Element, N>& inputs, ChannelSums& sums) const {
+    constexpr std::size_t in_cache = 4, in_memory = N == 1 ? 2 : 4;
+    const Index together = from_memory ? 8 / Index(N) : lane_additions;
+    sums.set_zero(chunk.columns);
+    for (Index begin = 0; begin < chunk.rows; begin += together) {
+      for_each_run(chunk, [&](Index run, Index first, Index length) {
+        const Band<Element, N> band{each(inputs, [&](const auto& x) { return at(x, chunk.first + begin, run, 0); }),
+                                    each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
+                                    std::min(together, chunk.rows - begin)};
+        if (from_memory) {
+          sum_tiles<in_memory>(band, 0, first, length, table, term, sums);
+        } else {
+          sum_tiles<in_cache>(band, 0, first, length, table, term, sums);
+        }
+      });
+    }
+  }
+
+  /// The columns [j, length) of a run, whose first one is column `first`: tiles of T packets, then narrower ones.
+  template <std::size_t T, class Element, std::size_t N, class Table, class MakeTerm>
+  EIGEN_STRONG_INLINE void sum_tiles(const Band<Element, N>& band, Index j, Index first, Index length,
+                                     const Table& table, const MakeTerm& term, ChannelSums& sums) const {
+    using Scalar = typename Table::Scalar;
+    constexpr Index W = Packet<Scalar>::size;
+    for (; j + Index(T) * W <= length; j += Index(T) * W) {
+      sum_tile<T>(band, j, first, WholePacket<Scalar>{}, table, term, sums);
+    }
+    if constexpr (T > 1) {
+      sum_tiles<T / 2>(band, j, first, length, table, term, sums);
+    } else if (j < length) {
+      if (length >= W) {
+        sum_tile<1>(band, length - W, first, OverlappingPacket<Scalar>{W - (length - j)}, table, term, sums);
+      } else {
+        sum_tile<1>(band, j, first, PartialPacket<Scalar>{length}, table, term, sums);
+      }
+    }
+  }
+
+  template <std::size_t T, class Element, std::size_t N, class Lanes, class Table, class MakeTerm>
+  EIGEN_STRONG_INLINE void sum_tile(const Band<Element, N>& band, Index j, Index first, const Lanes& lanes,
+                                    const Table& table, const MakeTerm& term, ChannelSums& sums) const {
+    using Scalar = typename Table::Scalar;
+    using Term = decltype(term(table.packet(0)));
+    constexpr Index W = Packet<Scalar>::size, line = line_bytes / Index(sizeof(Element));
+    const auto terms = [&]<std::size_t... K>(std::index_sequence<K...>) {
+      return std::array<Term, T>{term(table.packet(first + j + Index(K) * W))...};
+    }
+    (std::make_index_sequence<T>{});
+    std::array<Packet<Scalar>, T> s1, s2;
+    for_constants<T>([&](auto k) { s1[k] = s2[k] = Packet<Scalar>::broadcast(0); });
+    auto from = band.from;
+    for (auto& x : from) x += j;
+    for (Index r = 0; r < band.rows; ++r) {
+      // The next rows: the hardware does not see where this walk goes.
+      if (from_memory) {
+        for (std::size_t n = 0; n < N; ++n) {
+          for (Index k = 0; k < Index(T) * W; k += line) {
+            prefetch<Cache::l2>(from[n] + k, band.rows * band.strides[n] * Index(sizeof(Element)));
+          }
+        }
+      }
+      for_constants<T>([&](auto k) {
+        std::apply([&](const auto*... x) { terms[k].add(lanes, s1[k], s2[k], x + Index(k) * W...); }, from);
+      });
+      for (std::size_t n = 0; n < N; ++n) from[n] += band.strides[n];
+    }
+    for_constants<T>([&](auto k) {
+      add_lanes(sums.s1.values + first + j + Index(k) * W, s1[k]);
+      add_lanes(sums.s2.values + first + j + Index(k) * W, s2[k]);
+    });
+  }
+
+  /// Adds up the columns of each channel, in place.
+  void gather(Index columns, double* sums) const {
+    using Row = Eigen::Map<Eigen::ArrayXd>;
+    for (Index c = 0; shape_.repeat > 1 && c < channels; ++c) {
+      sums[c] = Row(sums + c * shape_.repeat, shape_.repeat).sum();
+    }
+    for (Index j = channels; shape_.repeat == 1 && j < columns; j += channels) {
+      Row(sums, channels) += Row(sums + j, channels);
+    }
+  }
+
+  RowShape shape_;
+  Index first_row_;
+  Cut rows_;
+  Index tail_columns_;
+};
+
+/// Rows, cut into ranges of rows and groups of columns.
+class RowBlocks {
+ public:
+  /// `dense`: whether slices follow each other without gaps; `bytes`: those of all inputs, per element.
+  RowBlocks(Index outer, Index channels, Index inner, bool dense, Index bytes)
+      : shape_{inner, inner == 1 ? folds_for(outer, channels) : 1, 1},
+        channels_{channels, group_for(channels, inner)},
+        ranges_{outer / shape_.folds, 1},
+        tail_rows_(outer % shape_.folds),
+        from_memory_(outer * channels * inner * bytes > block_bytes) {
+    if (!dense) shape_.runs = shape_.folds;
+    const Index row_bytes = channels_.part * inner * shape_.folds * bytes;
+    const Index least = std::max<Index>(8, (ranges_.extent + max_ranges - 1) / max_ranges);
+    ranges_.part = std::max(least, block_bytes / row_bytes);
+  }
+
+  Index count() const { return channels_.parts() * ranges(); }
+  Index ranges() const { return std::max<Index>(1, ranges_.parts()); }
+  /// The groups of a range follow each other: so the rows are walked about in memory order.
+  RowBlock operator[](Index k) const {
+    const Index group = k % channels_.parts(), range = k / channels_.parts();
+    const bool last = range + 1 == ranges();
+    return {{channels_.begin(group), channels_.size(group), range, from_memory_},
+            shape_,
+            ranges_.begin(range),
+            ranges_.size(range),
+            last ? tail_rows_ * channels_.extent : 0};
+  }
+
+  /// The values of a channel in a range.
+  Index values(Index range) const {
+    const Index rows = ranges_.size(range) * shape_.folds + (range + 1 == ranges() ? tail_rows_ : 0);
+    return rows * shape_.repeat;
+  }
+
+  /// How far behind an element those lie that a pass which only writes comes to some time later: rows of the block.
+  template <class Element>
+  Index ahead(const ChannelView<Element>& v) const {
+    const Index row_bytes = channels_.part * shape_.repeat * shape_.folds * Index(sizeof(Element));
+    return std::max<Index>(1, prefetch_bytes / row_bytes) * shape_.folds * v.outer_stride;
+  }
+
+  /// How far behind the elements of a block those of the next block lie.
+  template <class Element>
+  Index stride(const ChannelView<Element>&) const {
+    return channels_.part * shape_.repeat;
+  }
+
+ private:
+  /// How many rows are folded into one: the least that make whole cache lines, and of many rows as many as make a long
+  /// one.
+  static Index folds_for(Index outer, Index channels) {
+    constexpr Index long_row = 512, many_rows = 64;
+    if (channels >= long_row) return 1;
+    const Index most = max_columns / channels;
+    Index lines = 1;
+    while (lines * channels % line_elements != 0) lines *= 2;
+    if (lines > most) return outer >= many_rows * most ? most : 1;
+    Index folds = lines;
+    while (folds * channels < long_row && outer / folds >= 2 * many_rows) folds += lines;
+    return folds;
+  }
+
+  /// How many channels go into a group: whole cache lines, where that is possible.
+  static Index group_for(Index channels, Index inner) {
+    const Index most = max_columns / inner;
+    if (channels <= most) return std::max<Index>(1, channels);
+    Index lines = 1;
+    while (lines * inner % line_elements != 0) lines *= 2;
+    return lines <= most ? most / lines * lines : most;
+  }
+
+  RowShape shape_;
+  Cut channels_, ranges_;
+  Index tail_rows_;
+  bool from_memory_;
+};
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

@@ -1,0 +1,193 @@
+#include <gtest/gtest.h>
+
+#define EIGEN_USE_THREADS
+#include <atomic>
+#include <batchnorm/base/device.hpp>
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+#include <unsupported/Eigen/CXX11/Tensor>
+#include <vector>
+
+namespace bn = batchnorm;
+using Eigen::Index;
+
+namespace {
+
+constexpr Index much = Index(1) << 30;
+
+/// How often each of the blocks was run.
+std::vector<int> runs_of_each_block(const bn::detail::Executor& executor, Index blocks, Index bytes) {
+  std::vector<std::atomic<int>> runs(static_cast<std::size_t>(blocks));
+  executor.for_each_block(blocks, bytes, [&](Index block) { ++runs[static_cast<std::size_t>(block)]; });
+  return {runs.begin(), runs.end()};
+}
+
+}  // namespace
+
+static_assert(bn::Device<Eigen::DefaultDevice>);
+static_assert(bn::Device<Eigen::ThreadPoolDevice>);
+static_assert(bn::Device<const Eigen::ThreadPoolDevice&>);
+static_assert(!bn::Device<Eigen::MatrixXf>);
+static_assert(!bn::Device<Eigen::Tensor<float, 4>>);
+static_assert(!bn::Device<int>);
+
+TEST(Executor, RunsEveryBlockOnceInOrderWithoutAPool) {
+  std::vector<Index> order;
+  bn::detail::executor(Eigen::DefaultDevice{}).for_each_block(5, much, [&](Index block) { order.push_back(block); });
+  EXPECT_EQ(order, (std::vector<Index>{0, 1, 2, 3, 4}));
+}
+
+TEST(Executor, RunsEveryBlockOnceOnAPoolOfAnySize) {
+  for (const int threads : {1, 2, 3, 8}) {
+    Eigen::ThreadPool pool(threads);
+    const Eigen::ThreadPoolDevice device(&pool, threads);
+    for (const Index blocks : {0, 1, 2, 3, 100}) {
+      EXPECT_EQ(runs_of_each_block(bn::detail::executor(device), blocks, much),
+                std::vector<int>(std::size_t(blocks), 1));
+    }
+  }
+}
+
+TEST(Executor, StaysOnTheCallingThreadForLittleWork) {
+  Eigen::ThreadPool pool(4);
+  const Eigen::ThreadPoolDevice device(&pool, 4);
+  const auto caller = std::this_thread::get_id();
+  Index elsewhere = 0;
+  bn::detail::executor(device).for_each_block(50, 1000,
+                                              [&](Index) { elsewhere += std::this_thread::get_id() != caller; });
+  EXPECT_EQ(elsewhere, 0);
+}
+
+TEST(Executor, GivesBlocksToOtherThreads) {
+  Eigen::ThreadPool pool(3);
+  const Eigen::ThreadPoolDevice device(&pool, 4);
+  std::atomic<int> inside{0};
+  std::atomic<bool> met{false};
+  // Each block waits until two threads are inside blocks at the same time: with one thread only, this would never be.
+  bn::detail::executor(device).for_each_block(4, much, [&](Index) {
+    if (++inside >= 2) met = true;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!met && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    --inside;
+  });
+  EXPECT_TRUE(met);
+}
+
+TEST(Executor, WaitsForTheBlocksThatOtherThreadsHaveBegun) {
+  Eigen::ThreadPool pool(2);
+  const Eigen::ThreadPoolDevice device(&pool, 2);
+  const auto caller = std::this_thread::get_id();
+  std::atomic<bool> helper_has_begun{false};
+  std::atomic<int> complete{0};
+  bn::detail::executor(device).for_each_block(2, much, [&](Index) {
+    if (std::this_thread::get_id() == caller) {
+      const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (!helper_has_begun && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    } else {
+      helper_has_begun = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    ++complete;
+  });
+  EXPECT_EQ(complete, 2);
+}
+
+// The pool's only thread makes the call: no other thread will ever come to help.
+TEST(Executor, EndsWhenCalledFromATaskOfTheSamePool) {
+  Eigen::ThreadPool pool(1);
+  const Eigen::ThreadPoolDevice device(&pool, 4);
+  Eigen::Notification done;
+  std::vector<int> runs;
+  pool.Schedule([&] {
+    runs = runs_of_each_block(bn::detail::executor(device), 20, much);
+    done.Notify();
+  });
+  done.Wait();
+  EXPECT_EQ(runs, std::vector<int>(20, 1));
+}
+
+TEST(Executor, EndsWhenAllThreadsOfThePoolCallAtOnce) {
+  Eigen::ThreadPool pool(3);
+  const Eigen::ThreadPoolDevice device(&pool, 3);
+  Eigen::Barrier done(6);
+  std::atomic<int> complete{0};
+  for (int task = 0; task < 6; ++task) {
+    pool.Schedule([&] {
+      complete += runs_of_each_block(bn::detail::executor(device), 20, much) == std::vector<int>(20, 1);
+      done.Notify();
+    });
+  }
+  done.Wait();
+  EXPECT_EQ(complete, 6);
+}
+
+// A thread that wakes late must not touch what the caller has already taken down.
+TEST(Executor, LeavesLateThreadsNothingToTouch) {
+  for (int repetition = 0; repetition < 200; ++repetition) {
+    Eigen::ThreadPool pool(4);
+    const Eigen::ThreadPoolDevice device(&pool, 4);
+    auto sum = std::make_unique<std::atomic<Index>>(0);
+    bn::detail::executor(device).for_each_block(3, much, [&](Index block) { *sum += block; });
+    ASSERT_EQ(*sum, 3);
+    sum.reset();
+  }
+}
+
+TEST(Executor, ThrowsWhatABlockThrewWhenNoneIsRunningAnyMore) {
+  for (const int threads : {1, 2, 4}) {
+    Eigen::ThreadPool pool(threads);
+    const Eigen::ThreadPoolDevice device(&pool, threads);
+    for (const Index bad : {0, 7, 49}) {
+      std::atomic<int> inside{0};
+      const auto call = [&] {
+        bn::detail::executor(device).for_each_block(50, much, [&](Index block) {
+          ++inside;
+          if (block == bad) {
+            --inside;
+            throw std::runtime_error(std::to_string(block));
+          }
+          std::this_thread::sleep_for(std::chrono::microseconds(200));
+          --inside;
+        });
+      };
+      try {
+        call();
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), std::to_string(bad));
+      }
+      EXPECT_EQ(inside, 0);
+      EXPECT_EQ(runs_of_each_block(bn::detail::executor(device), 20, much), std::vector<int>(20, 1));
+    }
+  }
+}
+
+TEST(Executor, ThrowsOneOfManyExceptions) {
+  Eigen::ThreadPool pool(4);
+  const Eigen::ThreadPoolDevice device(&pool, 4);
+  EXPECT_THROW(bn::detail::executor(device).for_each_block(100, much, [](Index) { throw std::bad_alloc(); }),
+               std::bad_alloc);
+}
+
+// A pool that takes one task and then has no memory for another.
+TEST(Executor, DoesWithoutThreadsThatCannotBeAsked) {
+  struct Pool {
+    int tasks = 0;
+    std::vector<std::function<void()>> taken;
+    void Schedule(std::function<void()> task) {
+      if (++tasks > 1) throw std::bad_alloc();
+      taken.push_back(std::move(task));
+    }
+  };
+  struct PoolDevice {
+    Pool* pool;
+    int numThreads() const { return 4; }
+    Pool* getPool() const { return pool; }
+  };
+  Pool pool;
+  EXPECT_EQ(runs_of_each_block(bn::detail::executor(PoolDevice{&pool}), 20, much), std::vector<int>(20, 1));
+  EXPECT_EQ(pool.tasks, 2);
+  pool.taken.front()();
+}

@@ -1,0 +1,105 @@
+// Which blocks a shape is given, whether it streams, and that every regime covers what it should.
+#include <gtest/gtest.h>
+
+#include <batchnorm/walk/passes.hpp>
+#include <limits>
+
+#include "support/blocks.hpp"
+
+namespace detail = batchnorm::detail;
+using detail::PlaneBlocks;
+using detail::RowBlocks;
+using testing_support::Extent;
+using testing_support::Index;
+
+namespace {
+
+template <class Element>
+detail::Blocks blocks_of(detail::Pass pass, const Extent& extent) {
+  return detail::blocks_for<Element, 1>(pass, {extent.view(static_cast<const Element*>(nullptr))});
+}
+
+bool are_rows(const Extent& extent) {
+  return std::holds_alternative<RowBlocks>(blocks_of<float>(detail::Pass::reduces, extent));
+}
+
+}  // namespace
+
+TEST(BlocksFor, TakeRowsOfChannelsAndManyShortPlanesAsRows) {
+  EXPECT_TRUE(are_rows({60, 100, 1}));
+  EXPECT_TRUE(are_rows({60, 100, 1, 5}));
+  EXPECT_TRUE(are_rows({16, 10, 511}));
+  EXPECT_TRUE(are_rows({16, 10, 7, 3}));
+  EXPECT_FALSE(are_rows({15, 10, 511}));
+  EXPECT_FALSE(are_rows({16, 10, 512}));
+  EXPECT_FALSE(are_rows({1, 10, 60}));
+  EXPECT_FALSE(are_rows({16, 10, 7, 0, 3}));  // channels that do not lie side by side
+}
+
+// A pass has one kind of blocks: that of the view that allows least.
+TEST(BlocksFor, LookAtEveryView) {
+  const float* data = nullptr;
+  const Extent beside{16, 10, 7}, apart{16, 10, 7, 0, 3};
+  const auto blocks = detail::blocks_for<float, 2>(detail::Pass::reduces, {beside.view(data), apart.view(data)});
+  EXPECT_TRUE(std::holds_alternative<PlaneBlocks>(blocks));
+}
+
+TEST(BlocksFor, CoverEveryElementOnceInEveryRegime) {
+  for (const Extent& extent :
+       {Extent{60, 100, 1}, Extent{60, 100, 1, 5}, Extent{4099, 3, 1}, Extent{4099, 3, 1, 2}, Extent{1000, 1024, 1},
+        Extent{9, 1100, 1}, Extent{1000, 1, 1, 3}, Extent{17, 40, 49}, Extent{17, 40, 49, 2}, Extent{9, 40, 49},
+        Extent{1, 7, 1031, 0, 4}, Extent{1, 1, 600000}, Extent{2, 3, 600000}}) {
+    SCOPED_TRACE(testing::Message() << extent);
+    const auto reducing = blocks_of<float>(detail::Pass::reduces, extent);
+    std::visit([&](const auto& b) { testing_support::expect_each_element_is_read_once<float>(b, extent); }, reducing);
+    for (const auto& blocks : {reducing, blocks_of<float>(detail::Pass::writes, extent)}) {
+      std::visit([&](const auto& b) { testing_support::expect_each_element_is_written_once<true, float>(b, extent); },
+                 blocks);
+    }
+  }
+}
+
+// Blocks are counted in int.
+TEST(BlocksFor, AreFewerThan2To31ForATebibyte) {
+  constexpr Index much = Index(1) << 40;
+  for (const Extent& extent :
+       {Extent{much / 1024, 1024, 1}, Extent{much / 3, 3, 1}, Extent{16, much / 16, 1}, Extent{much / 1024, 512, 2},
+        Extent{2, 2, much / 4}, Extent{8, much / 1024, 128}, Extent{much / 4096, 4, 1024}, Extent{1, 1, much}}) {
+    for (const auto pass : {detail::Pass::reduces, detail::Pass::writes}) {
+      const auto blocks = blocks_of<Eigen::bfloat16>(pass, extent);
+      EXPECT_LT(std::visit([](const auto& b) { return b.count(); }, blocks), Index(std::numeric_limits<int>::max()))
+          << extent;
+    }
+  }
+}
+
+TEST(Streams, WhereInputsAndOutputsAreLargeAndApart) {
+  const float* in = reinterpret_cast<const float*>(std::uintptr_t(1) << 40);
+  float* out = reinterpret_cast<float*>(std::uintptr_t(1) << 41);
+  const auto streams = [&](const Extent& extent, const float* x, float* y) {
+    return detail::streams<float, 1, 1>({extent.view(x)}, {extent.view(y)});
+  };
+  // x and y of half the threshold each, and a row more.
+  const Extent at_threshold{detail::streaming_bytes / 8 / 1024, 1024, 1}, above{at_threshold.outer + 1, 1024, 1};
+  EXPECT_FALSE(streams(at_threshold, in, out));
+  EXPECT_TRUE(streams(above, in, out));
+  EXPECT_TRUE(streams(above, in, out + 1));
+  EXPECT_FALSE(streams(above, out, out));
+}
+
+// Lines of both outputs are streamed together.
+TEST(Streams, TwoOutputsWhoseLinesBeginTogether) {
+  const Extent extent{2048, 1024, 1};
+  Extent strided = extent;
+  strided.slice_gap = 16;
+  const float* in = reinterpret_cast<const float*>(std::uintptr_t(1) << 40);
+  float* out = reinterpret_cast<float*>(std::uintptr_t(1) << 41);
+  const auto streams = [&](const auto& first, const auto& second) {
+    return detail::streams<float, 1, 2>({extent.view(in)}, {first, second});
+  };
+  float* const second = out + (Index(1) << 32);
+  EXPECT_TRUE(streams(extent.view(out), extent.view(second)));
+  EXPECT_TRUE(streams(extent.view(out + 3), extent.view(second + 3 + 16)));
+  EXPECT_FALSE(streams(extent.view(out), extent.view(second + 1)));
+  EXPECT_FALSE(streams(extent.view(out), strided.view(second)));
+}

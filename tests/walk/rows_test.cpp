@@ -1,0 +1,188 @@
+#include <gtest/gtest.h>
+
+#include <batchnorm/walk/rows.hpp>
+#include <cstdint>
+#include <limits>
+
+#include "support/blocks.hpp"
+
+namespace detail = batchnorm::detail;
+using detail::RowBlocks;
+using testing_support::Extent;
+using testing_support::Index;
+
+namespace {
+
+/// S1 += x, S2 += x * channel.
+struct Term {
+  batchnorm::Packet<float> channel;
+  void add(const auto& lanes, batchnorm::Packet<float>& s1, batchnorm::Packet<float>& s2, const float* x) const {
+    const auto value = lanes.load(x, batchnorm::Packet<float>::broadcast(0));
+    s1 = s1 + value;
+    s2 = s2 + value * channel;
+  }
+};
+
+/// Inputs of so many bytes per element are cut into ranges already where there are few of them.
+constexpr Index in_ranges = Index(1) << 16;
+
+RowBlocks blocks_of(const Extent& e, Index bytes) {
+  return RowBlocks(e.outer, e.channels, e.inner, e.slice_gap == 0, bytes);
+}
+
+/// Packets and their tails, eight rows, chunks of 512 rows, folds and what they leave over, groups of 1024 columns,
+/// short planes up to 511: each dense and with gaps between slices.
+const Extent extents[] = {{1, 1, 1},     {1, 3, 1},     {5, 3, 1},    {16, 3, 1},    {17, 3, 1},    {63, 6, 1},
+                          {2048, 3, 1},  {2049, 3, 1},  {5000, 5, 1}, {700, 16, 1},  {3000, 40, 1}, {301, 100, 1},
+                          {127, 511, 1}, {128, 511, 1}, {9, 512, 1},  {513, 33, 1},  {3, 1024, 1},  {7, 1025, 1},
+                          {5, 2050, 1},  {16, 5, 7},    {17, 50, 49}, {520, 3, 49},  {16, 30, 196}, {16, 3, 511},
+                          {19, 2, 510},  {40, 300, 4},  {16, 700, 3}, {600, 129, 8}, {33, 1, 9}};
+
+template <class Check>
+void for_each_extent(const Check& check) {
+  for (Extent extent : extents) {
+    for (const Index gap : {0, 3}) {
+      for (const Index bytes : {Index(4), in_ranges}) {
+        extent.slice_gap = gap;
+        SCOPED_TRACE(testing::Message() << extent << ", " << bytes << " bytes per element");
+        check(blocks_of(extent, bytes), extent);
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST(RowBlocks, ReadEachElementOnce) {
+  for_each_extent([](const auto& blocks, const Extent& extent) {
+    testing_support::expect_each_element_is_read_once<float>(blocks, extent);
+  });
+}
+
+// Fewer rows are walked together where there are more inputs.
+TEST(RowBlocks, ReadEachElementOfTwoAndThreeInputsOnce) {
+  for_each_extent([](const auto& blocks, const Extent& extent) {
+    if (extent.outer > 600) return;
+    testing_support::expect_each_element_is_read_once<double, 2>(blocks, extent);
+    testing_support::expect_each_element_is_read_once<float, 3>(blocks, extent);
+  });
+}
+
+TEST(RowBlocks, WriteEachElementOnce) {
+  for_each_extent([](const auto& blocks, const Extent& extent) {
+    testing_support::expect_each_element_is_written_once<false, float>(blocks, extent);
+    testing_support::expect_each_element_is_written_once<true, float>(blocks, extent);
+  });
+}
+
+TEST(RowBlocks, CutManyRowsIntoABoundedNumberOfRanges) {
+  for (const Index outer : {1, 7, 8, 511, 512, 513, 5000, 1 << 20}) {
+    for (const Index channels : {1, 3, 40, 511, 1024, 5000}) {
+      for (const Index bytes : {Index(2), Index(12), in_ranges}) {
+        const RowBlocks blocks(outer, channels, 1, true, bytes);
+        EXPECT_LE(blocks.ranges(), detail::max_ranges);
+        EXPECT_EQ(blocks.count() % blocks.ranges(), 0);
+      }
+    }
+  }
+  EXPECT_EQ(RowBlocks(1 << 20, 1024, 1, true, 4).ranges(), detail::max_ranges);
+}
+
+TEST(RowBlocks, KeepWhatFitsInABlockInOneRange) {
+  EXPECT_EQ(RowBlocks(60, 100, 1, true, 4).count(), 1);
+  EXPECT_EQ(RowBlocks(512, 1024, 1, true, 4).count(), 1);
+  EXPECT_GT(RowBlocks(513, 1024, 1, true, 4).ranges(), 1);
+}
+
+TEST(RowBlocks, HaveNoMoreColumnsThanTheirBuffers) {
+  for (Index channels = 1; channels <= 2100; ++channels) {
+    for (const Index inner : {1, 2, 3, 4, 7, 9, 49, 196, 511}) {
+      for (const Index outer : {16, 5000}) {
+        const RowBlocks blocks(outer, channels, inner, true, 4);
+        ASSERT_LE(blocks[0].columns(), detail::max_columns) << channels << " channels, inner " << inner;
+        ASSERT_GE(blocks[0].columns(), 1);
+      }
+    }
+  }
+}
+
+// Those that do not end with a line make their neighbors share one.
+TEST(RowBlocks, EndGroupsOfChannelsWithACacheLineWhereTheyCan) {
+  for (const Index inner : {1, 2, 3, 4, 7, 9, 16, 49, 64}) {
+    const auto block = RowBlocks(16, 5000, inner, true, 4)[0];
+    EXPECT_EQ(block.channels * inner % detail::line_elements, 0) << "inner " << inner;
+  }
+}
+
+TEST(RowBlocks, ReachTheLastOfMoreThan2To31Elements) {
+  const Extent extent{(Index(1) << 33) + 5, 24, 1};
+  const auto* data = reinterpret_cast<const float*>(std::uintptr_t(4096));
+  const RowBlocks blocks(extent.outer, extent.channels, extent.inner, true, 4);
+  EXPECT_LE(blocks.ranges(), detail::max_ranges);
+  Index values = 0;
+  for (Index range = 0; range < blocks.ranges(); ++range) values += blocks.values(range);
+  EXPECT_EQ(values, extent.count());
+  const auto block = blocks[blocks.count() - 1];
+  std::uintptr_t least = std::numeric_limits<std::uintptr_t>::max(), most = 0;
+  const auto visit = [&](const float* address, float) {
+    least = std::min(least, reinterpret_cast<std::uintptr_t>(address));
+    most = std::max(most, reinterpret_cast<std::uintptr_t>(address));
+  };
+  for (const Index chunk : {block.chunks() - 2, block.chunks() - 1}) {
+    testing_support::visit_chunk(block, block.chunk(chunk), std::array{extent.view(data)}, visit);
+  }
+  const std::uintptr_t end = 4096 + 4 * 24 * std::uintptr_t(extent.outer);
+  EXPECT_EQ(most, end - 4);
+  EXPECT_GT(least, end - 4 * std::uintptr_t(2 * detail::chunk_rows * detail::max_columns));
+}
+
+TEST(RowBlock, SpreadsOneValuePerChannelOverItsColumns) {
+  const auto spread = [](const RowBlocks& blocks) {
+    const auto block = blocks[0];
+    std::vector<float> values(std::size_t(block.columns() + 1), -1);
+    for (Index c = 0; c < block.channels; ++c) values[std::size_t(c)] = float(c);
+    block.spread(values.data());
+    return values;
+  };
+  // Channels 0 1 2 of each folded row behind those of another.
+  const auto folded = spread(RowBlocks(100000, 3, 1, true, 4));
+  ASSERT_GT(folded.size(), 500u);
+  for (std::size_t j = 0; j + 1 < folded.size(); ++j) ASSERT_EQ(folded[j], float(j % 3));
+  EXPECT_EQ(folded.back(), -1);
+  // Short planes of 7: 0 0 0 0 0 0 0 1 1 ...
+  const auto planes = spread(RowBlocks(16, 5, 7, true, 4));
+  ASSERT_EQ(planes.size(), 36u);
+  for (std::size_t j = 0; j < 35; ++j) ASSERT_EQ(planes[j], float(j / 7));
+  EXPECT_EQ(planes.back(), -1);
+}
+
+// Whole numbers, so the sums are exact: those of all columns of a channel, over all of its rows.
+TEST(RowBlock, GathersTheSumsOfItsColumnsByChannel) {
+  for (const Extent& extent : {Extent{100, 5, 1}, Extent{2048, 3, 1}, Extent{16, 5, 7}, Extent{20, 3, 300}}) {
+    SCOPED_TRACE(testing::Message() << extent);
+    std::vector<float> memory(std::size_t(extent.outer * extent.outer_stride()));
+    const auto owners = extent.owners();
+    std::vector<double> s1(std::size_t(extent.channels)), s2(s1);
+    for (std::size_t at = 0; at < memory.size(); ++at) {
+      memory[at] = float(at * 7 % 13);
+      s1[std::size_t(owners[at])] += memory[at];
+      s2[std::size_t(owners[at])] += memory[at] * float(owners[at] + 1);
+    }
+    const RowBlocks blocks = blocks_of(extent, 4);
+    ASSERT_EQ(blocks.count(), 1);
+    const auto block = blocks[0];
+    detail::ColumnTable<float, testing_support::Label> table;
+    table.fill(block, [](Index c) { return testing_support::Label<float>{float(c + 1)}; });
+    detail::ChannelSums sums;
+    std::vector<double> t1(s1.size()), t2(s1.size());
+    for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
+      block.reduce(
+          block.chunk(chunk), table, [](const auto& label) { return Term{label.channel}; },
+          std::array{extent.view<const float>(memory.data())}, sums);
+      for (std::size_t c = 0; c < t1.size(); ++c) t1[c] += sums.s1[Index(c)], t2[c] += sums.s2[Index(c)];
+    }
+    EXPECT_EQ(t1, s1);
+    EXPECT_EQ(t2, s2);
+  }
+}
