@@ -1,4 +1,4 @@
-// Training backward. Bytes per second count x and dy read twice and dx written once, as the Cost line of train_backward
+// Training backward. Bytes per second count x and dy read twice and dx written once, as the Cost line of backward
 // does.
 
 #include "tensors.hpp"
@@ -7,7 +7,7 @@ namespace benchmarks {
 namespace {
 
 template <class Storage, class Activation>
-void train_backward(benchmark::State& state) {
+void backward(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape), dy = random_tensor<Storage>(shape);
   auto dx = random_tensor<Storage>(shape);
@@ -17,30 +17,31 @@ void train_backward(benchmark::State& state) {
   bn::Gradients<Parameter> gradients(shape.channels);
   bn::Moments moments;
   bn::batch_moments<Layout>(x, moments);
+  const bn::Statistics statistics = bn::statistics(moments, 1e-5);
   for (auto _ : state) {
-    bn::train_backward<Layout>(x, dy, affine, moments, 1e-5, dx, gradients, Activation{});
+    bn::backward<Layout, Activation>(x, dy, affine, statistics, dx, gradients);
     benchmark::ClobberMemory();
   }
   report<Storage>(state, shape, 5);
 }
 
-BENCHMARK(train_backward<planes<float>, bn::activations::identity>)->Apply(all_images);
-BENCHMARK(train_backward<planes<float>, bn::relu>)->Apply(all_images);
-BENCHMARK(train_backward<rows<float>, bn::activations::identity>)->Apply(all_images);
-BENCHMARK(train_backward<rows<float>, bn::relu>)->Apply(all_images);
-BENCHMARK(train_backward<row_major<float>, bn::activations::identity>)->Apply(all_matrices);
-BENCHMARK(train_backward<row_major<float>, bn::relu>)->Apply(all_matrices);
-BENCHMARK(train_backward<column_major<float>, bn::activations::identity>)->Apply(all_matrices);
-BENCHMARK(train_backward<column_major<float>, bn::relu>)->Apply(all_matrices);
-BENCHMARK(train_backward<planes<double>, bn::activations::identity>)->Apply(one_image);
-BENCHMARK(train_backward<rows<double>, bn::activations::identity>)->Apply(one_image);
-BENCHMARK(train_backward<row_major<double>, bn::activations::identity>)->Apply(one_matrix);
-BENCHMARK(train_backward<planes<Eigen::half>, bn::activations::identity>)->Apply(one_image);
-BENCHMARK(train_backward<rows<Eigen::half>, bn::activations::identity>)->Apply(one_image);
-BENCHMARK(train_backward<row_major<Eigen::half>, bn::activations::identity>)->Apply(one_matrix);
-BENCHMARK(train_backward<planes<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
-BENCHMARK(train_backward<rows<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
-BENCHMARK(train_backward<row_major<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_matrix);
+BENCHMARK(backward<planes<float>, bn::activations::identity>)->Apply(all_images);
+BENCHMARK(backward<planes<float>, bn::relu>)->Apply(all_images);
+BENCHMARK(backward<rows<float>, bn::activations::identity>)->Apply(all_images);
+BENCHMARK(backward<rows<float>, bn::relu>)->Apply(all_images);
+BENCHMARK(backward<row_major<float>, bn::activations::identity>)->Apply(all_matrices);
+BENCHMARK(backward<row_major<float>, bn::relu>)->Apply(all_matrices);
+BENCHMARK(backward<column_major<float>, bn::activations::identity>)->Apply(all_matrices);
+BENCHMARK(backward<column_major<float>, bn::relu>)->Apply(all_matrices);
+BENCHMARK(backward<planes<double>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(backward<rows<double>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(backward<row_major<double>, bn::activations::identity>)->Apply(one_matrix);
+BENCHMARK(backward<planes<Eigen::half>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(backward<rows<Eigen::half>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(backward<row_major<Eigen::half>, bn::activations::identity>)->Apply(one_matrix);
+BENCHMARK(backward<planes<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(backward<rows<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_image);
+BENCHMARK(backward<row_major<Eigen::bfloat16>, bn::activations::identity>)->Apply(one_matrix);
 
 }  // namespace
 }  // namespace benchmarks

@@ -15,7 +15,7 @@ void train_forward(benchmark::State& state) {
   const bn::AffineParameters<Parameter> affine(shape.channels);
   bn::Moments moments;
   for (auto _ : state) {
-    bn::train_forward<typename Storage::Layout>(x, affine, 1e-5, y, moments, Activation{});
+    bn::train_forward<typename Storage::Layout, Activation>(x, affine, 1e-5, y, moments);
     benchmark::ClobberMemory();
   }
   report<Storage>(state, shape, 3);

@@ -12,9 +12,9 @@ void normalize(benchmark::State& state) {
   auto y = random_tensor<Storage>(shape);
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::AffineParameters<Parameter> affine(shape.channels);
-  const bn::RunningStatistics running(shape.channels);
+  const bn::Statistics statistics = bn::statistics(bn::RunningStatistics(shape.channels), 1e-5);
   for (auto _ : state) {
-    bn::normalize<typename Storage::Layout>(x, affine, running, 1e-5, y, Activation{});
+    bn::normalize<typename Storage::Layout, Activation>(x, affine, statistics, y);
     benchmark::ClobberMemory();
   }
   report<Storage>(state, shape, 2);

@@ -36,16 +36,18 @@ struct Solver {
   Candidate forward() const {
     return {.library = "batchnorm",
             .run = [*this, x = tensor(problem.x), y = tensor(problem.out), moments = bn::Moments()]() mutable {
-              bn::train_forward<BnLayout>(device, x, affine, epsilon, y, moments, BnActivation{});
+              bn::train_forward<BnLayout, BnActivation>(x, affine, epsilon, y, moments, {.device = device});
             }};
   }
 
   Candidate inference() const {
     bn::RunningStatistics running(problem.task.shape.channels);
-    running.mean = array(problem.running_mean);
-    running.variance = array(problem.running_variance);
-    return {.library = "batchnorm", .run = [*this, x = tensor(problem.x), y = tensor(problem.out), running]() mutable {
-              bn::normalize<BnLayout>(device, x, affine, running, epsilon, y, BnActivation{});
+    running.mean = array(problem.running_mean).cast<double>();
+    running.variance = array(problem.running_variance).cast<double>();
+    return {.library = "batchnorm",
+            .run = [*this, x = tensor(problem.x), y = tensor(problem.out),
+                    statistics = bn::statistics(running, epsilon)]() mutable {
+              bn::normalize<BnLayout, BnActivation>(x, affine, statistics, y, {.device = device});
             }};
   }
 
@@ -55,10 +57,10 @@ struct Solver {
     const auto gradients = std::make_shared<bn::Gradients<float>>(problem.task.shape.channels);
     return {.library = "batchnorm",
             .run =
-                [*this, x = tensor(problem.x), dy = tensor(problem.dy), dx = tensor(problem.out), moments,
-                 gradients]() mutable {
+                [*this, x = tensor(problem.x), dy = tensor(problem.dy), dx = tensor(problem.out),
+                 statistics = bn::statistics(moments, epsilon), gradients]() mutable {
                   gradients->zero();  // the others overwrite theirs
-                  bn::train_backward<BnLayout>(device, x, dy, affine, moments, epsilon, dx, *gradients, BnActivation{});
+                  bn::backward<BnLayout, BnActivation>(x, dy, affine, statistics, dx, *gradients, {.device = device});
                 },
             .fetch =
                 [p = &problem, gradients] {

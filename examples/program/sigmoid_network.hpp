@@ -25,9 +25,9 @@ inline Network make_sigmoid_network(const SigmoidNetworkOptions& options) {
   Network network;
   auto& model = network.model;
   nn::Normal normal(options.seed);
-  const bool centerd = options.batch_norm || options.whitening;
+  const bool centered = options.batch_norm || options.whitening;
   for (const Eigen::Index width : {inputs, hidden, hidden}) {
-    model.add(nn::Dense<float>(width, hidden, centerd ? nn::Bias::no : nn::Bias::yes))
+    model.add(nn::Dense<float>(width, hidden, centered ? nn::Bias::no : nn::Bias::yes))
         .initialize(normal, options.deviation);
     if (options.whitening) {
       batchnorm::WhiteningOptions whitening = *options.whitening;

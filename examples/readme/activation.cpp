@@ -5,7 +5,7 @@
 namespace bn = batchnorm;
 
 // y = z s(z), s the logistic function, and y' = s + y (1 - s): SiLU, also called swish. Written on SIMD packets, which
-// have + - * / and a few functions; bn::Activation says what else an activation may and must have.
+// have + - * / and a few functions; bn::FusableActivation says what else an activation may and must have.
 struct silu {
   template <class Scalar>
   bn::Packet<Scalar> forward(const bn::Packet<Scalar>& z) const {

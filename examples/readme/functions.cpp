@@ -16,13 +16,14 @@ int main() {
 
   Eigen::MatrixXf y, dx;
   bn::Gradients<float> gradients;
-  bn::normalize(x, affine, moments, epsilon, y);
-  bn::train_backward(x, dy, affine, moments, epsilon, dx, gradients);
+  const bn::Statistics statistics = bn::statistics(moments, epsilon);
+  bn::normalize(x, affine, statistics, y);
+  bn::backward(x, dy, affine, statistics, dx, gradients);
 
   // Inference as one multiplication and one addition per element.
   bn::RunningStatistics running(10);
   running.update(moments, bn::cumulative());
-  bn::scale_shift(x, bn::fold(affine, running, epsilon), y);
+  bn::scale_shift(x, bn::fold(affine, bn::statistics(running, epsilon)), y);
   std::cout << "largest |mean| of a channel of y: "
             << (y.colwise().mean().cwiseAbs().maxCoeff() < 1e-6f ? "below" : "above") << " 1e-6\n";
 }

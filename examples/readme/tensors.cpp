@@ -14,8 +14,8 @@ int main() {
   Eigen::Tensor<float, 4, Eigen::RowMajor> x(8, 16, 14, 14), y, dx;
   x.setRandom();
   bn::BatchNorm<float, bn::channel_first, bn::relu> norm({.channels = 16, .averaging = bn::exponential(0.05)});
-  norm.forward(device, x, y);
-  norm.backward(device, x, y, dx);  // y stands in for the gradient of the loss
+  norm.forward(x, y, {.device = device});
+  norm.backward(x, y, dx, {.device = device});  // y stands in for the gradient of the loss
 
   // One step of plain gradient descent, without knowing that this is batch normalization.
   norm.for_each_parameter([](bn::Parameter<float> p) { p.value -= 0.1f * p.gradient; });
@@ -24,9 +24,9 @@ int main() {
   // Inference in place, on memory that belongs to somebody else; const, so many threads may share the layer.
   const bn::BatchNorm<float, bn::channel_first, bn::relu>& trained = norm;
   Eigen::TensorMap<Eigen::Tensor<float, 4, Eigen::RowMajor>> pixels(x.data(), 8, 16, 14, 14);
-  trained.infer(device, pixels, pixels);
+  trained.infer(pixels, pixels, {.device = device});
 
   // The statistics of the whole training set for the running average: the paper's Algorithm 2.
-  bn::recalibrate(device, norm, std::vector{x, y});
+  bn::recalibrate(norm, std::vector{x, y}, {.device = device});
   std::cout << norm << "\n";
 }

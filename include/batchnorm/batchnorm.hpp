@@ -1,34 +1,43 @@
 /// \file
-/// Batch normalization over Eigen: everything but WhiteningNorm, which has a header of its own since it needs Eigen's
-/// eigenvalues (layers/whitening_norm.hpp). Read it as a table of contents.
+/// Batch normalization over Eigen. Read it as a table of contents: each header with the names that it brings.
+///
+/// Not here: WhiteningNorm, in whitening/whitening_norm.hpp, since it needs Eigen's eigenvalues. The mathematics and the
+/// rooms: README.md beside this file.
 ///
 /// Source   Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
-/// Covariate Shift", arXiv:1502.03167.
+///          Covariate Shift", arXiv:1502.03167.
 #pragma once
 
 #define BATCHNORM_VERSION_MAJOR 0
-#define BATCHNORM_VERSION_MINOR 1
+#define BATCHNORM_VERSION_MINOR 2
 #define BATCHNORM_VERSION_PATCH 0
 
-// The words: how tensors are seen, what can be chosen, what is learned, what is gathered.
-#include <batchnorm/base/denormals.hpp>
-#include <batchnorm/base/device.hpp>
-#include <batchnorm/base/layout.hpp>
-#include <batchnorm/core/activation.hpp>
-#include <batchnorm/core/averaging.hpp>
-#include <batchnorm/core/gradient_sums.hpp>
-#include <batchnorm/core/moments.hpp>
-#include <batchnorm/core/options.hpp>
-#include <batchnorm/core/parameters.hpp>
-#include <batchnorm/core/population_statistics.hpp>
-#include <batchnorm/core/running_statistics.hpp>
-#include <batchnorm/core/saved.hpp>
+// Tensors, and where and how a call runs.
+#include <batchnorm/base/denormals.hpp>  // FlushDenormals
+#include <batchnorm/base/device.hpp>     // Device, CallOptions
+#include <batchnorm/base/layout.hpp>  // samples_in_rows, samples_in_columns, channel_first, channel_last, channel_axis
+#include <batchnorm/base/packet.hpp>  // Packet, statistics_t
 
-// Functions with explicit state: forward, backward, inference folded into scale and shift.
-#include <batchnorm/functions/backward.hpp>
-#include <batchnorm/functions/fold.hpp>
-#include <batchnorm/functions/forward.hpp>
+// What can be chosen.
+#include <batchnorm/core/activation.hpp>  // relu, leaky_relu, sigmoid, add_relu, activations::identity, activations::tanh
+#include <batchnorm/core/averaging.hpp>  // exponential, exponential_decay, cumulative, none
+#include <batchnorm/core/options.hpp>    // Options, Mode, RunningVariance, NonFinite, SingleValue
+
+// What is learned, and what is gathered.
+#include <batchnorm/core/gradient_sums.hpp>          // GradientSums
+#include <batchnorm/core/moments.hpp>                // Moments
+#include <batchnorm/core/parameters.hpp>             // AffineParameters, Gradients, Parameter
+#include <batchnorm/core/population_statistics.hpp>  // PopulationStatistics
+#include <batchnorm/core/running_statistics.hpp>     // RunningStatistics
+#include <batchnorm/core/saved.hpp>                  // Saved
+#include <batchnorm/core/statistics.hpp>             // Statistics
+
+// Functions with explicit state.
+#include <batchnorm/functions/backward.hpp>  // backward, backward_from_output, gradient_sums, input_gradient, parameter_gradients
+#include <batchnorm/functions/fold.hpp>        // fold, scale_shift, ScaleShift
+#include <batchnorm/functions/forward.hpp>     // train_forward, batch_moments, normalize
+#include <batchnorm/functions/statistics.hpp>  // statistics
 
 // Layers: owners of parameters and statistics.
-#include <batchnorm/layers/batch_norm.hpp>
-#include <batchnorm/layers/recalibrate.hpp>
+#include <batchnorm/layers/batch_norm.hpp>   // BatchNorm
+#include <batchnorm/layers/recalibrate.hpp>  // recalibrate

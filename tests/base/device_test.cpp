@@ -18,55 +18,50 @@ namespace {
 constexpr Index much = Index(1) << 30;
 
 /// How often each of the blocks was run.
-std::vector<int> runs_of_each_block(const bn::detail::Executor& executor, Index blocks, Index bytes) {
+std::vector<int> runs_of_each_block(const bn::Device& device, Index blocks, Index bytes) {
   std::vector<std::atomic<int>> runs(static_cast<std::size_t>(blocks));
-  executor.for_each_block(blocks, bytes, [&](Index block) { ++runs[static_cast<std::size_t>(block)]; });
+  device.for_each_block(blocks, bytes, [&](Index block) { ++runs[static_cast<std::size_t>(block)]; });
   return {runs.begin(), runs.end()};
 }
 
 }  // namespace
 
-static_assert(bn::Device<Eigen::DefaultDevice>);
-static_assert(bn::Device<Eigen::ThreadPoolDevice>);
-static_assert(bn::Device<const Eigen::ThreadPoolDevice&>);
-static_assert(!bn::Device<Eigen::MatrixXf>);
-static_assert(!bn::Device<Eigen::Tensor<float, 4>>);
-static_assert(!bn::Device<int>);
+static_assert(std::is_convertible_v<Eigen::DefaultDevice, bn::Device>);
+static_assert(std::is_convertible_v<Eigen::ThreadPoolDevice, bn::Device>);
+static_assert(std::is_convertible_v<const Eigen::ThreadPoolDevice&, bn::Device>);
 
-TEST(Executor, RunsEveryBlockOnceInOrderWithoutAPool) {
+TEST(Device, RunsEveryBlockOnceInOrderWithoutAPool) {
   std::vector<Index> order;
-  bn::detail::executor(Eigen::DefaultDevice{}).for_each_block(5, much, [&](Index block) { order.push_back(block); });
+  bn::Device(Eigen::DefaultDevice{}).for_each_block(5, much, [&](Index block) { order.push_back(block); });
   EXPECT_EQ(order, (std::vector<Index>{0, 1, 2, 3, 4}));
 }
 
-TEST(Executor, RunsEveryBlockOnceOnAPoolOfAnySize) {
+TEST(Device, RunsEveryBlockOnceOnAPoolOfAnySize) {
   for (const int threads : {1, 2, 3, 8}) {
     Eigen::ThreadPool pool(threads);
     const Eigen::ThreadPoolDevice device(&pool, threads);
     for (const Index blocks : {0, 1, 2, 3, 100}) {
-      EXPECT_EQ(runs_of_each_block(bn::detail::executor(device), blocks, much),
-                std::vector<int>(std::size_t(blocks), 1));
+      EXPECT_EQ(runs_of_each_block(bn::Device(device), blocks, much), std::vector<int>(std::size_t(blocks), 1));
     }
   }
 }
 
-TEST(Executor, StaysOnTheCallingThreadForLittleWork) {
+TEST(Device, StaysOnTheCallingThreadForLittleWork) {
   Eigen::ThreadPool pool(4);
   const Eigen::ThreadPoolDevice device(&pool, 4);
   const auto caller = std::this_thread::get_id();
   Index elsewhere = 0;
-  bn::detail::executor(device).for_each_block(50, 1000,
-                                              [&](Index) { elsewhere += std::this_thread::get_id() != caller; });
+  bn::Device(device).for_each_block(50, 1000, [&](Index) { elsewhere += std::this_thread::get_id() != caller; });
   EXPECT_EQ(elsewhere, 0);
 }
 
-TEST(Executor, GivesBlocksToOtherThreads) {
+TEST(Device, GivesBlocksToOtherThreads) {
   Eigen::ThreadPool pool(3);
   const Eigen::ThreadPoolDevice device(&pool, 4);
   std::atomic<int> inside{0};
   std::atomic<bool> met{false};
   // Each block waits until two threads are inside blocks at the same time: with one thread only, this would never be.
-  bn::detail::executor(device).for_each_block(4, much, [&](Index) {
+  bn::Device(device).for_each_block(4, much, [&](Index) {
     if (++inside >= 2) met = true;
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (!met && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
@@ -75,13 +70,13 @@ TEST(Executor, GivesBlocksToOtherThreads) {
   EXPECT_TRUE(met);
 }
 
-TEST(Executor, WaitsForTheBlocksThatOtherThreadsHaveBegun) {
+TEST(Device, WaitsForTheBlocksThatOtherThreadsHaveBegun) {
   Eigen::ThreadPool pool(2);
   const Eigen::ThreadPoolDevice device(&pool, 2);
   const auto caller = std::this_thread::get_id();
   std::atomic<bool> helper_has_begun{false};
   std::atomic<int> complete{0};
-  bn::detail::executor(device).for_each_block(2, much, [&](Index) {
+  bn::Device(device).for_each_block(2, much, [&](Index) {
     if (std::this_thread::get_id() == caller) {
       const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
       while (!helper_has_begun && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
@@ -95,27 +90,27 @@ TEST(Executor, WaitsForTheBlocksThatOtherThreadsHaveBegun) {
 }
 
 // The pool's only thread makes the call: no other thread will ever come to help.
-TEST(Executor, EndsWhenCalledFromATaskOfTheSamePool) {
+TEST(Device, EndsWhenCalledFromATaskOfTheSamePool) {
   Eigen::ThreadPool pool(1);
   const Eigen::ThreadPoolDevice device(&pool, 4);
   Eigen::Notification done;
   std::vector<int> runs;
   pool.Schedule([&] {
-    runs = runs_of_each_block(bn::detail::executor(device), 20, much);
+    runs = runs_of_each_block(bn::Device(device), 20, much);
     done.Notify();
   });
   done.Wait();
   EXPECT_EQ(runs, std::vector<int>(20, 1));
 }
 
-TEST(Executor, EndsWhenAllThreadsOfThePoolCallAtOnce) {
+TEST(Device, EndsWhenAllThreadsOfThePoolCallAtOnce) {
   Eigen::ThreadPool pool(3);
   const Eigen::ThreadPoolDevice device(&pool, 3);
   Eigen::Barrier done(6);
   std::atomic<int> complete{0};
   for (int task = 0; task < 6; ++task) {
     pool.Schedule([&] {
-      complete += runs_of_each_block(bn::detail::executor(device), 20, much) == std::vector<int>(20, 1);
+      complete += runs_of_each_block(bn::Device(device), 20, much) == std::vector<int>(20, 1);
       done.Notify();
     });
   }
@@ -124,25 +119,25 @@ TEST(Executor, EndsWhenAllThreadsOfThePoolCallAtOnce) {
 }
 
 // A thread that wakes late must not touch what the caller has already taken down.
-TEST(Executor, LeavesLateThreadsNothingToTouch) {
+TEST(Device, LeavesLateThreadsNothingToTouch) {
   for (int repetition = 0; repetition < 200; ++repetition) {
     Eigen::ThreadPool pool(4);
     const Eigen::ThreadPoolDevice device(&pool, 4);
     auto sum = std::make_unique<std::atomic<Index>>(0);
-    bn::detail::executor(device).for_each_block(3, much, [&](Index block) { *sum += block; });
+    bn::Device(device).for_each_block(3, much, [&](Index block) { *sum += block; });
     ASSERT_EQ(*sum, 3);
     sum.reset();
   }
 }
 
-TEST(Executor, ThrowsWhatABlockThrewWhenNoneIsRunningAnyMore) {
+TEST(Device, ThrowsWhatABlockThrewWhenNoneIsRunningAnyMore) {
   for (const int threads : {1, 2, 4}) {
     Eigen::ThreadPool pool(threads);
     const Eigen::ThreadPoolDevice device(&pool, threads);
     for (const Index bad : {0, 7, 49}) {
       std::atomic<int> inside{0};
       const auto call = [&] {
-        bn::detail::executor(device).for_each_block(50, much, [&](Index block) {
+        bn::Device(device).for_each_block(50, much, [&](Index block) {
           ++inside;
           if (block == bad) {
             --inside;
@@ -159,20 +154,19 @@ TEST(Executor, ThrowsWhatABlockThrewWhenNoneIsRunningAnyMore) {
         EXPECT_EQ(error.what(), std::to_string(bad));
       }
       EXPECT_EQ(inside, 0);
-      EXPECT_EQ(runs_of_each_block(bn::detail::executor(device), 20, much), std::vector<int>(20, 1));
+      EXPECT_EQ(runs_of_each_block(bn::Device(device), 20, much), std::vector<int>(20, 1));
     }
   }
 }
 
-TEST(Executor, ThrowsOneOfManyExceptions) {
+TEST(Device, ThrowsOneOfManyExceptions) {
   Eigen::ThreadPool pool(4);
   const Eigen::ThreadPoolDevice device(&pool, 4);
-  EXPECT_THROW(bn::detail::executor(device).for_each_block(100, much, [](Index) { throw std::bad_alloc(); }),
-               std::bad_alloc);
+  EXPECT_THROW(bn::Device(device).for_each_block(100, much, [](Index) { throw std::bad_alloc(); }), std::bad_alloc);
 }
 
 // A pool that takes one task and then has no memory for another.
-TEST(Executor, DoesWithoutThreadsThatCannotBeAsked) {
+TEST(Device, DoesWithoutThreadsThatCannotBeAsked) {
   struct Pool {
     int tasks = 0;
     std::vector<std::function<void()>> taken;
@@ -187,7 +181,7 @@ TEST(Executor, DoesWithoutThreadsThatCannotBeAsked) {
     Pool* getPool() const { return pool; }
   };
   Pool pool;
-  EXPECT_EQ(runs_of_each_block(bn::detail::executor(PoolDevice{&pool}), 20, much), std::vector<int>(20, 1));
+  EXPECT_EQ(runs_of_each_block(bn::Device(PoolDevice{&pool}), 20, much), std::vector<int>(20, 1));
   EXPECT_EQ(pool.tasks, 2);
   pool.taken.front()();
 }

@@ -13,9 +13,9 @@ void accepted(bn::BatchNorm<float>& rows, bn::BatchNorm<float, bn::channel_first
   rows.forward(x.middleRows(0, 4), y.middleRows(0, 4));
   rows.forward((x + x).eval(), y);
   rows.infer(v.reshaped(1, v.size()), y);
-  rows.forward(device, x, y);
+  rows.forward(x, y, {.device = device});
   first.forward(t, u);
-  first.forward(device, t, u);
+  first.forward(t, u, {.device = device});
   // Temporary views of memory that lives on.
   rows.forward(x, Eigen::Map<Eigen::MatrixXf>(y.data(), y.rows(), y.cols()));
   rows.forward(x, Eigen::Ref<Eigen::MatrixXf>(y));
@@ -32,18 +32,18 @@ void beside_refusals(const Eigen::DefaultDevice& device, bn::Saved<float>& saved
                      const Eigen::MatrixXf& x, Eigen::Map<Eigen::MatrixXf>& y, Eigen::MatrixXf& z) {
   bn::BatchNorm<float> norm({.channels = 2}), moved(std::move(norm)), copy{moved}, named{bn::Options{.channels = 2}};
   copy.forward(x, y);
-  copy.forward(z, y, saved);
-  copy.forward(device, z, y, saved);
+  copy.forward(z, y, {.saved = &saved});
+  copy.forward(z, y, {.device = device, .saved = &saved});
   copy.backward(x, z, y);
-  copy.backward(kept, x, z, y);
-  copy.backward(device, saved, z, z, z);
+  copy.backward(x, z, y, {.saved = &kept});
+  copy.backward(z, z, z, {.device = device, .saved = &saved});
   copy.backward_from_output(y, z, z.middleRows(0, 4));
   copy.infer(z, y);
-  copy.infer(device, y, y);
+  copy.infer(y, y, {.device = device});
   z = std::as_const(copy).infer(z);
 
   bn::BatchNorm<float, bn::samples_in_rows, bn::add_relu> block({.channels = 2}, bn::add_relu{});
   block.forward(z, x, y);
   block.backward(z, z, x, y, z.middleRows(0, 4));
-  block.infer(device, z, x, y);
+  block.infer(z, x, y, {.device = device});
 }

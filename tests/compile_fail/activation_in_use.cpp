@@ -1,4 +1,4 @@
-// expect: batchnorm: an activation has .* see the concept Activation
+// expect: batchnorm: an activation has .* see the concept FusableActivation
 #include <batchnorm/batchnorm.hpp>
 
 struct forward_only {

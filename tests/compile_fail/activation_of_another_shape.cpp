@@ -1,4 +1,4 @@
-// expect: batchnorm: an activation has .* see the concept Activation
+// expect: batchnorm: an activation has .* see the concept FusableActivation
 #include <batchnorm/batchnorm.hpp>
 
 namespace bn = batchnorm;
@@ -12,5 +12,5 @@ struct swish {
 
 void refused(const Eigen::MatrixXf& x, const bn::AffineParameters<float>& affine, Eigen::MatrixXf& y,
              bn::Moments& moments) {
-  bn::train_forward(x, affine, 1e-5, y, moments, swish{});
+  bn::train_forward<bn::samples_in_rows, swish>(x, affine, 1e-5, y, moments);
 }

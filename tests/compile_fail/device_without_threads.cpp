@@ -5,5 +5,5 @@
 
 void refused(const Eigen::ThreadPoolDevice& device, batchnorm::BatchNorm<float>& norm, const Eigen::MatrixXf& x,
              Eigen::MatrixXf& y) {
-  norm.forward(device, x, y);
+  norm.forward(x, y, {.device = device});
 }

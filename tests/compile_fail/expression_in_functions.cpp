@@ -7,6 +7,6 @@ void refused(const Eigen::MatrixXf& x, const Eigen::MatrixXf& dy, const bn::Affi
              bn::Moments& moments, Eigen::MatrixXf& dx, bn::Gradients<float>& gradients) {
   bn::batch_moments(x + x, moments);
   bn::train_forward(x + x, affine, 1e-5, dx, moments);
-  bn::train_backward(x + x, dy, affine, moments, 1e-5, dx, gradients);
-  bn::train_backward_from_output(x + x, dy, affine, moments, 1e-5, dx, gradients);
+  bn::backward(x + x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients);
+  bn::backward_from_output(x + x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients);
 }

@@ -1,9 +1,9 @@
-// expect: batchnorm: train_backward_from_output needs an activation that has an inverse
+// expect: batchnorm: backward_from_output needs an activation that has an inverse
 #include <batchnorm/batchnorm.hpp>
 
 namespace bn = batchnorm;
 
 void refused(const Eigen::MatrixXf& y, const Eigen::MatrixXf& dy, const bn::AffineParameters<float>& affine,
              const bn::Moments& moments, Eigen::MatrixXf& dx, bn::Gradients<float>& gradients) {
-  bn::train_backward_from_output(y, dy, affine, moments, 1e-5, dx, gradients, bn::relu{});
+  bn::backward_from_output<bn::samples_in_rows, bn::relu>(y, dy, affine, bn::statistics(moments, 1e-5), dx, gradients);
 }

@@ -1,4 +1,4 @@
-// expect: batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float>
+// expect: batchnorm: Scalar is the type of the parameters: use BatchNorm<float>
 #include <batchnorm/batchnorm.hpp>
 
 using Matrix = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic>;

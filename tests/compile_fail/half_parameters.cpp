@@ -1,4 +1,4 @@
-// expect: batchnorm: Scalar is the type of parameters and statistics: .* half and bfloat16 tensors go with float
+// expect: batchnorm: Scalar is the type of the parameters: .* half and bfloat16 tensors go with float
 #include <batchnorm/batchnorm.hpp>
 
 const batchnorm::AffineParameters<Eigen::half> affine(3);

@@ -1,4 +1,4 @@
-// expect: batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>
+// expect: batchnorm: Scalar is the type of the parameters: use BatchNorm<float> or BatchNorm<double>
 #include <batchnorm/batchnorm.hpp>
 
 using Matrix = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;

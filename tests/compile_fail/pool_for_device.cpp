@@ -8,17 +8,16 @@ namespace bn = batchnorm;
 
 void refused(Eigen::ThreadPool& pool, bn::BatchNorm<float>& norm, bn::Saved<float>& saved, const Eigen::MatrixXf& x,
              const Eigen::MatrixXf& dy, Eigen::MatrixXf& y, Eigen::MatrixXf& dx) {
-  norm.forward(pool, x, y);
-  norm.forward(pool, x, y, saved);
-  norm.backward(pool, x, dy, dx);
-  norm.backward(pool, saved, x, dy, dx);
-  norm.backward_from_output(pool, y, dy, dx);
-  norm.infer(pool, x, y);
-  (void)norm.infer(pool, x);
-  bn::recalibrate(pool, norm, std::array{x, y});
+  norm.forward(x, y, {.device = pool});
+  norm.forward(x, y, {.device = pool, .saved = &saved});
+  norm.backward(x, dy, dx, {.device = pool});
+  norm.backward_from_output(y, dy, dx, {.device = pool});
+  norm.infer(x, y, {.device = pool});
+  (void)norm.infer(x, {.device = pool});
+  bn::recalibrate(norm, std::array{x, y}, {.device = pool});
 
   bn::BatchNorm<float, bn::samples_in_rows, bn::add_relu> block({.channels = 2});
-  block.forward(pool, x, dy, y);
-  block.backward(pool, x, y, dy, dx, y);
-  block.infer(pool, x, dy, y);
+  block.forward(x, dy, y, {.device = pool});
+  block.backward(x, y, dy, dx, y, {.device = pool});
+  block.infer(x, dy, y, {.device = pool});
 }

@@ -6,21 +6,18 @@
 
 namespace bn = batchnorm;
 
-void refused(Eigen::ThreadPool& pool, const bn::AffineParameters<float>& affine, bn::RunningStatistics& running,
+void refused(Eigen::ThreadPool& pool, const bn::AffineParameters<float>& affine, const bn::Statistics& statistics,
              bn::Moments& moments, bn::GradientSums& sums, bn::Gradients<float>& gradients, const Eigen::MatrixXf& x,
              const Eigen::MatrixXf& dy, Eigen::MatrixXf& y, Eigen::MatrixXf& dx) {
-  bn::train_forward(pool, x, affine, 1e-5, y, moments);
-  bn::train_forward(pool, x, affine, 1e-5, y, moments, bn::relu{});
-  bn::train_forward(pool, x, dy, affine, 1e-5, y, moments, bn::add_relu{});
-  bn::batch_moments(pool, x, moments);
-  bn::normalize(pool, x, affine, moments, 1e-5, y);
-  bn::normalize(pool, x, affine, running, 1e-5, y, bn::relu{});
-  bn::gradient_sums(pool, x, dy, affine, moments, 1e-5, sums, bn::relu{});
-  bn::gradient_sums(pool, x, dy, moments, sums);
-  bn::input_gradient(pool, x, dy, affine, moments, 1e-5, sums, dx);
-  bn::train_backward(pool, x, dy, affine, moments, 1e-5, dx, gradients);
-  bn::train_backward(pool, x, y, dy, affine, moments, 1e-5, dx, y, gradients, bn::add_relu{});
-  bn::train_backward_from_output(pool, y, dy, affine, moments, 1e-5, dx, gradients);
-  bn::frozen_backward(pool, x, dy, affine, running, 1e-5, dx, gradients);
-  bn::scale_shift(pool, x, bn::fold(affine, running, 1e-5), y);
+  bn::train_forward(x, affine, 1e-5, y, moments, {.device = pool});
+  bn::train_forward<bn::samples_in_rows, bn::relu>(x, affine, 1e-5, y, moments, {.device = pool});
+  bn::train_forward(x, dy, affine, 1e-5, y, moments, {.device = pool});
+  bn::batch_moments(x, moments, {.device = pool});
+  bn::normalize(x, affine, statistics, y, {.device = pool});
+  bn::gradient_sums(x, dy, affine, statistics, sums, {.device = pool});
+  bn::input_gradient(x, dy, affine, statistics, sums, dx, {.device = pool});
+  bn::backward(x, dy, affine, statistics, dx, gradients, {.device = pool});
+  bn::backward(x, y, dy, affine, statistics, dx, y, gradients, {.device = pool});
+  bn::backward_from_output(y, dy, affine, statistics, dx, gradients, {.device = pool});
+  bn::scale_shift(x, bn::fold(affine, statistics), y, {.device = pool});
 }

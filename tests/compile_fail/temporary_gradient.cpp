@@ -5,5 +5,6 @@ namespace bn = batchnorm;
 
 void refused(const Eigen::MatrixXf& x, const Eigen::MatrixXf& dy, const bn::AffineParameters<float>& affine,
              const bn::Moments& moments, Eigen::MatrixXf& dx, bn::Gradients<float>& gradients) {
-  bn::train_backward(x, x, dy, affine, moments, 1e-5, dx, Eigen::MatrixXf(), gradients, bn::add_relu{});
+  bn::backward<bn::samples_in_rows, bn::add_relu>(x, x, dy, affine, bn::statistics(moments, 1e-5), dx,
+                                                  Eigen::MatrixXf(), gradients);
 }

@@ -2,5 +2,5 @@
 #include <batchnorm/whitening/whitening_norm.hpp>
 
 void refused(const Eigen::DefaultDevice& device, batchnorm::WhiteningNorm<float>& norm, const Eigen::MatrixXf& x) {
-  norm.forward(device, x, Eigen::MatrixXf());
+  norm.forward(x, Eigen::MatrixXf(), {.device = device});
 }

@@ -1,4 +1,4 @@
-// expect: batchnorm: forward takes \(\[device,\] x, y\[, saved\]\)
+// expect: batchnorm: forward takes \(x, y\[, options\]\)
 #include <batchnorm/batchnorm.hpp>
 
 void refused(batchnorm::BatchNorm<float>& norm, const Eigen::MatrixXf& x) { norm.forward(x); }

@@ -1,4 +1,4 @@
-// expect: batchnorm: infer takes \(\[device,\] x\[, y\]\), or \(\[device,\] x, residual, y\) where the activation has a residual
+// expect: batchnorm: the activation takes no residual
 #include <batchnorm/batchnorm.hpp>
 
 void refused(const batchnorm::BatchNorm<float, batchnorm::samples_in_rows, batchnorm::relu>& norm,

@@ -18,10 +18,11 @@ using namespace std;
 using namespace Eigen;
 using namespace batchnorm;
 
-// core/
-static_assert(Activation<relu> && Activation<leaky_relu> && Activation<sigmoid> && ResidualActivation<add_relu>);
-static_assert(Activation<activations::tanh> && InvertibleActivation<activations::identity>);
-static_assert(Device<DefaultDevice> && Device<ThreadPoolDevice>);
+// What can be chosen.
+static_assert(FusableActivation<relu> && FusableActivation<leaky_relu> && FusableActivation<sigmoid>);
+static_assert(ResidualActivation<add_relu>);
+static_assert(FusableActivation<activations::tanh> && InvertibleActivation<activations::identity>);
+static_assert(is_convertible_v<DefaultDevice, Device> && is_convertible_v<const ThreadPoolDevice&, Device>);
 static_assert(same_as<statistics_t<half>, float> && same_as<Packet<float>, Packet<statistics_t<bfloat16>>>);
 static_assert(channel_axis<1>::axis<3>() == channel_first::axis<3>() && channel_last::axis<2>() == 1);
 static_assert(samples_in_rows::axis<2>() == 1 && samples_in_columns::axis<2>() == 0);
@@ -44,38 +45,43 @@ void functions(const ThreadPoolDevice& device, const MatrixXf& x, const MatrixXf
   Moments moments;
   GradientSums sums;
 
-  batch_moments(x, moments);
-  train_forward(device, x, affine, 1e-5, y, moments, sigmoid{});
-  normalize(x, affine, moments, 1e-5, y);
-  gradient_sums(x, dy, moments, sums);
-  input_gradient(x, dy, affine, moments, 1e-5, sums, dx);
-  train_backward(x, dy, affine, moments, 1e-5, dx, gradients);
-  train_backward_from_output(y, dy, affine, moments, 1e-5, dx, gradients, leaky_relu{});
+  batch_moments(x, moments, CallOptions{.device = device});
+  train_forward<samples_in_rows, sigmoid>(x, affine, 1e-5, y, moments, {.device = device});
+  normalize(x, affine, statistics(moments, 1e-5), y);
+  gradient_sums(x, dy, affine, statistics(moments, 1e-5), sums);
+  const Statistics of_batch = statistics(moments, 1e-5);
+  parameter_gradients(sums, of_batch, gradients);
+  input_gradient(x, dy, affine, statistics(moments, 1e-5), sums, dx);
+  backward(x, dy, affine, statistics(moments, 1e-5), dx, gradients);
+  backward_from_output<samples_in_rows, leaky_relu>(y, dy, affine, statistics(moments, 1e-5), dx, gradients);
 
-  PopulationStatistics population(channels);
+  PopulationStatistics population(channels, PopulationOptions{});
   population.add(moments);
   const RunningStatistics running = population.statistics();
-  frozen_backward(x, dy, affine, running, 1e-5, dx, gradients);
-  const ScaleShift<float> folded = fold(affine, running, 1e-5);
+  backward(x, dy, affine, statistics(running, 1e-5), dx, gradients);
+  const ScaleShift<float> folded = fold(affine, statistics(running, 1e-5));
   scale_shift(x, folded, y);
 }
 
 void layers(const MatrixXf& x, MatrixXf& y, const Tensor<float, 4>& images) {
   BatchNorm<float> norm({.channels = 2});
   norm.forward(x, y);
-  recalibrate(norm, vector{x, y});
+  recalibrate(norm, vector{x, y}, RecalibrateOptions{.variance = PopulationVariance::of_all_values});
+  norm.backward(x, x, y, BackwardOptions<float>{});
+  norm.forward(x, y, ForwardOptions<float>{});
+  const FlushDenormals guard;
   norm.for_each_parameter([](const Parameter<float>& parameter) { (void)parameter.name; });
   const Saved<float> saved = norm.saved();
-  if (saved.statistics == StatisticsSource::running) y = x;
+  if (saved.statistics.count == 0) y = x;
 
   BatchNorm<float, channel_first, activations::tanh> fused(options);
   y = MatrixXf::Constant(1, 1, fused.infer(images)(0, 0, 0, 0));
 
   WhiteningNorm<float> whitening(WhiteningOptions{.channels = 2, .method = WhiteningMethod::newton});
   whitening.forward(x, y);
-  const RunningCovariance<float> covariance = whitening.running();
+  const RunningCovariance covariance = whitening.running();
   const CovarianceMoments moments = whitening.moments();
-  const GroupedMatrix<double> grouped = whitening.whitening();
+  const GroupedMatrix grouped = whitening.whitening();
 }
 
 // The names that stayed in `activations` mean what they meant.

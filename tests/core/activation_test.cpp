@@ -345,7 +345,7 @@ struct doubled {
 };
 
 template <class A>
-constexpr bool is_activation = bn::Activation<A, float>&& bn::Activation<A, double>;
+constexpr bool is_activation = bn::FusableActivation<A, float>&& bn::FusableActivation<A, double>;
 template <class A>
 constexpr bool is_invertible = bn::InvertibleActivation<A, float>&& bn::InvertibleActivation<A, double>;
 template <class A>
@@ -359,5 +359,6 @@ TEST(Activations, AreToldApartByTheirConcepts) {
   static_assert(is_invertible<bn::activations::identity> && is_invertible<bn::leaky_relu>);
   static_assert(!is_invertible<bn::relu> && !is_invertible<bn::sigmoid> && !is_invertible<bn::activations::tanh>);
   static_assert(is_residual<bn::add_relu> && !is_residual<bn::relu> && !is_activation<bn::add_relu>);
-  static_assert(bn::Activation<doubled> && !bn::Activation<doubled, double> && !bn::Activation<int>);
+  static_assert(bn::FusableActivation<doubled> && !bn::FusableActivation<doubled, double> &&
+                !bn::FusableActivation<int>);
 }

@@ -34,18 +34,21 @@ bn::Moments moments_of_x() {
 
 TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
   Matrix y;
-  EXPECT_EQ(message_of([&] { bn::normalize(x, bn::AffineParameters<float>(), bn::RunningStatistics(4), 1e-5, y); }),
+  EXPECT_EQ(message_of([&] {
+              bn::normalize(x, bn::AffineParameters<float>(), bn::statistics(bn::RunningStatistics(4), 1e-5), y);
+            }),
             "batchnorm: normalize(x): expected 4 channels on axis 1 (samples_in_rows), got 3; x is [6, 3] row-major");
   Eigen::Tensor<float, 4> image(2, 5, 3, 4), out;
   image.setZero();
   EXPECT_EQ(
       message_of([&] {
-        bn::normalize<bn::channel_first>(image, bn::AffineParameters<float>(), bn::RunningStatistics(4), 1e-5, out);
+        bn::normalize<bn::channel_first>(image, bn::AffineParameters<float>(),
+                                         bn::statistics(bn::RunningStatistics(4), 1e-5), out);
       }),
       "batchnorm: normalize(x): expected 4 channels on axis 1 (channel_first), got 5; x is [2, 5, 3, 4] column-major");
   EXPECT_EQ(message_of([&] {
-              bn::normalize<bn::channel_axis<2>>(image, bn::AffineParameters<float>(), bn::RunningStatistics(4), 1e-5,
-                                                 out);
+              bn::normalize<bn::channel_axis<2>>(image, bn::AffineParameters<float>(),
+                                                 bn::statistics(bn::RunningStatistics(4), 1e-5), out);
             }),
             "batchnorm: normalize(x): expected 4 channels on axis 2 (channel_axis<2>), got 3; x is [2, 5, 3, 4] "
             "column-major");
@@ -95,10 +98,10 @@ TEST(Arguments, DyNeedsTheExtentsOfX) {
   bn::Gradients<float> gradients(3);
   const auto moments = moments_of_x();
   EXPECT_TRUE(has_parts(message_of([&] {
-                          bn::train_backward(x, dy.topRows(5), bn::AffineParameters<float>(3), moments, 1e-5, dx,
-                                             gradients);
+                          bn::backward(x, dy.topRows(5), bn::AffineParameters<float>(3), bn::statistics(moments, 1e-5),
+                                       dx, gradients);
                         }),
-                        "train_backward(dy)", "[6, 3] row-major", "got [5, 3] row-major"));
+                        "backward(dy)", "[6, 3] row-major", "got [5, 3] row-major"));
   EXPECT_TRUE((gradients.beta == 0).all());
 }
 
@@ -112,22 +115,23 @@ TEST(Arguments, ParametersAndStatisticsNeedOneValuePerChannel) {
                         "expected 3", "gamma", "got 2"));
   affine = bn::AffineParameters<float>(3);
   affine.beta.resize(4);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, moments, 1e-5, y); }), "normalize", "expected 3",
-                        "beta", "got 4"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, bn::statistics(moments, 1e-5), y); }), "normalize",
+                        "expected 3", "beta", "got 4"));
   affine = bn::AffineParameters<float>(3);
   gradients.gamma.resize(5);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::train_backward(x, dy, affine, moments, 1e-5, dx, gradients); }),
-                        "train_backward", "expected 3", "gradients.gamma", "got 5"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::backward(x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients); }),
+                        "backward", "expected 3", "gradients.gamma", "got 5"));
   bn::RunningStatistics running(3);
   running.variance.resize(1);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, running, 1e-5, y); }), "normalize", "expected 3",
-                        "variance", "got 1"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, bn::statistics(running, 1e-5), y); }), "statistics",
+                        "expected 3", "variance", "got 1"));
   moments.m2.resize(2);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, moments, 1e-5, y); }), "normalize", "expected 3",
-                        "m2", "got 2"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, bn::statistics(moments, 1e-5), y); }), "statistics",
+                        "expected 3", "m2", "got 2"));
   bn::GradientSums sums(2);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::input_gradient(x, dy, affine, moments_of_x(), 1e-5, sums, dx); }),
-                        "input_gradient", "expected 3", "sums", "got 2"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::input_gradient(x, dy, affine, bn::statistics(moments_of_x(), 1e-5), sums, dx); }),
+                "input_gradient", "expected 3", "sums", "got 2"));
 }
 
 TEST(Arguments, RunningStatisticsThatMakeNoSenseAreRefusedWithTheirChannel) {
@@ -137,13 +141,12 @@ TEST(Arguments, RunningStatisticsThatMakeNoSenseAreRefusedWithTheirChannel) {
   const auto refused = [&](const bn::RunningStatistics& running, const std::string& value) {
     Matrix y = x;
     bn::Gradients<float> gradients(3);
-    const auto parts = [&](const std::string& message, const std::string& call) {
-      return has_parts(message, call + ": expected running statistics", value + " ", "channel 2", "assign others");
+    const auto parts = [&](const std::string& message) {
+      return has_parts(message, "statistics: expected running statistics", value + " ", "channel 2", "assign others");
     };
-    EXPECT_TRUE(parts(message_of([&] { bn::normalize(y, affine, running, 1e-5, y); }), "normalize"));
-    EXPECT_TRUE(
-        parts(message_of([&] { bn::frozen_backward(x, y, affine, running, 1e-5, y, gradients); }), "frozen_backward"));
-    EXPECT_TRUE(parts(message_of([&] { (void)bn::fold(affine, running, 1e-5); }), "fold"));
+    EXPECT_TRUE(parts(message_of([&] { bn::normalize(y, affine, bn::statistics(running, 1e-5), y); })));
+    EXPECT_TRUE(parts(message_of([&] { bn::backward(x, y, affine, bn::statistics(running, 1e-5), y, gradients); })));
+    EXPECT_TRUE(parts(message_of([&] { (void)bn::fold(affine, bn::statistics(running, 1e-5)); })));
     EXPECT_TRUE(testing_support::equal_bits(y, x));
     EXPECT_TRUE((gradients.gamma == 0).all() && (gradients.beta == 0).all());
   };
@@ -162,17 +165,17 @@ TEST(Arguments, RunningStatisticsThatMakeNoSenseAreRefusedWithTheirChannel) {
 TEST(Arguments, GradientsOfParametersThatAreOffAreRefused) {
   Matrix dx;
   bn::Gradients<float> gradients(3);
-  EXPECT_THROW(
-      bn::train_backward(x, dy, bn::AffineParameters<float>(3, false, true), moments_of_x(), 1e-5, dx, gradients),
-      std::invalid_argument);
+  EXPECT_THROW(bn::backward(x, dy, bn::AffineParameters<float>(3, false, true), bn::statistics(moments_of_x(), 1e-5),
+                            dx, gradients),
+               std::invalid_argument);
   EXPECT_TRUE((gradients.beta == 0).all());
 }
 
 TEST(Arguments, EmptyGradientsStartAtZero) {
   Matrix dx;
   bn::Gradients<float> empty, zeros(3);
-  bn::train_backward(x, dy, bn::AffineParameters<float>(3), moments_of_x(), 1e-5, dx, empty);
-  bn::train_backward(x, dy, bn::AffineParameters<float>(3), moments_of_x(), 1e-5, dx, zeros);
+  bn::backward(x, dy, bn::AffineParameters<float>(3), bn::statistics(moments_of_x(), 1e-5), dx, empty);
+  bn::backward(x, dy, bn::AffineParameters<float>(3), bn::statistics(moments_of_x(), 1e-5), dx, zeros);
   EXPECT_TRUE(testing_support::equal_statistics(empty.gamma, zeros.gamma));
   EXPECT_TRUE(testing_support::equal_statistics(empty.beta, zeros.beta));
 }
@@ -197,8 +200,9 @@ TEST(Arguments, AnEmptyBatchHasMomentsOfNothing) {
   EXPECT_TRUE(
       has_parts(message_of([&] { bn::train_forward(Matrix(0, 3), bn::AffineParameters<float>(3), 1e-5, y, moments); }),
                 "train_forward(x)", "got none", "[0, 3]"));
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, bn::AffineParameters<float>(3), moments, 1e-5, y); }),
-                        "normalize", "moments", "got 0"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::normalize(x, bn::AffineParameters<float>(3), bn::statistics(moments, 1e-5), y); }),
+                "statistics(moments)", "got 0"));
 }
 
 TEST(Arguments, AnInnerStrideIsRefusedByName) {
@@ -208,8 +212,8 @@ TEST(Arguments, AnInnerStrideIsRefusedByName) {
   Matrix dx;
   bn::Gradients<float> gradients(3);
   EXPECT_TRUE(has_parts(message_of([&] {
-                          bn::train_backward(x, strided, bn::AffineParameters<float>(3), moments_of_x(), 1e-5, dx,
-                                             gradients);
+                          bn::backward(x, strided, bn::AffineParameters<float>(3), bn::statistics(moments_of_x(), 1e-5),
+                                       dx, gradients);
                         }),
                         "dy", "inner stride of 2", "copy it"));
 }
@@ -222,12 +226,12 @@ TEST(Arguments, AnEmptyPartOfABatchAddsNothingToTheGradients) {
     moments.count = 6;
     bn::Gradients<float> gradients(empty.cols());
     gradients.gamma.setConstant(2);
-    bn::train_backward(empty, empty, bn::AffineParameters<float>(empty.cols()), moments, 1e-5, dx, gradients);
+    bn::backward(empty, empty, bn::AffineParameters<float>(empty.cols()), bn::statistics(moments, 1e-5), dx, gradients);
     EXPECT_TRUE((gradients.gamma == 2).all() && (gradients.beta == 0).all());
     bn::GradientSums sums;
-    bn::gradient_sums(empty, empty, moments, sums);
+    bn::gradient_sums(empty, empty, bn::AffineParameters<float>(), bn::statistics(moments, 1e-5), sums);
     EXPECT_TRUE(sums.dy.size() == empty.cols() && (sums.dy == 0).all() && (sums.dy_x == 0).all());
-    bn::input_gradient(empty, empty, bn::AffineParameters<float>(), moments, 1e-5, sums, dx);
+    bn::input_gradient(empty, empty, bn::AffineParameters<float>(), bn::statistics(moments, 1e-5), sums, dx);
     EXPECT_EQ(dx.size(), 0);
   };
   for (const Index channels : {1, 3, 2050}) {
@@ -245,10 +249,12 @@ TEST(Arguments, BackwardFromOutputTakesGammasOfHalfDownToASixteenth) {
   bn::Moments moments;
   bn::batch_moments(values, moments);
   bn::Gradients<float> gradients;
-  const auto call = [&] { bn::train_backward_from_output(values, values, affine, moments, 1e-5, out, gradients); };
+  const auto call = [&] {
+    bn::backward_from_output(values, values, affine, bn::statistics(moments, 1e-5), out, gradients);
+  };
   EXPECT_NO_THROW(call());
   affine.gamma[1] = 0.0624f;
-  EXPECT_TRUE(has_parts(message_of(call), "train_backward_from_output(y)", "max(0.0625", "gamma 0.0624", "channel 1"));
+  EXPECT_TRUE(has_parts(message_of(call), "backward_from_output(y)", "max(0.0625", "gamma 0.0624", "channel 1"));
 }
 
 // Half a batch with the moments of all of it: the sums would be those of the half, divided by the count of the whole.
@@ -259,18 +265,20 @@ TEST(Arguments, TheFusedBackwardPassesNeedTheMomentsOfAllOfX) {
   Matrix dx, dresidual;
   bn::Gradients<float> gradients;
   const std::string rest =
-      "(moments): expected moments of the 2 values per channel of x, got moments of 6; for a part of a batch call "
+      "(statistics): expected statistics of the 2 values per channel of x, got statistics of 6; for a part of a batch "
+      "call "
       "gradient_sums on each part, add the sums, and call input_gradient; x is [2, 3] row-major";
-  EXPECT_EQ(message_of([&] { bn::train_backward(half, dhalf, affine, whole, 1e-5, dx, gradients); }),
-            "batchnorm: train_backward" + rest);
+  EXPECT_EQ(message_of([&] { bn::backward(half, dhalf, affine, bn::statistics(whole, 1e-5), dx, gradients); }),
+            "batchnorm: backward" + rest);
   EXPECT_EQ(message_of([&] {
-              bn::train_backward(half, half, dhalf, affine, whole, 1e-5, dx, dresidual, gradients, bn::add_relu());
+              bn::backward<bn::samples_in_rows, bn::add_relu>(half, half, dhalf, affine, bn::statistics(whole, 1e-5),
+                                                              dx, dresidual, gradients);
             }),
-            "batchnorm: train_backward" + rest);
-  EXPECT_TRUE(
-      has_parts(message_of([&] { bn::train_backward_from_output(half, dhalf, affine, whole, 1e-5, dx, gradients); }),
-                "train_backward_from_output(moments): expected moments of the 2 values per channel of y, got moments "
-                "of 6"));
+            "batchnorm: backward" + rest);
+  EXPECT_TRUE(has_parts(
+      message_of([&] { bn::backward_from_output(half, dhalf, affine, bn::statistics(whole, 1e-5), dx, gradients); }),
+      "backward_from_output(statistics): expected statistics of the 2 values per channel of y, got moments "
+      "of 6"));
   EXPECT_EQ(dx.size(), 0);
   EXPECT_EQ(dresidual.size(), 0);
   EXPECT_EQ(gradients.gamma.size(), 0);
@@ -283,10 +291,12 @@ TEST(Arguments, APartHasNoMoreValuesThanTheWhole) {
   bn::GradientSums sums(3);
   Matrix dx;
   const std::string rest =
-      "(moments): expected moments of a batch that x is a part of, of at least 6 values per channel, got moments of 2; "
-      "merge those of all parts; x is [6, 3] row-major";
-  EXPECT_EQ(message_of([&] { bn::gradient_sums(x, dy, affine, half, 1e-5, sums); }), "batchnorm: gradient_sums" + rest);
-  EXPECT_EQ(message_of([&] { bn::input_gradient(x, dy, affine, half, 1e-5, sums, dx); }),
+      "(statistics): expected statistics of a batch that x is a part of, of at least 6 values per channel, got "
+      "statistics of 2; "
+      "merge the moments of all parts; x is [6, 3] row-major";
+  EXPECT_EQ(message_of([&] { bn::gradient_sums(x, dy, affine, bn::statistics(half, 1e-5), sums); }),
+            "batchnorm: gradient_sums" + rest);
+  EXPECT_EQ(message_of([&] { bn::input_gradient(x, dy, affine, bn::statistics(half, 1e-5), sums, dx); }),
             "batchnorm: input_gradient" + rest);
   EXPECT_EQ(dx.size(), 0);
 }
@@ -295,8 +305,8 @@ TEST(Arguments, NormalizeTakesMomentsOfOtherData) {
   bn::Moments half;
   bn::batch_moments(x.topRows(2), half);
   Matrix y, part;
-  bn::normalize(x, bn::AffineParameters<float>(3), half, 1e-5, y);
-  bn::normalize(x.topRows(2).eval(), bn::AffineParameters<float>(3), moments_of_x(), 1e-5, part);
+  bn::normalize(x, bn::AffineParameters<float>(3), bn::statistics(half, 1e-5), y);
+  bn::normalize(x.topRows(2).eval(), bn::AffineParameters<float>(3), bn::statistics(moments_of_x(), 1e-5), part);
 }
 
 TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
@@ -315,8 +325,8 @@ TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
   refused("x", [&] { bn::batch_moments(odd, moments); });
   EXPECT_EQ(moments.count, 0);
   bn::batch_moments(x, moments);
-  refused("dy", [&] { bn::train_backward(x, odd, affine, moments, 1e-5, dx, gradients); });
-  refused("dx", [&] { bn::train_backward(x, dy, affine, moments, 1e-5, odd, gradients); });
+  refused("dy", [&] { bn::backward(x, odd, affine, bn::statistics(moments, 1e-5), dx, gradients); });
+  refused("dx", [&] { bn::backward(x, dy, affine, bn::statistics(moments, 1e-5), odd, gradients); });
   EXPECT_EQ(gradients.gamma.size(), 0);
   EXPECT_EQ(memory, std::vector<float>(100));
 }

@@ -79,7 +79,7 @@ TYPED_TEST(FastMathPacket, SignsAreThoseOfTheBits) {
   EXPECT_FALSE(has_sign(lane(-(-all(zero)))));
   EXPECT_TRUE(has_sign(lane(copysign(all(T(2)), -all(zero)))));
   EXPECT_FALSE(has_sign(lane(copysign(all(T(-2)), all(zero)))));
-  EXPECT_TRUE(has_sign(lane(bn::tanh{}.forward(-all(zero)))));
+  EXPECT_TRUE(has_sign(lane(bn::activations::tanh{}.forward(-all(zero)))));
   EXPECT_FALSE(has_sign(lane(abs(-all(zero)))));
 }
 
@@ -111,18 +111,18 @@ void expect_nan(const A& activation) {
 
 TYPED_TEST(FastMathPacket, NaNGoesThroughActivations) {
   using T = TypeParam;
-  expect_nan<T>(bn::identity{});
+  expect_nan<T>(bn::activations::identity{});
   expect_nan<T>(bn::relu{});
   expect_nan<T>(bn::leaky_relu{});
   expect_nan<T>(bn::sigmoid{});
-  expect_nan<T>(bn::tanh{});
+  expect_nan<T>(bn::activations::tanh{});
   for (const bool sign : {false, true}) {
     const auto bad = all(nan<T>(sign)), one = all(T(1));
     EXPECT_TRUE(is_nan(lane(bn::add_relu{}.forward(bad, one))));
     EXPECT_TRUE(is_nan(lane(bn::add_relu{}.forward(one, bad))));
     EXPECT_TRUE(is_nan(lane(bn::add_relu{}.backward(one, one, bad))));
     EXPECT_TRUE(is_nan(lane(bn::sigmoid{}.backward(bad, one))));
-    EXPECT_TRUE(is_nan(lane(bn::tanh{}.backward(bad, one))));
+    EXPECT_TRUE(is_nan(lane(bn::activations::tanh{}.backward(bad, one))));
     EXPECT_TRUE(is_nan(lane(bn::leaky_relu{}.inverse(bad))));
   }
 }
@@ -141,8 +141,8 @@ TYPED_TEST(FastMathPacket, InfinityGoesThroughActivations) {
   expect(bn::sigmoid{}.forward(up), one, false);
   expect(bn::sigmoid{}.forward(down), 0, false);
   expect(bn::sigmoid{}.forward(all(T(-2000))), 0, false);
-  expect(bn::tanh{}.forward(up), one, false);
-  expect(bn::tanh{}.forward(down), one, true);
+  expect(bn::activations::tanh{}.forward(up), one, false);
+  expect(bn::activations::tanh{}.forward(down), one, true);
   expect(all(T(3)) / up, 0, false);
 }
 

@@ -12,7 +12,7 @@ using testing_support::message_of;
 
 namespace {
 
-bn::Moments moments(Eigen::Index count, std::initializer_list<double> mean, std::initializer_list<double> m2) {
+bn::Moments moments(double count, std::initializer_list<double> mean, std::initializer_list<double> m2) {
   bn::Moments m(Eigen::Index(mean.size()));
   m.count = count;
   std::copy(mean.begin(), mean.end(), m.mean.begin());
@@ -24,7 +24,7 @@ bn::Moments moments(Eigen::Index count, std::initializer_list<double> mean, std:
 bn::Moments moments_of(const testing_support::Values& x, Eigen::Index begin, Eigen::Index end) {
   const testing_support::Values part = x.middleRows(begin, end - begin);
   bn::Moments m(x.cols());
-  m.count = end - begin;
+  m.count = static_cast<double>(end - begin);
   const auto mean = testing_support::reference::batch_mean(part);
   m.mean = mean.cast<double>();
   m.m2 = (testing_support::reference::batch_variance(part, mean) * testing_support::Real(m.count)).cast<double>();

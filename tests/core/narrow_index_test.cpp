@@ -29,7 +29,7 @@ void expect_normalized(const Eigen::MatrixXf& x, const Eigen::MatrixXf& y) {
   }
 }
 
-template <class Layout, class Activation = bn::identity, class Tensor>
+template <class Layout, class Activation = bn::activations::identity, class Tensor>
 void run(const Tensor& x, bn::Index channels) {
   bn::BatchNorm<bn::statistics_t<bn::detail::scalar_t<Tensor>>, Layout, Activation> layer({.channels = channels});
   Tensor y, dx, inferred;
@@ -78,7 +78,7 @@ TEST(NarrowIndex, WhiteningAndFoldingRun) {
   bn::BatchNorm<float> layer({.channels = 6});
   bn::recalibrate(layer, std::vector<Eigen::MatrixXf>{x, 2 * x});
   layer.infer(x, inferred);
-  bn::scale_shift(x, bn::fold(layer.affine(), layer.running(), 1e-5), folded);
+  bn::scale_shift(x, bn::fold(layer.affine(), bn::statistics(layer.running(), 1e-5)), folded);
   EXPECT_LT((folded - inferred).cwiseAbs().maxCoeff(), 1e-5);
 }
 

@@ -43,6 +43,6 @@ TEST(Gradients, KeepNoStorageForWhatIsOff) {
 
 TEST(Affine, OfANegativeNumberOfChannelsIsRefused) {
   using testing_support::has_parts, testing_support::message_of;
-  EXPECT_TRUE(has_parts(message_of([] { bn::AffineParameters<float>(-1); }), "Affine(channels)", "got -1"));
+  EXPECT_TRUE(has_parts(message_of([] { bn::AffineParameters<float>(-1); }), "AffineParameters(channels)", "got -1"));
   EXPECT_TRUE(has_parts(message_of([] { bn::Gradients<float>(-1); }), "Gradients(channels)", "got -1"));
 }

@@ -14,7 +14,7 @@ using testing_support::message_of;
 
 namespace {
 
-bn::Moments moments(Eigen::Index count, double mean, double m2) {
+bn::Moments moments(double count, double mean, double m2) {
   bn::Moments m(1);
   m.count = count;
   m.mean[0] = mean;
@@ -179,7 +179,7 @@ TEST(PopulationStatistics, MergedPartsAreTheWhole) {
       std::vector<bn::PopulationStatistics> parts(4, whole);
       for (std::size_t k = 1; k <= 30; ++k) {
         bn::Moments batch(3);
-        batch.count = Eigen::Index(k);
+        batch.count = static_cast<double>(k);
         for (double& mean : batch.mean) mean = random.uniform(-100, 100);
         if (k > 1)
           for (double& m2 : batch.m2) m2 = random.uniform(0, 50);

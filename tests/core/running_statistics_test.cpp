@@ -18,7 +18,7 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// One channel.
-bn::Moments moments(Eigen::Index count, double mean, double m2) {
+bn::Moments moments(double count, double mean, double m2) {
   bn::Moments m(1);
   m.count = count;
   m.mean[0] = mean;
@@ -218,7 +218,7 @@ TEST(RunningStatistics, ErrorThrowsNamesTheChannelAndChangesNothing) {
 }
 
 TEST(RunningStatistics, LearnNothingFromOneValueOrNone) {
-  for (const Eigen::Index count : {0, 1}) {
+  for (const double count : {0, 1}) {
     for (const auto policy : {bn::NonFinite::skip, bn::NonFinite::propagate, bn::NonFinite::error}) {
       for (const auto kind : {bn::RunningVariance::unbiased, bn::RunningVariance::biased}) {
         bn::RunningStatistics running(1);

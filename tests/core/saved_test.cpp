@@ -11,7 +11,7 @@ namespace {
 
 using View = bn::ChannelView<const float>;
 
-bn::detail::Fingerprint fingerprint(const View& view) { return bn::detail::Fingerprint::of<float>(view); }
+bn::detail::Fingerprint fingerprint(const View& view) { return bn::detail::Fingerprint::of(view); }
 
 }  // namespace
 

@@ -87,13 +87,16 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
     const auto forward = reference::forward(x_values, gamma, beta, epsilon);
     batchnorm::Moments moments;
     batchnorm::Gradients<Scalar> gradients;
-    batchnorm::train_forward<L>(x.view(), affine, epsilon, y.view(), moments, activation);
+    batchnorm::train_forward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), affine, epsilon, y.view(), moments,
+                                                                           {.activation = activation});
     const Values y_values = values_of(y.view(), TypeParam::axis);
     EXPECT_TRUE(close_forward<Scalar>(y_values, forward_through(activation, forward.y)));
 
     const Values dz = backward_through(activation, dy_values, forward.y, y_values);
     const auto backward = reference::backward(x_values, dz, gamma, epsilon);
-    batchnorm::train_backward<L>(x.view(), dy.view(), affine, moments, epsilon, dx.view(), gradients, activation);
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), dy.view(), affine,
+                                                                      batchnorm::statistics(moments, epsilon),
+                                                                      dx.view(), gradients, {.activation = activation});
     // The terms that dx is made of are those of dy itself at most: no derivative is above 1. What z errs by, 4.5
     // epsilon of max(1, |z|), a curved activation passes on by |f''| <= 0.77 of dy: that too is relative to dy.
     const Values largest_terms = dy_values.rowwise() * gamma.transpose();
@@ -108,11 +111,14 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
     running.variance = random_per_channel(channels, 0.5, 4, random).template cast<double>();
     const auto inference = reference::normalize(x_values, gamma, beta, running.mean.template cast<Real>(),
                                                 running.variance.template cast<Real>(), epsilon);
-    batchnorm::normalize<L>(x.view(), affine, running, epsilon, y.view(), activation);
+    batchnorm::normalize<L, std::remove_cvref_t<decltype(activation)>>(
+        x.view(), affine, batchnorm::statistics(running, epsilon), y.view(), {.activation = activation});
     const Values inferred = values_of(y.view(), TypeParam::axis);
     EXPECT_TRUE(close_forward<Scalar>(inferred, forward_through(activation, inference.y)));
     gradients.zero();
-    batchnorm::frozen_backward<L>(x.view(), dy.view(), affine, running, epsilon, dx.view(), gradients, activation);
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), dy.view(), affine,
+                                                                      batchnorm::statistics(running, epsilon),
+                                                                      dx.view(), gradients, {.activation = activation});
     const auto frozen =
         reference::frozen_backward(x_values, backward_through(activation, dy_values, inference.y, inferred), gamma,
                                    running.mean.template cast<Real>(), running.variance.template cast<Real>(), epsilon);

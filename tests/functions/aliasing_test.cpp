@@ -40,7 +40,7 @@ void backward(const X& x, const DY& dy, DX&& dx) {
   bn::Moments moments;
   bn::Gradients<float> gradients;
   bn::batch_moments(x, moments);
-  bn::train_backward(x, dy, affine, moments, epsilon, dx, gradients);
+  bn::backward(x, dy, affine, bn::statistics(moments, epsilon), dx, gradients);
 }
 
 }  // namespace
@@ -99,10 +99,10 @@ TEST(Aliasing, RefusesTheSameMemoryWithAnotherStride) {
 
 TEST(Aliasing, RefusesADxThatOverlapsAPartOfXOrOfDy) {
   Matrix x = data(9, 4), dy = data(9, 4, 2), dx;
-  EXPECT_TRUE(has_parts(message_of([&] { backward(x.topRows(8), dy.topRows(8), x.bottomRows(8)); }),
-                        "train_backward(dx)", "of x"));
-  EXPECT_TRUE(has_parts(message_of([&] { backward(x.topRows(8), dy.topRows(8), dy.bottomRows(8)); }),
-                        "train_backward(dx)", "of dy"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { backward(x.topRows(8), dy.topRows(8), x.bottomRows(8)); }), "backward(dx)", "of x"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { backward(x.topRows(8), dy.topRows(8), dy.bottomRows(8)); }), "backward(dx)", "of dy"));
 }
 
 TEST(Aliasing, RefusesADxThatIsExactlyOneInputAndOverlapsTheOther) {
@@ -142,9 +142,10 @@ TEST(Aliasing, HoldsForTensorsToo) {
   using Map = Eigen::TensorMap<Eigen::Tensor<float, 3, Eigen::RowMajor>>;
   const Map x(memory.data(), 2, 3, 4), shifted(memory.data() + 1, 2, 3, 4);
   bn::RunningStatistics running(4);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize<bn::channel_last>(x, affine, running, epsilon, Map(shifted)); }),
-                        "normalize(y)", "overlaps part of x"));
-  EXPECT_NO_THROW(bn::normalize<bn::channel_last>(x, affine, running, epsilon, Map(x)));
+  EXPECT_TRUE(has_parts(
+      message_of([&] { bn::normalize<bn::channel_last>(x, affine, bn::statistics(running, epsilon), Map(shifted)); }),
+      "normalize(y)", "overlaps part of x"));
+  EXPECT_NO_THROW(bn::normalize<bn::channel_last>(x, affine, bn::statistics(running, epsilon), Map(x)));
 }
 
 TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
@@ -157,13 +158,18 @@ TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
   bn::batch_moments(x, moments);
   bn::GradientSums sums(4);
   bn::Gradients<float> gradients(4);
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, moments, epsilon, out); }), "normalize(y)"));
-  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, affine, running, epsilon, out); }), "normalize(y)"));
   EXPECT_TRUE(
-      has_parts(message_of([&] { bn::scale_shift(x, bn::fold(affine, running, epsilon), out); }), "scale_shift(y)"));
-  EXPECT_TRUE(has_parts(message_of([&] { bn::input_gradient(x, dy, affine, moments, epsilon, sums, out); }),
-                        "input_gradient(dx)"));
-  EXPECT_TRUE(has_parts(message_of([&] { bn::frozen_backward(x, dy, affine, running, epsilon, out, gradients); }),
-                        "frozen_backward(dx)"));
+      has_parts(message_of([&] { bn::normalize(x, affine, bn::statistics(moments, epsilon), out); }), "normalize(y)"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::normalize(x, affine, bn::statistics(running, epsilon), out); }), "normalize(y)"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::scale_shift(x, bn::fold(affine, bn::statistics(running, epsilon)), out); }),
+                "scale_shift(y)"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::input_gradient(x, dy, affine, bn::statistics(moments, epsilon), sums, out); }),
+                "input_gradient(dx)"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::backward(x, dy, affine, bn::statistics(running, epsilon), out, gradients); }),
+                "backward(dx)"));
   EXPECT_TRUE((gradients.gamma == 0).all() && (gradients.beta == 0).all());
 }

@@ -73,7 +73,6 @@ TYPED_TEST_SUITE(Exact, Arrangements);
 
 TYPED_TEST(Exact, TrainingForward) {
   using Layout = typename TypeParam::Layout;
-  using S = typename TypeParam::Scalar;
   this->for_each_shape([](const auto& extents, Index count, Index channels, const auto& affine, auto& x) {
     typename TypeParam::Container y(extents);
     batchnorm::Moments moments;
@@ -98,7 +97,8 @@ TYPED_TEST(Exact, TrainingBackwardOfAGradientAlongX) {
     batchnorm::Moments moments;
     batchnorm::Gradients<S> gradients;
     batchnorm::batch_moments<Layout>(x.view(), moments);
-    batchnorm::train_backward<Layout>(x.view(), dy.view(), affine, moments, epsilon, dx.view(), gradients);
+    batchnorm::backward<Layout>(x.view(), dy.view(), affine, batchnorm::statistics(moments, epsilon), dx.view(),
+                                gradients);
     const Values result = values_of(dx.view(), TypeParam::axis);
     for (Index c = 0; c < channels; ++c) {
       ASSERT_EQ(gradients.gamma[c], S(count) * S(0.75));
@@ -118,7 +118,8 @@ TYPED_TEST(Exact, TrainingBackwardOfAConstantGradient) {
     batchnorm::Moments moments;
     batchnorm::Gradients<S> gradients;
     batchnorm::batch_moments<Layout>(x.view(), moments);
-    batchnorm::train_backward<Layout>(x.view(), dy.view(), affine, moments, epsilon, dx.view(), gradients);
+    batchnorm::backward<Layout>(x.view(), dy.view(), affine, batchnorm::statistics(moments, epsilon), dx.view(),
+                                gradients);
     EXPECT_TRUE((values_of(dx.view(), TypeParam::axis) == 0).all());
     for (Index c = 0; c < channels; ++c) {
       ASSERT_EQ(gradients.gamma[c], S(0));
@@ -136,9 +137,10 @@ TYPED_TEST(Exact, InferenceAndItsGradient) {
     batchnorm::RunningStatistics running(channels);
     for (Index c = 0; c < channels; ++c) running.mean[c] = S(c);
     running.variance.setConstant(57);
-    batchnorm::normalize<Layout>(x.view(), affine, running, epsilon, y.view());
+    batchnorm::normalize<Layout>(x.view(), affine, batchnorm::statistics(running, epsilon), y.view());
     batchnorm::Gradients<S> gradients;
-    batchnorm::frozen_backward<Layout>(x.view(), x.view(), affine, running, epsilon, dx.view(), gradients);
+    batchnorm::backward<Layout>(x.view(), x.view(), affine, batchnorm::statistics(running, epsilon), dx.view(),
+                                gradients);
     const Values result = values_of(y.view(), TypeParam::axis), gradient = values_of(dx.view(), TypeParam::axis);
     for (Index c = 0; c < channels; ++c) {
       const Real gamma = c % 2 == 0 ? 2 : -1;

@@ -29,7 +29,7 @@ TEST(Fold, IsScaleAndShiftComputedByHand) {
   bn::AffineParameters<float> affine(2);
   affine.gamma << 2, -4;
   affine.beta << 3, 0.5f;
-  const auto folded = bn::fold(affine, statistics(), 7);
+  const auto folded = bn::fold(affine, bn::statistics(statistics(), 7));
   EXPECT_EQ(folded.scale[0], 0.5f);
   EXPECT_EQ(folded.scale[1], -0.5f);
   EXPECT_EQ(folded.shift[0], 2.5f);  // 3 - 1 * 2/4
@@ -37,7 +37,7 @@ TEST(Fold, IsScaleAndShiftComputedByHand) {
 }
 
 TEST(Fold, TakesAnEmptyGammaForOneAndAnEmptyBetaForZero) {
-  const auto folded = bn::fold(bn::AffineParameters<float>(), statistics(), 7);
+  const auto folded = bn::fold(bn::AffineParameters<float>(), bn::statistics(statistics(), 7));
   EXPECT_EQ(folded.scale[0], 0.25f);
   EXPECT_EQ(folded.shift[0], -0.25f);
 }
@@ -71,24 +71,25 @@ TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpr
   running.mean = testing_support::random_per_channel(9, -1, 1, random).cast<double>();
   running.variance = testing_support::random_per_channel(9, 0.5, 4, random).cast<double>();
   Eigen::MatrixXd folded, inferred;
-  bn::scale_shift(x, bn::fold(affine, running, 1e-5), folded);
-  bn::normalize(x, affine, running, 1e-5, inferred);
+  bn::scale_shift(x, bn::fold(affine, bn::statistics(running, 1e-5)), folded);
+  bn::normalize(x, affine, bn::statistics(running, 1e-5), inferred);
   EXPECT_TRUE(testing_support::close_forward<double>(folded.array().cast<testing_support::Real>(),
                                                      inferred.array().cast<testing_support::Real>()));
 }
 
 TEST(Fold, RefusesWhatDoesNotFit) {
   bn::AffineParameters<float> affine(3);
-  EXPECT_TRUE(
-      has_parts(message_of([&] { (void)bn::fold(affine, statistics(), 7); }), "fold", "expected 2", "gamma", "got 3"));
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(affine, bn::statistics(statistics(), 7)); }), "fold",
+                        "expected 2", "gamma", "got 3"));
   for (const double epsilon : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), statistics(), epsilon); }),
-                          "fold", "epsilon > 0"));
+    EXPECT_TRUE(has_parts(
+        message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), bn::statistics(statistics(), epsilon)); }),
+        "statistics", "epsilon > 0"));
   }
   auto running = statistics();
   running.variance.resize(5);
-  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), running, 7); }), "fold",
-                        "expected 2", "variance", "got 5"));
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), bn::statistics(running, 7)); }),
+                        "statistics", "expected 2", "variance", "got 5"));
 }
 
 TEST(ScaleShift, RefusesWhatDoesNotFit) {
@@ -105,7 +106,8 @@ TEST(ScaleShift, RefusesWhatDoesNotFit) {
 TEST(Fold, RefusesWhatNoNumberIsLargeEnoughForAndNamesTheChannel) {
   bn::RunningStatistics running(3);
   running.mean << 0, 3e38, 0;
-  bn::Affine<float> affine(3);
+  bn::AffineParameters<float> affine(3);
   affine.gamma[1] = 10;
-  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(affine, running, 1e-5); }), "fold", "channel 1"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { (void)bn::fold(affine, bn::statistics(running, 1e-5)); }), "fold", "channel 1"));
 }

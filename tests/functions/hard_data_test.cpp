@@ -34,7 +34,8 @@ Pass<A> train(const Extents<A::rank>& extents, const Values& x_values, const Val
   assign(dy_values, dy.view(), A::axis);
   Pass<A> pass;
   batchnorm::train_forward<L>(x.view(), affine, 1e-5, y.view(), pass.moments);
-  batchnorm::train_backward<L>(x.view(), dy.view(), affine, pass.moments, 1e-5, dx.view(), pass.gradients);
+  batchnorm::backward<L>(x.view(), dy.view(), affine, batchnorm::statistics(pass.moments, 1e-5), dx.view(),
+                         pass.gradients);
   pass.y = values_of(y.view(), A::axis);
   pass.dx = values_of(dx.view(), A::axis);
   return pass;

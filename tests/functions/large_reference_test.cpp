@@ -26,7 +26,7 @@ void expect_the_reference(Index samples, Index channels, Real mean, Real deviati
   batchnorm::Moments moments;
   batchnorm::Gradients<Scalar> gradients;
   batchnorm::train_forward(x, affine, epsilon, y, moments);
-  batchnorm::train_backward(x, dy, affine, moments, epsilon, dx, gradients);
+  batchnorm::backward(x, dy, affine, batchnorm::statistics(moments, epsilon), dx, gradients);
 
   const Values x_values = x.template cast<Real>(), dy_values = dy.template cast<Real>();
   const PerChannel gamma = affine.gamma.template cast<Real>(), beta = affine.beta.template cast<Real>();

@@ -37,9 +37,9 @@ struct Step {
   }
 
   void run(auto&& from, auto&& gradient, auto&& to, auto&& gradient_to) {
-    bn::train_forward<L>(from, affine, epsilon, to, moments, bn::relu{});
+    bn::train_forward<L, bn::relu>(from, affine, epsilon, to, moments);
     gradients = {};
-    bn::train_backward<L>(from, gradient, affine, moments, epsilon, gradient_to, gradients, bn::relu{});
+    bn::backward<L, bn::relu>(from, gradient, affine, bn::statistics(moments, epsilon), gradient_to, gradients);
   }
 };
 
@@ -80,26 +80,28 @@ void expect_the_same_in_other_ways(const Extents<A::rank>& extents) {
   auto x = expected.x, dy = expected.dy, y = expected.y, dx = expected.dx;
   bn::Moments moments;
   bn::Gradients<Scalar> gradients;
-  bn::train_forward<L>(x.view(), expected.affine, epsilon, x.view(), moments, bn::relu{});
+  bn::train_forward<L, bn::relu>(x.view(), expected.affine, epsilon, x.view(), moments);
   EXPECT_TRUE(equal_bits(x.view(), expected.y.view())) << "y on x";
   EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
   x = expected.x;
-  bn::train_backward<L>(x.view(), dy.view(), expected.affine, moments, epsilon, dy.view(), gradients, bn::relu{});
+  bn::backward<L, bn::relu>(x.view(), dy.view(), expected.affine, bn::statistics(moments, epsilon), dy.view(),
+                            gradients);
   EXPECT_TRUE(equal_bits(dy.view(), expected.dx.view())) << "dx on dy";
-  bn::train_backward<L>(x.view(), expected.dy.view(), expected.affine, moments, epsilon, x.view(), gradients,
-                        bn::relu{});
+  bn::backward<L, bn::relu>(x.view(), expected.dy.view(), expected.affine, bn::statistics(moments, epsilon), x.view(),
+                            gradients);
   EXPECT_TRUE(equal_bits(x.view(), expected.dx.view())) << "dx on x";
 
   bn::GradientSums sums;
   bn::batch_moments<L>(expected.x.view(), moments);
   EXPECT_TRUE(equal_statistics(moments.mean, expected.moments.mean));
   EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
-  bn::normalize<L>(expected.x.view(), expected.affine, moments, epsilon, y.view(), bn::relu{});
+  bn::normalize<L, bn::relu>(expected.x.view(), expected.affine, bn::statistics(moments, epsilon), y.view());
   EXPECT_TRUE(equal_bits(y.view(), expected.y.view())) << "y in halves";
-  bn::gradient_sums<L>(expected.x.view(), expected.dy.view(), expected.affine, moments, epsilon, sums, bn::relu{});
+  bn::gradient_sums<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine,
+                                 bn::statistics(moments, epsilon), sums);
   EXPECT_TRUE(equal_statistics(sums.dy.template cast<Scalar>().eval(), expected.gradients.beta));
-  bn::input_gradient<L>(expected.x.view(), expected.dy.view(), expected.affine, moments, epsilon, sums, dx.view(),
-                        bn::relu{});
+  bn::input_gradient<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine,
+                                  bn::statistics(moments, epsilon), sums, dx.view());
   EXPECT_TRUE(equal_bits(dx.view(), expected.dx.view())) << "dx in halves";
 
   if (channels == 1) return;

@@ -33,13 +33,16 @@ struct ResidualProblem : Problem<A> {
 
   bn::Moments forward(auto&& from, auto&& added, auto&& to) const {
     bn::Moments moments;
-    bn::train_forward<L>(from, added, this->affine, epsilon, to, moments, add_relu);
+    bn::train_forward<L, std::remove_cvref_t<decltype(add_relu)>>(from, added, this->affine, epsilon, to, moments,
+                                                                  {.activation = add_relu});
     return moments;
   }
   bn::Gradients<Scalar> backward(const bn::Moments& moments, auto&& from, auto&& added, auto&& gradient, auto&& to,
                                  auto&& added_to) const {
     bn::Gradients<Scalar> gradients;
-    bn::train_backward<L>(from, added, gradient, this->affine, moments, epsilon, to, added_to, gradients, add_relu);
+    bn::backward<L, std::remove_cvref_t<decltype(add_relu)>>(from, added, gradient, this->affine,
+                                                             bn::statistics(moments, epsilon), to, added_to, gradients,
+                                                             {.activation = add_relu});
     return gradients;
   }
 };
@@ -180,12 +183,11 @@ TEST(Residual, RefusesADresidualThatMeetsDx) {
   const auto call = [&](auto&& dx, auto&& dresidual) {
     return message_of([&] { p.backward(moments, p.x.view(), p.residual.view(), p.dy.view(), dx, dresidual); });
   };
-  EXPECT_TRUE(has_parts(call(p.dx.view(), p.dx.view()), "train_backward(dresidual)", "apart from that of dx",
-                        "[8, 4] row-major"));
-  EXPECT_TRUE(has_parts(call(p.dy.view(), p.dy.view()), "train_backward(dresidual)", "apart from that of dx"));
-  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> both(9, 4);
   EXPECT_TRUE(
-      has_parts(call(both.topRows(8), both.bottomRows(8)), "train_backward(dresidual)", "apart from that of dx"));
+      has_parts(call(p.dx.view(), p.dx.view()), "backward(dresidual)", "apart from that of dx", "[8, 4] row-major"));
+  EXPECT_TRUE(has_parts(call(p.dy.view(), p.dy.view()), "backward(dresidual)", "apart from that of dx"));
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> both(9, 4);
+  EXPECT_TRUE(has_parts(call(both.topRows(8), both.bottomRows(8)), "backward(dresidual)", "apart from that of dx"));
   p.expect_the_rest_untouched();
 }
 
@@ -200,11 +202,11 @@ TEST(Residual, RefusesOutputsThatOverlapAPartOfAnInput) {
                         "overlaps part of x"));
   const auto moments = p.forward(x, x, out);
   EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, memory.topRows(8), dy, memory.bottomRows(8), out); }),
-                        "train_backward(dx)", "overlaps part of residual"));
+                        "backward(dx)", "overlaps part of residual"));
   EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, memory.topRows(8), dy, out, memory.bottomRows(8)); }),
-                        "train_backward(dresidual)", "overlaps part of residual"));
+                        "backward(dresidual)", "overlaps part of residual"));
   EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, x, memory.topRows(8), out, memory.bottomRows(8)); }),
-                        "train_backward(dresidual)", "overlaps part of dy"));
+                        "backward(dresidual)", "overlaps part of dy"));
   EXPECT_TRUE(equal_bits(memory, before));
 }
 
@@ -217,10 +219,10 @@ TEST(Residual, RefusesOtherExtents) {
   EXPECT_TRUE(has_parts(message_of([&] { p.forward(x, other, y); }), "train_forward(residual)", "the extents of x",
                         "[8, 4]", "[7, 4]"));
   const auto moments = p.forward(x, x, y);
-  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, other, x, dx, dresidual); }),
-                        "train_backward(residual)", "[8, 4]", "[7, 4]"));
+  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, other, x, dx, dresidual); }), "backward(residual)",
+                        "[8, 4]", "[7, 4]"));
   dresidual = other;
-  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, x, x, dx, dresidual); }), "train_backward(dresidual)",
+  EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, x, x, dx, dresidual); }), "backward(dresidual)",
                         "[8, 4]", "[7, 4]", "dresidual.resizeLike(x)"));
 }
 

@@ -77,10 +77,10 @@ class SameBits : public testing::Test {
 
   static Result fused(const Extents<A::rank>& extents, Data& data) {
     Result result(extents);
-    batchnorm::train_forward<Layout>(data.x.view(), data.affine, epsilon, result.y.view(), result.moments,
-                                     Activation{});
-    batchnorm::train_backward<Layout>(data.x.view(), data.dy.view(), data.affine, result.moments, epsilon,
-                                      result.dx.view(), result.gradients, Activation{});
+    batchnorm::train_forward<Layout, Activation>(data.x.view(), data.affine, epsilon, result.y.view(), result.moments);
+    batchnorm::backward<Layout, Activation>(data.x.view(), data.dy.view(), data.affine,
+                                            batchnorm::statistics(result.moments, epsilon), result.dx.view(),
+                                            result.gradients);
     return result;
   }
 
@@ -114,11 +114,15 @@ TYPED_TEST(SameBits, FusedAndInHalves) {
     typename TypeParam::A::Container y(extents), dx(extents);
     batchnorm::Moments moments;
     batchnorm::batch_moments<L>(data.x.view(), moments);
-    batchnorm::normalize<L>(data.x.view(), data.affine, moments, epsilon, y.view(), activation);
+    batchnorm::normalize<L, std::remove_cvref_t<decltype(activation)>>(
+        data.x.view(), data.affine, batchnorm::statistics(moments, epsilon), y.view(), {.activation = activation});
     batchnorm::GradientSums sums;
-    batchnorm::gradient_sums<L>(data.x.view(), data.dy.view(), data.affine, moments, epsilon, sums, activation);
-    batchnorm::input_gradient<L>(data.x.view(), data.dy.view(), data.affine, moments, epsilon, sums, dx.view(),
-                                 activation);
+    batchnorm::gradient_sums<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), data.dy.view(), data.affine,
+                                                                           batchnorm::statistics(moments, epsilon),
+                                                                           sums, {.activation = activation});
+    batchnorm::input_gradient<L, std::remove_cvref_t<decltype(activation)>>(
+        data.x.view(), data.dy.view(), data.affine, batchnorm::statistics(moments, epsilon), sums, dx.view(),
+        {.activation = activation});
     EXPECT_EQ(moments.count, expected.moments.count);
     EXPECT_TRUE(equal_statistics(moments.mean, expected.moments.mean));
     EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
@@ -135,13 +139,17 @@ TYPED_TEST(SameBits, ForwardInPlaceAndOutOfPlace) {
     auto expected = this->fused(extents, data);
     auto x = data.x;
     batchnorm::Moments moments;
-    batchnorm::train_forward<L>(x.view(), data.affine, epsilon, x.view(), moments, activation);
+    batchnorm::train_forward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), data.affine, epsilon, x.view(),
+                                                                           moments, {.activation = activation});
     EXPECT_TRUE(equal_bits(x.view(), expected.y.view()));
     EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
 
-    batchnorm::normalize<L>(data.x.view(), data.affine, data.running, epsilon, expected.y.view(), activation);
+    batchnorm::normalize<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), data.affine,
+                                                                       batchnorm::statistics(data.running, epsilon),
+                                                                       expected.y.view(), {.activation = activation});
     x = data.x;
-    batchnorm::normalize<L>(x.view(), data.affine, data.running, epsilon, x.view(), activation);
+    batchnorm::normalize<L, std::remove_cvref_t<decltype(activation)>>(
+        x.view(), data.affine, batchnorm::statistics(data.running, epsilon), x.view(), {.activation = activation});
     EXPECT_TRUE(equal_bits(x.view(), expected.y.view()));
     EXPECT_TRUE(x.untouched());
   });
@@ -156,24 +164,29 @@ TYPED_TEST(SameBits, BackwardOverDyOverXAndOutOfPlace) {
     const auto& moments = expected.moments;
     batchnorm::Gradients<S> gradients;
     auto dy = data.dy;
-    batchnorm::train_backward<L>(data.x.view(), dy.view(), data.affine, moments, epsilon, dy.view(), gradients,
-                                 activation);
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), dy.view(), data.affine,
+                                                                      batchnorm::statistics(moments, epsilon),
+                                                                      dy.view(), gradients, {.activation = activation});
     EXPECT_TRUE(equal_bits(dy.view(), expected.dx.view()));
     EXPECT_TRUE(equal_statistics(gradients.gamma, expected.gradients.gamma));
     auto x = data.x;
-    batchnorm::train_backward<L>(x.view(), data.dy.view(), data.affine, moments, epsilon, x.view(), gradients,
-                                 activation);
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), data.dy.view(), data.affine,
+                                                                      batchnorm::statistics(moments, epsilon), x.view(),
+                                                                      gradients, {.activation = activation});
     EXPECT_TRUE(equal_bits(x.view(), expected.dx.view()));
 
     batchnorm::Gradients<S> frozen;
-    batchnorm::frozen_backward<L>(data.x.view(), data.dy.view(), data.affine, data.running, epsilon, expected.dx.view(),
-                                  frozen, activation);
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(
+        data.x.view(), data.dy.view(), data.affine, batchnorm::statistics(data.running, epsilon), expected.dx.view(),
+        frozen, {.activation = activation});
     dy = data.dy;
     x = data.x;
-    batchnorm::frozen_backward<L>(data.x.view(), dy.view(), data.affine, data.running, epsilon, dy.view(), frozen,
-                                  activation);
-    batchnorm::frozen_backward<L>(x.view(), data.dy.view(), data.affine, data.running, epsilon, x.view(), frozen,
-                                  activation);
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), dy.view(), data.affine,
+                                                                      batchnorm::statistics(data.running, epsilon),
+                                                                      dy.view(), frozen, {.activation = activation});
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), data.dy.view(), data.affine,
+                                                                      batchnorm::statistics(data.running, epsilon),
+                                                                      x.view(), frozen, {.activation = activation});
     EXPECT_TRUE(equal_bits(dy.view(), expected.dx.view()));
     EXPECT_TRUE(equal_bits(x.view(), expected.dx.view()));
     EXPECT_TRUE(dy.untouched() && x.untouched());
@@ -194,9 +207,11 @@ TYPED_TEST(SameBits, WhateverTheOutputsHeld) {
     assign(garbage, again.dx.view(), TypeParam::A::axis);
     again.moments.mean.setConstant(std::numeric_limits<double>::quiet_NaN());
     again.gradients.zero();
-    batchnorm::train_forward<L>(data.x.view(), data.affine, epsilon, again.y.view(), again.moments, activation);
-    batchnorm::train_backward<L>(data.x.view(), data.dy.view(), data.affine, again.moments, epsilon, again.dx.view(),
-                                 again.gradients, activation);
+    batchnorm::train_forward<L, std::remove_cvref_t<decltype(activation)>>(
+        data.x.view(), data.affine, epsilon, again.y.view(), again.moments, {.activation = activation});
+    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(
+        data.x.view(), data.dy.view(), data.affine, batchnorm::statistics(again.moments, epsilon), again.dx.view(),
+        again.gradients, {.activation = activation});
     EXPECT_TRUE(equal_bits(again.y.view(), expected.y.view()));
     EXPECT_TRUE(equal_bits(again.dx.view(), expected.dx.view()));
     EXPECT_TRUE(equal_statistics(again.gradients.gamma, expected.gradients.gamma));

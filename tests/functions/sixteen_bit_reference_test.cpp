@@ -67,7 +67,7 @@ TYPED_TEST(SixteenBits, CarryNaNAndInfinity) {
   batchnorm::Moments moments;
   const batchnorm::AffineParameters<float> affine(19);
   batchnorm::train_forward(x, affine, epsilon, y, moments);
-  batchnorm::normalize(x, affine, batchnorm::RunningStatistics(19), epsilon, inferred);
+  batchnorm::normalize(x, affine, batchnorm::statistics(batchnorm::RunningStatistics(19), epsilon), inferred);
   for (Index c = 0; c < 19; ++c) {
     const bool strange = c == 3 || c == 18;
     EXPECT_EQ(std::isfinite(moments.mean[c]) && std::isfinite(moments.m2[c]), !strange) << "channel " << c;

@@ -16,7 +16,7 @@ namespace {
 constexpr Real promised = 3e-7L;
 
 /// |dx - ref| beside the largest term that dx is the sum of: dx itself, or dz about its mean.
-Real centerd_gradient_error(const Values& dx, const Values& dy, const Values& expected, const PerChannel& inv_std) {
+Real centered_gradient_error(const Values& dx, const Values& dy, const Values& expected, const PerChannel& inv_std) {
   Real error = 0;
   for (Index c = 0; c < dx.cols(); ++c) {
     const Real term = (dy.col(c) - dy.col(c).mean()).abs().maxCoeff() * inv_std(c);
@@ -35,7 +35,7 @@ void expect_promised_errors(const Values& x_values, const Values& dy_values, Ind
   const auto forward = reference::forward(x, one, zero, epsilon);
   const auto backward = reference::backward(x, dy, one, epsilon);
   EXPECT_LE(forward_error(step.y, forward.y), promised);
-  EXPECT_LE(centerd_gradient_error(step.dx, dy, backward.dx, forward.inv_std), promised);
+  EXPECT_LE(centered_gradient_error(step.dx, dy, backward.dx, forward.inv_std), promised);
 }
 
 /// y = sign(z) sqrt|z|, whose derivative is infinite at 0.
@@ -120,16 +120,15 @@ TEST(Accuracy, OfTheSumsOfAPartOfABatchDoesNotSufferFromAMeanOfDyEither) {
           dy_part(first ? dy.topRows(half) : dy.bottomRows(count - half), inner);
       bn::GradientSums sums;
       const std::array<bn::ChannelView<const float>, 2> inputs{x_part.view(), dy_part.view()};
-      const bn::Affine<float> affine;
-      bn::detail::gradient_sums(bn::detail::Executor(), inputs,
-                                bn::detail::normalization<float>(bn::detail::BatchStatistics{whole.moments, 1e-5},
-                                                                 bn::detail::AffineView<float>(affine), bn::identity{}),
-                                whole.moments.count, sums);
+      const bn::AffineParameters<float> affine;
+      const bn::detail::Normalization<float, bn::activations::identity> forward{
+          {whole.moments, whole.moments.count, 1e-5}, affine, {}};
+      bn::detail::gradient_sums(bn::Device(), inputs, forward, sums);
       together.add(sums);
     }
-    const Values centerd = x.rowwise() - whole.moments.mean.cast<Real>().transpose();
+    const Values centered = x.rowwise() - whole.moments.mean.cast<Real>().transpose();
     for (Index c = 0; c < 3; ++c) {
-      const Real exact = (dy.col(c) * centerd.col(c)).sum(), scale = std::sqrt(Real(count)) * 1e-2L;
+      const Real exact = (dy.col(c) * centered.col(c)).sum(), scale = std::sqrt(Real(count)) * 1e-2L;
       EXPECT_LE(std::abs(Real(together.dy[c]) - dy.col(c).sum()), 3e-7L * Real(count) * 1e-2L);
       EXPECT_LE(std::abs(Real(together.dy_x[c]) - exact), 1e-4L * scale * std::sqrt(Real(count)))
           << count << " " << inner;

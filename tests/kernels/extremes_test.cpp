@@ -122,7 +122,7 @@ TEST(Extremes, AConstantChannelGivesBetaForAnyMagnitude) {
         EXPECT_TRUE((step.moments.mean == double(float(constant))).all());
       }
     }
-    bn::Affine<float> affine(2);
+    bn::AffineParameters<float> affine(2);
     affine.gamma.setConstant(2e36f);
     affine.beta.setConstant(0.25f);
     const KernelStep<float> step(Values::Constant(count, 2, 7), gradient(0, count), inner, 1e-5, affine);
@@ -137,12 +137,10 @@ TEST(Extremes, AreNormalizedByGivenStatisticsToo) {
     bn::RunningStatistics running(3);
     running.mean << -3e38, 0, double(3e38f);
     running.variance << 1e30, 1, 1;
-    const bn::Affine<float> affine;
+    const bn::AffineParameters<float> affine;
     const std::array<bn::ChannelView<const float>, 1> inputs{x.view()};
-    detail::normalize(detail::Executor(), inputs,
-                      detail::normalization<float>(detail::RunningView{running, 1e-5},
-                                                   detail::AffineView<float>(affine), bn::identity{}),
-                      y.view());
+    const detail::Normalization<float, bn::activations::identity> forward{{running, 1e-5}, affine, {}};
+    detail::normalize(bn::Device(), inputs, forward, y.view());
     EXPECT_NEAR(double(y.at(0, 0)) / 6e23, 1, 1e-6);
     EXPECT_NEAR(double(y.at(0, 1)) / 3e38, 1, 1e-5);
     EXPECT_EQ(y.at(0, 2), 0.0f);

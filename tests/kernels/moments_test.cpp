@@ -35,7 +35,7 @@ struct Laid {
 
   bn::Moments moments() const {
     bn::Moments result;
-    bn::detail::batch_moments<Scalar>(bn::detail::Executor(), view, result);
+    bn::detail::batch_moments<Scalar>(bn::Device(), view, result);
     return result;
   }
 };
@@ -234,7 +234,7 @@ TYPED_TEST(BatchMoments, DoNotDependOnTheAddressOfTheData) {
       auto view = laid.view;
       view.data = moved.data() + offset;
       bn::Moments moments;
-      bn::detail::batch_moments(bn::detail::Executor(), view, moments);
+      bn::detail::batch_moments(bn::Device(), view, moments);
       ASSERT_TRUE(equal_statistics(moments.mean, expected.mean));
       ASSERT_TRUE(equal_statistics(moments.m2, expected.m2));
     }

@@ -186,8 +186,9 @@ TYPED_TEST(Allocation, IsNoneWhereTheCallerKeepsWhatBackwardNeeds) {
   for_each_shape<TypeParam>([](auto& t, Index channels) {
     bn::BatchNorm<Scalar, L> norm({.channels = channels});
     bn::Saved<Scalar> saved;
-    expect_none_after_the_first("forward", [&] { norm.forward(t.x.view(), t.y.view(), saved); });
-    expect_none_after_the_first("backward", [&] { norm.backward(saved, t.x.view(), t.dy.view(), t.dx.view()); });
+    expect_none_after_the_first("forward", [&] { norm.forward(t.x.view(), t.y.view(), {.saved = &saved}); });
+    expect_none_after_the_first("backward",
+                                [&] { norm.backward(t.x.view(), t.dy.view(), t.dx.view(), {.saved = &saved}); });
   });
 }
 
@@ -218,11 +219,11 @@ TYPED_TEST(Allocation, IsNoneInFunctionsWhoseStateIsReused) {
     expect_none_after_the_first("train_forward", [&] { bn::train_forward<L>(x, affine, epsilon, y, moments); });
     expect_none_after_the_first("batch_moments", [&] { bn::batch_moments<L>(x, moments); });
     expect_none_after_the_first("RunningStatistics::update", [&] { running.update(moments, bn::exponential(0.1)); });
-    expect_none_after_the_first("normalize", [&] { bn::normalize<L>(x, affine, moments, epsilon, y); });
-    expect_none_after_the_first("normalize, running", [&] { bn::normalize<L>(x, affine, running, epsilon, y); });
-    expect_none_after_the_first("gradient_sums", [&] { bn::gradient_sums<L>(x, dy, moments, sums); });
-    expect_none_after_the_first("input_gradient",
-                                [&] { bn::input_gradient<L>(x, dy, affine, moments, epsilon, sums, dx); });
+    const bn::Statistics of_batch = bn::statistics(moments, epsilon), constants = bn::statistics(running, epsilon);
+    expect_none_after_the_first("normalize", [&] { bn::normalize<L>(x, affine, of_batch, y); });
+    expect_none_after_the_first("normalize, running", [&] { bn::normalize<L>(x, affine, constants, y); });
+    expect_none_after_the_first("gradient_sums", [&] { bn::gradient_sums<L>(x, dy, affine, of_batch, sums); });
+    expect_none_after_the_first("input_gradient", [&] { bn::input_gradient<L>(x, dy, affine, of_batch, sums, dx); });
   });
 }
 
@@ -239,14 +240,15 @@ TYPED_TEST(Allocation, IsTheTwoSumsOfEachChannelInFusedBackwardFunctions) {
     const auto &x = t.x.view(), &dy = t.dy.view();
     auto &y = t.y.view(), &dx = t.dx.view();
     bn::train_forward<L>(x, affine, epsilon, y, moments);
+    const bn::Statistics of_batch = bn::statistics(moments, epsilon), constants = bn::statistics(running, epsilon);
     const auto expect_two_sums = [&](const char* name, const auto& call) {
       EXPECT_LE(allocations_of(call), 2) << name;
       // Eigen asks for up to one packet more, to align what it gets.
       EXPECT_LE(allocated_bytes, 2 * (std::size_t(channels) * sizeof(double) + 64)) << name;
     };
-    expect_two_sums("train_backward", [&] { bn::train_backward<L>(x, dy, affine, moments, epsilon, dx, gradients); });
-    expect_two_sums("train_backward_from_output",
-                    [&] { bn::train_backward_from_output<L>(y, dy, affine, moments, epsilon, dx, gradients); });
-    expect_two_sums("frozen_backward", [&] { bn::frozen_backward<L>(x, dy, affine, running, epsilon, dx, gradients); });
+    expect_two_sums("backward", [&] { bn::backward<L>(x, dy, affine, of_batch, dx, gradients); });
+    expect_two_sums("backward_from_output",
+                    [&] { bn::backward_from_output<L>(y, dy, affine, of_batch, dx, gradients); });
+    expect_two_sums("backward, constants", [&] { bn::backward<L>(x, dy, affine, constants, dx, gradients); });
   });
 }

@@ -2,6 +2,8 @@
 // refuse.
 #include <gtest/gtest.h>
 
+#include <batchnorm/functions/backward.hpp>
+#include <batchnorm/functions/forward.hpp>
 #include <batchnorm/layers/batch_norm.hpp>
 #include <cmath>
 #include <limits>
@@ -139,9 +141,11 @@ TYPED_TEST(FromOutput, GivesTheBitsOfTheFunctionsInPlaceToo) {
   bn::Moments moments;
   bn::Gradients<Scalar> gradients;
   const typename TypeParam::Activation activation;
-  bn::train_forward<L>(p.x.view(), p.affine, epsilon, p.y.view(), moments, activation);
-  bn::train_backward_from_output<L>(p.y.view(), p.dy.view(), p.affine, moments, epsilon, p.dx.view(), gradients,
-                                    activation);
+  bn::train_forward<L, typename TypeParam::Activation>(p.x.view(), p.affine, epsilon, p.y.view(), moments,
+                                                       {.activation = activation});
+  bn::backward_from_output<L, typename TypeParam::Activation>(p.y.view(), p.dy.view(), p.affine,
+                                                              bn::statistics(moments, epsilon), p.dx.view(), gradients,
+                                                              {.activation = activation});
   const Values expected = values_of(p.dx.view(), axis);
 
   bn::BatchNorm<Scalar, L, typename TypeParam::Activation> layer({.channels = p.gamma.size(), .epsilon = epsilon});
@@ -263,11 +267,11 @@ TEST(LayerFromOutput, TakesTheSavedOfOneOfSeveralForwardPasses) {
   alone.forward(first, y);
   alone.backward_from_output(y, dy, expected);
   bn::Saved<float> saved, of_second;
-  layer.forward(first, y, saved);
-  layer.forward(second, other, of_second);
-  layer.backward_from_output(saved, y, dy, dx);
+  layer.forward(first, y, {.saved = &saved});
+  layer.forward(second, other, {.saved = &of_second});
+  layer.backward_from_output(y, dy, dx, {.saved = &saved});
   EXPECT_TRUE(equal_bits(dx, expected));
-  EXPECT_THROW(layer.backward_from_output(of_second, y, dy, dx), std::invalid_argument);
+  EXPECT_THROW(layer.backward_from_output(y, dy, dx, {.saved = &of_second}), std::invalid_argument);
 }
 
 TEST(LayerFromOutput, RefusesAnotherOutputThanForwards) {
@@ -313,10 +317,11 @@ void expect_refused(float gamma, float beta, const std::string& gamma_text, cons
                         gamma_text, "beta ", beta_text, "channel 2", "backward pass that takes x"));
   bn::Gradients<float> gradients = layer.gradients();
   const auto of_function = message_of([&] {
-    bn::train_backward_from_output(y, dy, layer.affine(), layer.moments(), epsilon, dx, gradients, bn::leaky_relu{});
+    bn::backward_from_output<bn::samples_in_rows, bn::leaky_relu>(
+        y, dy, layer.affine(), bn::statistics(layer.moments(), epsilon), dx, gradients);
   });
-  EXPECT_TRUE(has_parts(of_function, "train_backward_from_output(y)", "got gamma ", gamma_text, "beta ", beta_text,
-                        "channel 2"));
+  EXPECT_TRUE(
+      has_parts(of_function, "backward_from_output(y)", "got gamma ", gamma_text, "beta ", beta_text, "channel 2"));
   for (const auto* untouched : {&gradients, &layer.gradients()}) {
     EXPECT_TRUE((untouched->gamma == 3).all() && (untouched->beta == 4).all());
   }

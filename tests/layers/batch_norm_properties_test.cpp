@@ -46,7 +46,7 @@ struct Pass {
 Pass train(const Matrix& x, const Matrix& dy, double eps = epsilon) {
   Pass pass;
   bn::train_forward(x, some_affine(), eps, pass.y, pass.moments);
-  bn::train_backward(x, dy, some_affine(), pass.moments, eps, pass.dx, pass.gradients);
+  bn::backward(x, dy, some_affine(), bn::statistics(pass.moments, eps), pass.dx, pass.gradients);
   return pass;
 }
 
@@ -123,7 +123,7 @@ TEST(Training, GivesGradientsThatAreOrthogonalToXUpToEpsilon) {
   const Matrix x = data(1), dy = data(2);
   Pass pass;
   bn::train_forward(x, some_affine(), 1e-30, pass.y, pass.moments);
-  bn::train_backward(x, dy, some_affine(), pass.moments, 1e-30, pass.dx, pass.gradients);
+  bn::backward(x, dy, some_affine(), bn::statistics(pass.moments, 1e-30), pass.dx, pass.gradients);
   for (Index c = 0; c < channels; ++c) {
     const Eigen::ArrayXd deviation = x.col(c).array() - pass.moments.mean[c];
     EXPECT_LE(std::abs((pass.dx.col(c).array() * deviation).sum()),
@@ -157,7 +157,7 @@ struct ImagePass {
 
   ImagePass(const Image& x, const Image& dy) {
     bn::train_forward<Layout>(x, some_affine(), epsilon, y, moments);
-    bn::train_backward<Layout>(x, dy, some_affine(), moments, epsilon, dx, gradients);
+    bn::backward<Layout>(x, dy, some_affine(), bn::statistics(moments, epsilon), dx, gradients);
   }
 };
 
@@ -201,15 +201,16 @@ TEST(Training, OfPartsWithMergedMomentsAndSumsIsTrainingOfTheWhole) {
   bn::GradientSums sums(channels);
   for (int part = 0; part < 4; ++part) {
     const Index first = cuts[part], rows = cuts[part + 1] - cuts[part];
-    bn::normalize(x.middleRows(first, rows), affine, moments, epsilon, y.middleRows(first, rows));
+    bn::normalize(x.middleRows(first, rows), affine, bn::statistics(moments, epsilon), y.middleRows(first, rows));
     bn::GradientSums of_part;
-    bn::gradient_sums(x.middleRows(first, rows), dy.middleRows(first, rows), moments, of_part);
+    bn::gradient_sums(x.middleRows(first, rows), dy.middleRows(first, rows), affine, bn::statistics(moments, epsilon),
+                      of_part);
     sums.add(of_part);
   }
   for (int part = 0; part < 4; ++part) {
     const Index first = cuts[part], rows = cuts[part + 1] - cuts[part];
-    bn::input_gradient(x.middleRows(first, rows), dy.middleRows(first, rows), affine, moments, epsilon, sums,
-                       dx.middleRows(first, rows));
+    bn::input_gradient(x.middleRows(first, rows), dy.middleRows(first, rows), affine, bn::statistics(moments, epsilon),
+                       sums, dx.middleRows(first, rows));
   }
   EXPECT_TRUE(close(y, whole.y, rounding));
   EXPECT_TRUE(close(dx, whole.dx, rounding));

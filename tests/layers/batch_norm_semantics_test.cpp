@@ -42,11 +42,12 @@ testing::AssertionResult same_state(const Layer& a, const Layer& b) {
         std::pair{&a.affine().gamma, &b.affine().gamma}, std::pair{&a.affine().beta, &b.affine().beta}}) {
     if (const auto equal = equal_statistics(*left, *right); !equal) return equal;
   }
-  if (const auto equal = equal_statistics(a.saved().mean, b.saved().mean); !equal) return equal;
-  if (const auto equal = equal_statistics(a.saved().inv_std, b.saved().inv_std); !equal) return equal;
+  if (const auto equal = equal_statistics(a.saved().statistics.mean, b.saved().statistics.mean); !equal) return equal;
+  if (const auto equal = equal_statistics(a.saved().statistics.inv_std, b.saved().statistics.inv_std); !equal)
+    return equal;
   if (const auto equal = equal_statistics(a.moments().mean, b.moments().mean); !equal) return equal;
   if (const auto equal = equal_statistics(a.moments().m2, b.moments().m2); !equal) return equal;
-  if (a.saved().extents != b.saved().extents || a.saved().fingerprint != b.saved().fingerprint) {
+  if (a.saved().tensors.extents != b.saved().tensors.extents || a.saved().tensors.x != b.saved().tensors.x) {
     return testing::AssertionFailure() << "saved() differ";
   }
   return testing::AssertionSuccess();
@@ -371,9 +372,9 @@ TEST(Semantics, AThrowChangesNoStateOfACallersSaved) {
   const Matrix x = some_values(6, 3, 5), dy = some_values(6, 3, 6), narrow = some_values(6, 2);
   Matrix y, dx;
   bn::Saved<float> saved;
-  layer.forward(x, y, saved);
-  EXPECT_THROW(layer.forward(narrow, y, saved), std::invalid_argument);
-  EXPECT_NO_THROW(layer.backward(saved, x, dy, dx));
+  layer.forward(x, y, {.saved = &saved});
+  EXPECT_THROW(layer.forward(narrow, y, {.saved = &saved}), std::invalid_argument);
+  EXPECT_NO_THROW(layer.backward(x, dy, dx, {.saved = &saved}));
 }
 
 TEST(Semantics, GradientsOfGammaAndBetaAccumulateUntilTheyAreZeroed) {
@@ -447,7 +448,7 @@ TEST(Semantics, SizesThatAUserAssignedAreCheckedInEachCall) {
 }
 
 TEST(Semantics, OptionsThatMakeNoSenseAreRefusedByTheConstructor) {
-  EXPECT_EQ(message_of([] { Layer({}); }),
+  EXPECT_EQ(message_of([] { Layer(bn::Options{}); }),
             "batchnorm: Options: expected channels >= 1, got 0; write for example {.channels = 64}");
   EXPECT_THROW(Layer({.channels = -1}), std::invalid_argument);
   for (const double epsilon : {0.0, -1e-5, double(not_a_number), double(infinity)}) {

@@ -56,10 +56,10 @@ TYPED_TEST(SavedPass, TwoForwardsThenTwoBackwardsGiveWhatOneAfterTheOtherGives) 
   in_turn.backward(x2, dy2, expected2);
 
   bn::Saved<float> saved1, saved2;
-  both.forward(x1, y, saved1);
-  both.forward(x2, y, saved2);
-  both.backward(saved1, x1, dy1, dx1);
-  both.backward(saved2, x2, dy2, dx2);
+  both.forward(x1, y, {.saved = &saved1});
+  both.forward(x2, y, {.saved = &saved2});
+  both.backward(x1, dy1, dx1, {.saved = &saved1});
+  both.backward(x2, dy2, dx2, {.saved = &saved2});
   EXPECT_TRUE(equal_bits(dx1, expected1));
   EXPECT_TRUE(equal_bits(dx2, expected2));
   EXPECT_TRUE(equal_statistics(both.gradients().gamma, in_turn.gradients().gamma));
@@ -81,10 +81,10 @@ TYPED_TEST(SavedPass, AForwardIntoACallersSavedLeavesTheLayersOwn) {
   bn::Saved<float> saved;
   Matrix y, dx;
   layer.forward(x1, y);
-  layer.forward(x2, y, saved);
+  layer.forward(x2, y, {.saved = &saved});
   EXPECT_NO_THROW(layer.backward(x1, dy1, dx));
   EXPECT_THROW(layer.backward(x2, dy1, dx), std::invalid_argument);
-  EXPECT_THROW(layer.backward(saved, x1, dy1, dx), std::invalid_argument);
+  EXPECT_THROW(layer.backward(x1, dy1, dx, {.saved = &saved}), std::invalid_argument);
 }
 
 TYPED_TEST(SavedPass, AnXOverwrittenInPlaceThrows) {
@@ -142,7 +142,7 @@ TYPED_TEST(SavedPass, BackwardWithoutForwardThrows) {
   Matrix dx;
   EXPECT_EQ(message_of([&] { layer.backward(x1, dy1, dx); }),
             "batchnorm: backward(x): expected a forward pass before, got none; call forward(x, y) first");
-  EXPECT_THROW(layer.backward(nothing, x1, dy1, dx), std::invalid_argument);
+  EXPECT_THROW(layer.backward(x1, dy1, dx, {.saved = &nothing}), std::invalid_argument);
 }
 
 TYPED_TEST(SavedPass, OtherExtentsThrow) {
@@ -164,12 +164,12 @@ TYPED_TEST(SavedPass, KeepsItsStorageFromCallToCall) {
   auto layer = make<TypeParam>();
   bn::Saved<float> saved;
   Matrix y;
-  layer.forward(x1, y, saved);
-  const double* mean = saved.mean.data();
-  const double* inv_std = saved.inv_std.data();
-  layer.forward(x2, y, saved);
-  EXPECT_EQ(saved.mean.data(), mean);
-  EXPECT_EQ(saved.inv_std.data(), inv_std);
+  layer.forward(x1, y, {.saved = &saved});
+  const double* mean = saved.statistics.mean.data();
+  const double* inv_std = saved.statistics.inv_std.data();
+  layer.forward(x2, y, {.saved = &saved});
+  EXPECT_EQ(saved.statistics.mean.data(), mean);
+  EXPECT_EQ(saved.statistics.inv_std.data(), inv_std);
 }
 
 TEST(SavedPassOfATensor, IsRefusedWhenItsAxesAreExchanged) {
@@ -202,7 +202,7 @@ struct clipped {
 };
 
 /// Tells itself by its name: it can be neither compared nor copied bytewise.
-struct labeled : bn::identity {
+struct labeled : bn::activations::identity {
   std::string label;
 
   std::string name() const { return label; }
@@ -216,10 +216,10 @@ std::string refusal(const First& first, const Second& second) {
   bn::BatchNorm<float, bn::samples_in_rows, First> forward_layer({.channels = 3}, first);
   bn::BatchNorm<float, bn::samples_in_rows, Second> backward_layer({.channels = 3}, second);
   bn::Saved<float> saved;
-  forward_layer.forward(x, y, saved);
-  forward_layer.backward(saved, x, dy, dx);
+  forward_layer.forward(x, y, {.saved = &saved});
+  forward_layer.backward(x, dy, dx, {.saved = &saved});
   try {
-    backward_layer.backward(saved, x, dy, dx);
+    backward_layer.backward(x, dy, dx, {.saved = &saved});
   } catch (const std::invalid_argument& error) {
     EXPECT_TRUE((backward_layer.gradients().beta == 0).all()) << "a refused call changed the gradients";
     return error.what();
@@ -234,7 +234,7 @@ TEST(SavedPassOfAnotherActivation, IsRefusedWithBothNames) {
       refusal(bn::leaky_relu(.5), bn::leaky_relu(.01)),
       "batchnorm: backward(saved): expected the pass of a layer with the activation leaky_relu(0.01), got that of "
       "one with leaky_relu(0.5); hand it to the layer that ran forward, or to one with the same activation");
-  EXPECT_TRUE(has_parts(refusal(bn::identity(), bn::relu()), "relu", "identity"));
+  EXPECT_TRUE(has_parts(refusal(bn::activations::identity(), bn::relu()), "relu", "identity"));
   EXPECT_TRUE(has_parts(refusal(bn::relu(), bn::leaky_relu()), "leaky_relu(0.01)", "relu"));
   EXPECT_TRUE(has_parts(refusal(bn::relu(), clipped()), "clipped", "relu"));
 }
@@ -247,7 +247,7 @@ TEST(SavedPassOfAnotherActivation, IsRefusedWhereItsNamePrintsTheSame) {
 }
 
 TEST(SavedPassOfAnotherLayer, OfTheSameActivationIsTaken) {
-  EXPECT_EQ(refusal(bn::identity(), bn::identity()), "");
+  EXPECT_EQ(refusal(bn::activations::identity(), bn::activations::identity()), "");
   EXPECT_EQ(refusal(bn::leaky_relu(.5), bn::leaky_relu(.5)), "");
   EXPECT_EQ(refusal(clipped{2}, clipped{2}), "");
   EXPECT_EQ(refusal(labeled{{}, "a long label that no string holds in itself"},
@@ -261,10 +261,10 @@ TEST(SavedPassOfAnotherActivation, IsRefusedByBackwardFromOutput) {
   bn::BatchNorm<float, bn::samples_in_rows, bn::leaky_relu> half({.channels = 3}, bn::leaky_relu(.5)),
       hundredth({.channels = 3});
   bn::Saved<float> saved;
-  half.forward(x, y, saved);
-  EXPECT_TRUE(has_parts(message_of([&] { hundredth.backward_from_output(saved, y, dy, dx); }),
+  half.forward(x, y, {.saved = &saved});
+  EXPECT_TRUE(has_parts(message_of([&] { hundredth.backward_from_output(y, dy, dx, {.saved = &saved}); }),
                         "backward_from_output(saved)", "leaky_relu(0.01)", "leaky_relu(0.5)"));
-  half.backward_from_output(saved, y, dy, dx);
+  half.backward_from_output(y, dy, dx, {.saved = &saved});
 }
 
 TEST(SavedPassOfAnotherLayer, BringsTheNumbersOfItsOwnOptions) {
@@ -272,9 +272,9 @@ TEST(SavedPassOfAnotherLayer, BringsTheNumbersOfItsOwnOptions) {
   Eigen::MatrixXf y, dx, other_dx;
   bn::BatchNorm<float> a({.channels = 3, .epsilon = .1}), b({.channels = 3});
   bn::Saved<float> saved;
-  a.forward(x, y, saved);
-  a.backward(saved, x, dy, dx);
-  b.backward(saved, x, dy, other_dx);
+  a.forward(x, y, {.saved = &saved});
+  a.backward(x, dy, dx, {.saved = &saved});
+  b.backward(x, dy, other_dx, {.saved = &saved});
   EXPECT_TRUE(equal_bits(dx, other_dx));
 }
 
@@ -285,8 +285,8 @@ TEST(SavedPassOfAnotherLayout, IsRefused) {
   bn::BatchNorm<float> rows({.channels = 5});
   bn::BatchNorm<float, bn::samples_in_columns> columns({.channels = 5});
   bn::Saved<float> saved;
-  rows.forward(x, y, saved);
-  EXPECT_TRUE(has_parts(message_of([&] { columns.backward(saved, x, dy, dx); }),
+  rows.forward(x, y, {.saved = &saved});
+  EXPECT_TRUE(has_parts(message_of([&] { columns.backward(x, dy, dx, {.saved = &saved}); }),
                         "backward(x): expected the channels on axis 1, as in the forward pass, got", "axis 0",
                         "samples_in_columns"));
 }
@@ -442,13 +442,13 @@ TEST(BatchNorm, GivesTheBitsOfTheFunctions) {
   EXPECT_TRUE(equal_statistics(layer.running().variance, running.variance));
 
   layer.backward(x1, dy1, dx);
-  bn::train_backward(x1, dy1, affine, moments, 1e-5, expected_dx, gradients);
+  bn::backward(x1, dy1, affine, bn::statistics(moments, 1e-5), expected_dx, gradients);
   EXPECT_TRUE(equal_bits(dx, expected_dx));
   EXPECT_TRUE(equal_statistics(layer.gradients().gamma, gradients.gamma));
   EXPECT_TRUE(equal_statistics(layer.gradients().beta, gradients.beta));
 
   layer.infer(x2, y);
-  bn::normalize(x2, affine, running, 1e-5, expected_y);
+  bn::normalize(x2, affine, bn::statistics(running, 1e-5), expected_y);
   EXPECT_TRUE(equal_bits(y, expected_y));
 
   layer.set_mode(bn::Mode::frozen);
@@ -456,7 +456,7 @@ TEST(BatchNorm, GivesTheBitsOfTheFunctions) {
   gradients.zero();
   layer.forward(x2, y);
   layer.backward(x2, dy2, dx);
-  bn::frozen_backward(x2, dy2, affine, running, 1e-5, expected_dx, gradients);
+  bn::backward(x2, dy2, affine, bn::statistics(running, 1e-5), expected_dx, gradients);
   EXPECT_TRUE(equal_bits(dx, expected_dx));
   EXPECT_TRUE(equal_statistics(layer.gradients().gamma, gradients.gamma));
 }

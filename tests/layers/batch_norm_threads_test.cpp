@@ -99,13 +99,13 @@ class NumberOfThreads : public testing::Test {
     Result result{x, x, x, x, Layer({.channels = channels_of(R{})})};
     Layer& layer = result.layer;
     layer.affine().beta.setConstant(0.25f);
-    call([&](const auto&... device) {
-      layer.forward(device..., x, result.y);
-      layer.backward(device..., x, dy, result.dx);
-      std::as_const(layer).infer(device..., x, result.inferred);
+    call([&](const bn::Device& device) {
+      layer.forward(x, result.y, {.device = device});
+      layer.backward(x, dy, result.dx, {.device = device});
+      std::as_const(layer).infer(x, result.inferred, {.device = device});
       layer.set_mode(bn::Mode::frozen);
-      layer.forward(device..., x, result.frozen_dx);
-      layer.backward(device..., x, dy, result.frozen_dx);
+      layer.forward(x, result.frozen_dx, {.device = device});
+      layer.backward(x, dy, result.frozen_dx, {.device = device});
     });
     return result;
   }
@@ -119,7 +119,7 @@ TYPED_TEST(NumberOfThreads, ChangesNoBitOfAnyResult) {
   auto x = make(TypeParam{}), dy = make(TypeParam{});
   fill(x, 1);
   fill(dy, 2);
-  const auto expected = this->run(x, dy, [](const auto& body) { body(); });
+  const auto expected = this->run(x, dy, [](const auto& body) { body({}); });
   for (const int threads : {1, 2, 3, 5, 8}) {
     SCOPED_TRACE(testing::Message() << threads << " threads");
     Eigen::ThreadPool pool(threads);
@@ -139,7 +139,7 @@ TYPED_TEST(NumberOfThreads, ChangesNoBitOfAnyResult) {
 TYPED_TEST(NumberOfThreads, ChangesNothingWhenTheCallComesFromATaskOfThePool) {
   auto x = make(TypeParam{});
   fill(x, 1);
-  const auto expected = this->run(x, x, [](const auto& body) { body(); });
+  const auto expected = this->run(x, x, [](const auto& body) { body({}); });
   Eigen::ThreadPool pool(1);  // its only thread makes the call: waiting for another would be for ever
   const Eigen::ThreadPoolDevice device(&pool, 4);
   Eigen::Notification done;
@@ -176,11 +176,11 @@ std::array<int, 3> scheduled_for(const RowMatrix& x) {
   bn::BatchNorm<float> layer({.channels = x.cols()});
   RowMatrix y, dx;
   std::array<int, 3> counts{};
-  layer.forward(device, x, y);
+  layer.forward(x, y, {.device = device});
   counts[0] = std::exchange(pool.scheduled, 0);
-  layer.backward(device, x, x, dx);
+  layer.backward(x, x, dx, {.device = device});
   counts[1] = std::exchange(pool.scheduled, 0);
-  std::as_const(layer).infer(device, x, y);
+  std::as_const(layer).infer(x, y, {.device = device});
   counts[2] = pool.scheduled;
   return counts;
 }
@@ -207,11 +207,11 @@ TEST(DefaultDevice, GivesTheBitsOfACallWithoutADevice) {
   layer.forward(x, y);
   layer.backward(x, dy, dx);
   const Eigen::DefaultDevice device;
-  other.forward(device, x, other_y);
-  other.backward(device, x, dy, other_dx);
+  other.forward(x, other_y, {.device = device});
+  other.backward(x, dy, other_dx, {.device = device});
   EXPECT_TRUE(equal_bits(other_y, y));
   EXPECT_TRUE(equal_bits(other_dx, dx));
-  EXPECT_TRUE(equal_bits(other.infer(device, x), layer.infer(x)));
+  EXPECT_TRUE(equal_bits(other.infer(x, {.device = device}), layer.infer(x)));
 }
 
 TEST(DefaultDevice, IsTakenByEveryFunction) {
@@ -224,26 +224,26 @@ TEST(DefaultDevice, IsTakenByEveryFunction) {
   bn::Gradients<float> gradients;
   bn::GradientSums sums;
   bn::train_forward(x, affine, 1e-5, expected, moments);
-  bn::train_forward(device, x, affine, 1e-5, y, moments);
+  bn::train_forward<bn::samples_in_rows>(x, affine, 1e-5, y, moments, {.device = device});
   EXPECT_TRUE(equal_bits(y, expected));
-  bn::batch_moments(device, x, moments);
-  bn::normalize(device, x, affine, moments, 1e-5, y);
+  bn::batch_moments(x, moments, {.device = device});
+  bn::normalize(x, affine, bn::statistics(moments, 1e-5), y, {.device = device});
   EXPECT_TRUE(equal_bits(y, expected));
-  bn::train_backward(x, dy, affine, moments, 1e-5, expected, gradients);
-  bn::train_backward(device, x, dy, affine, moments, 1e-5, dx, gradients);
+  bn::backward(x, dy, affine, bn::statistics(moments, 1e-5), expected, gradients);
+  bn::backward(x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients, {.device = device});
   EXPECT_TRUE(equal_bits(dx, expected));
-  bn::gradient_sums(device, x, dy, moments, sums);
-  bn::gradient_sums(device, x, dy, affine, moments, 1e-5, sums);
-  bn::input_gradient(device, x, dy, affine, moments, 1e-5, sums, dx);
+  bn::gradient_sums(x, dy, bn::AffineParameters<float>(), bn::statistics(moments, 1e-5), sums, {.device = device});
+  bn::gradient_sums(x, dy, affine, bn::statistics(moments, 1e-5), sums, {.device = device});
+  bn::input_gradient(x, dy, affine, bn::statistics(moments, 1e-5), sums, dx, {.device = device});
   EXPECT_TRUE(equal_bits(dx, expected));
-  bn::normalize(x, affine, running, 1e-5, expected);
-  bn::normalize(device, x, affine, running, 1e-5, y);
+  bn::normalize(x, affine, bn::statistics(running, 1e-5), expected);
+  bn::normalize(x, affine, bn::statistics(running, 1e-5), y, {.device = device});
   EXPECT_TRUE(equal_bits(y, expected));
-  bn::frozen_backward(x, dy, affine, running, 1e-5, expected, gradients);
-  bn::frozen_backward(device, x, dy, affine, running, 1e-5, dx, gradients);
+  bn::backward(x, dy, affine, bn::statistics(running, 1e-5), expected, gradients);
+  bn::backward(x, dy, affine, bn::statistics(running, 1e-5), dx, gradients, {.device = device});
   EXPECT_TRUE(equal_bits(dx, expected));
-  bn::scale_shift(x, bn::fold(affine, running, 1e-5), expected);
-  bn::scale_shift(device, x, bn::fold(affine, running, 1e-5), y);
+  bn::scale_shift(x, bn::fold(affine, bn::statistics(running, 1e-5)), expected);
+  bn::scale_shift(x, bn::fold(affine, bn::statistics(running, 1e-5)), y, {.device = device});
   EXPECT_TRUE(equal_bits(y, expected));
 }
 
@@ -282,7 +282,7 @@ TEST(Inference, IsSafeFromManyThreadsThatShareAPool) {
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&] {
       Image y = x;
-      serving.infer(device, y, y);
+      serving.infer(y, y, {.device = device});
       equal += bool(same(y, expected));
     });
   }
@@ -299,8 +299,8 @@ TEST(Training, OfTwoLayersOnOnePoolDoesNotMix) {
   expected.forward(x, y);
   Eigen::ThreadPool pool(2);
   const Eigen::ThreadPoolDevice device(&pool, 2);
-  std::thread other([&] { second.forward(device, x, y2); });
-  first.forward(device, x, y1);
+  std::thread other([&] { second.forward(x, y2, {.device = device}); });
+  first.forward(x, y1, {.device = device});
   other.join();
   EXPECT_TRUE(same(y1, y));
   EXPECT_TRUE(same(y2, y));

@@ -53,7 +53,7 @@ struct State {
   explicit State(const Layer& layer)
       : mean(layer.running().mean),
         variance(layer.running().variance),
-        saved_mean(layer.saved().mean),
+        saved_mean(layer.saved().statistics.mean),
         moments(layer.moments().mean),
         dgamma(layer.gradients().gamma),
         dbeta(layer.gradients().beta),
@@ -74,31 +74,31 @@ void check(const Device& device, const AnyMatrix& x) {
   const fragile activation;
   Layer layer({.channels = x.cols()}, activation), untouched({.channels = x.cols()});
   AnyMatrix y(x.rows(), x.cols()), dx(x.rows(), x.cols()), expected(x.rows(), x.cols());
-  layer.forward(device, x, y);
-  layer.backward(device, x, other, dx);
-  untouched.forward(device, x, expected);
-  untouched.backward(device, x, other, expected);
+  layer.forward(x, y, {.device = device});
+  layer.backward(x, other, dx, {.device = device});
+  untouched.forward(x, expected, {.device = device});
+  untouched.backward(x, other, expected, {.device = device});
   EXPECT_TRUE(equal_bits(dx, expected));
   const State before(layer);
 
   for (const int calls : {0, 1, 1000}) {
     *activation.calls_left = calls;
-    EXPECT_THROW(layer.forward(device, other, y), refused_value);
+    EXPECT_THROW(layer.forward(other, y, {.device = device}), refused_value);
     EXPECT_TRUE(State(layer) == before);
     *activation.calls_left = calls;
-    EXPECT_THROW(layer.backward(device, x, other, dx), refused_value);
+    EXPECT_THROW(layer.backward(x, other, dx, {.device = device}), refused_value);
     EXPECT_TRUE(State(layer) == before);
     *activation.calls_left = calls;
-    EXPECT_THROW(layer.infer(device, x, y), refused_value);
+    EXPECT_THROW(layer.infer(x, y, {.device = device}), refused_value);
     EXPECT_TRUE(State(layer) == before);
   }
 
   *activation.calls_left = -1;
-  layer.backward(device, x, other, dx);
-  untouched.backward(device, x, other, expected);
+  layer.backward(x, other, dx, {.device = device});
+  untouched.backward(x, other, expected, {.device = device});
   EXPECT_TRUE(equal_bits(dx, expected));
-  layer.forward(device, other, y);
-  untouched.forward(device, other, expected);
+  layer.forward(other, y, {.device = device});
+  untouched.forward(other, expected, {.device = device});
   EXPECT_TRUE(equal_bits(y, expected));
   EXPECT_TRUE(State(layer) == State(untouched));
 }

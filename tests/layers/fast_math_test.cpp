@@ -103,8 +103,9 @@ class FastMathLayer : public testing::Test {
 
   Tensor x = make_tensor<Layout, T>(), dy = x, residual = x, y, dx, dresidual;
 };
-using Cases = testing::Types<Case<float, bn::samples_in_rows, bn::relu>, Case<float, bn::channel_first, bn::identity>,
-                             Case<float, bn::channel_first, bn::add_relu>, Case<double, bn::samples_in_rows, bn::tanh>>;
+using Cases = testing::Types<
+    Case<float, bn::samples_in_rows, bn::relu>, Case<float, bn::channel_first, bn::activations::identity>,
+    Case<float, bn::channel_first, bn::add_relu>, Case<double, bn::samples_in_rows, bn::activations::tanh>>;
 TYPED_TEST_SUITE(FastMathLayer, Cases);
 
 TYPED_TEST(FastMathLayer, OneValueThatIsNotFiniteSpoilsItsChannelAndIsSkipped) {
@@ -190,8 +191,8 @@ TYPED_TEST(FastMathLayer, IsAsAccurateAsEver) {
       }
     };
     each([&](auto i) { mean += (static_cast<double>(this->x.data()[i]) - 10000) / rows; });
-    const auto centerd = [&](auto i) { return static_cast<double>(this->x.data()[i]) - 10000 - mean; };
-    each([&](auto i) { variance += centerd(i) * centerd(i) / rows; });
+    const auto centered = [&](auto i) { return static_cast<double>(this->x.data()[i]) - 10000 - mean; };
+    each([&](auto i) { variance += centered(i) * centered(i) / rows; });
     const double inv_std = 1 / std::sqrt(variance + 1e-9);
     // f and f' by name, in double.
     const std::string name = norm.activation().name();
@@ -207,7 +208,7 @@ TYPED_TEST(FastMathLayer, IsAsAccurateAsEver) {
       if (name == "sigmoid") return f(z) * (1 - f(z));
       return name == "tanh" ? 1 - f(z) * f(z) : 1.0;
     };
-    const auto z = [&](auto i) { return centerd(i) * inv_std; };
+    const auto z = [&](auto i) { return centered(i) * inv_std; };
     const auto dz = [&](auto i) { return static_cast<double>(this->dy.data()[i]) * derivative(z(i)); };
     each([&](auto i) {
       worst_y = std::max(worst_y, std::abs(static_cast<double>(this->y.data()[i]) - f(z(i))));

@@ -31,7 +31,7 @@ Layer used_layer(const bn::Options& options = {.channels = 1}) {
 
 testing::AssertionResult unchanged(const Layer& layer, const Layer& before) {
   if (layer.running().batches != before.running().batches) return testing::AssertionFailure() << "batches changed";
-  if (layer.saved().fingerprint != before.saved().fingerprint) return testing::AssertionFailure() << "saved changed";
+  if (layer.saved().tensors.x != before.saved().tensors.x) return testing::AssertionFailure() << "saved changed";
   if (const auto mean = equal_statistics(layer.running().mean, before.running().mean); !mean) return mean;
   return equal_statistics(layer.running().variance, before.running().variance);
 }
@@ -167,7 +167,7 @@ TEST(Recalibrate, TakesTheVarianceOfAllValuesIfAsked) {
   const std::vector<Matrix> batches{Matrix{{-1}, {0}, {0}, {1}}, Matrix{{99}, {100}, {100}, {101}}};
   bn::recalibrate(layer, batches);
   EXPECT_DOUBLE_EQ(layer.running().variance[0], 2.0 / 3.0);
-  bn::recalibrate(layer, batches, bn::PopulationVariance::of_all_values);
+  bn::recalibrate(layer, batches, {.variance = bn::PopulationVariance::of_all_values});
   EXPECT_EQ(layer.running().mean[0], 50.0);
   EXPECT_DOUBLE_EQ(layer.running().variance[0], 20004.0 / 7.0);
 }

@@ -35,33 +35,30 @@ struct LaidOut {
 };
 
 /// Forward and backward on the values of a batch.
-template <class Element, class Activation = batchnorm::identity>
+template <class Element, class Activation = batchnorm::activations::identity>
 struct KernelStep {
   using Scalar = batchnorm::statistics_t<Element>;
   using View = batchnorm::ChannelView<const Element>;
 
-  batchnorm::Affine<Scalar> affine;
+  batchnorm::AffineParameters<Scalar> affine;
   batchnorm::Moments moments;
   batchnorm::GradientSums sums;
   batchnorm::Gradients<Scalar> gradients;
   Values y, dx;
 
   KernelStep(const Values& x_values, const Values& dy_values, Index inner, double epsilon,
-             const batchnorm::Affine<Scalar>& parameters = {}, const Activation& activation = {})
+             const batchnorm::AffineParameters<Scalar>& parameters = {}, const Activation& activation = {})
       : affine(parameters) {
     namespace detail = batchnorm::detail;
     LaidOut<Element> x(x_values, inner), dy(dy_values, inner), out(x_values, inner);
     gradients = batchnorm::Gradients<Scalar>(x_values.cols());
-    const detail::Executor executor;
+    const batchnorm::Device device;
     const std::array<View, 1> input{x.view()};
     const std::array<View, 2> inputs{x.view(), dy.view()};
-    detail::train_forward(executor, input, detail::AffineView<Scalar>(affine), epsilon, activation, out.view(),
-                          moments);
+    detail::train_forward(device, input, detail::AffineView<Scalar>(affine), epsilon, activation, out.view(), moments);
     y = out.values();
-    detail::backward(executor, inputs,
-                     detail::normalization<Scalar>(detail::BatchStatistics{moments, epsilon},
-                                                   detail::AffineView<Scalar>(affine), activation),
-                     batchnorm::StatisticsSource::batch, moments.count, sums, &gradients, std::array{out.view()});
+    const detail::Normalization<Scalar, Activation> forward{{moments, moments.count, epsilon}, affine, activation};
+    detail::backward(device, inputs, forward, sums, &gradients, std::array{out.view()});
     dx = out.values();
   }
 };

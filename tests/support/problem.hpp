@@ -88,7 +88,8 @@ void expect_training(Problem<A>& p, Real allowance = tolerance<typename A::Scala
   EXPECT_TRUE(close_forward<Element>(values_of(p.y.view(), A::axis), forward.y, allowance));
 
   batchnorm::Gradients<Scalar> gradients(p.channels());
-  batchnorm::train_backward<L>(p.x.view(), p.dy.view(), p.affine, moments, epsilon, p.dx.view(), gradients);
+  batchnorm::backward<L>(p.x.view(), p.dy.view(), p.affine, batchnorm::statistics(moments, epsilon), p.dx.view(),
+                         gradients);
   const auto backward = p.expected_backward(p.dy_values);
   EXPECT_TRUE(close_gradient<Element>(values_of(p.dx.view(), A::axis), backward, forward.inv_std, allowance));
   EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, backward.dgamma, p.dy_values * forward.x_hat, allowance));
@@ -101,12 +102,13 @@ void expect_running_statistics(Problem<A>& p, Real allowance = tolerance<typenam
   using Element = typename A::Scalar;
   using Scalar = batchnorm::statistics_t<Element>;
   using L = typename A::Layout;
-  batchnorm::normalize<L>(p.x.view(), p.affine, p.running, epsilon, p.y.view());
+  batchnorm::normalize<L>(p.x.view(), p.affine, batchnorm::statistics(p.running, epsilon), p.y.view());
   const auto forward = p.expected_inference();
   EXPECT_TRUE(close_forward<Element>(values_of(p.y.view(), A::axis), forward.y, allowance));
 
   batchnorm::Gradients<Scalar> gradients(p.channels());
-  batchnorm::frozen_backward<L>(p.x.view(), p.dy.view(), p.affine, p.running, epsilon, p.dx.view(), gradients);
+  batchnorm::backward<L>(p.x.view(), p.dy.view(), p.affine, batchnorm::statistics(p.running, epsilon), p.dx.view(),
+                         gradients);
   const auto backward = p.expected_frozen(p.dy_values);
   EXPECT_TRUE(close_gradient<Element>(values_of(p.dx.view(), A::axis), backward, forward.inv_std, allowance));
   EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, backward.dgamma, p.dy_values * forward.x_hat, allowance));

@@ -45,8 +45,8 @@ Matrix correlated(Index samples, Index channels, std::uint64_t seed) {
 }
 
 Eigen::MatrixXd covariance(const Matrix& x) {
-  const Matrix centerd = x.rowwise() - x.colwise().mean();
-  return centerd.transpose() * centerd / double(x.rows());
+  const Matrix centered = x.rowwise() - x.colwise().mean();
+  return centered.transpose() * centered / double(x.rows());
 }
 
 double distance(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
@@ -283,17 +283,17 @@ struct Reference {
 Reference reference_whitening(const RealMatrix& x, const RealMatrix& dy, Real epsilon) {
   const Index d = x.cols();
   const Real count = Real(x.rows());
-  const RealMatrix identity = RealMatrix::Identity(d, d), centerd = x.rowwise() - x.colwise().mean();
-  const Eigen::SelfAdjointEigenSolver<RealMatrix> solver(centerd.transpose() * centerd / count + epsilon * identity);
+  const RealMatrix identity = RealMatrix::Identity(d, d), centered = x.rowwise() - x.colwise().mean();
+  const Eigen::SelfAdjointEigenSolver<RealMatrix> solver(centered.transpose() * centered / count + epsilon * identity);
   const RealMatrix w = solver.operatorInverseSqrt(), s = solver.operatorSqrt();
   RealMatrix system(d * d, d * d);
   for (Index j = 0; j < d; ++j)
     for (Index i = 0; i < d; ++i)
       system.block(j * d, i * d, d, d) = (i == j ? s : RealMatrix::Zero(d, d)) + s(j, i) * identity;
-  const RealMatrix dw = centerd.transpose() * dy, right = -w * (dw + dw.transpose()) / 2 * w;
+  const RealMatrix dw = centered.transpose() * dy, right = -w * (dw + dw.transpose()) / 2 * w;
   const RealMatrix dsigma = system.partialPivLu().solve(right.reshaped()).reshaped(d, d);
-  const RealMatrix dcenterd = dy * w + 2 / count * centerd * dsigma;
-  return {centerd * w, dcenterd.rowwise() - dcenterd.colwise().mean()};
+  const RealMatrix dcentered = dy * w + 2 / count * centered * dsigma;
+  return {centered * w, dcentered.rowwise() - dcentered.colwise().mean()};
 }
 
 /// Of float results: each is rounded once, from double. Half an epsilon, relative to the largest.
@@ -309,9 +309,9 @@ void expect_rounded_once(const Actual& actual, const RealMatrix& expected) {
 TEST(WhiteningNormAccuracy, FloatIsRoundedOnce) {
   using FloatMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   // More samples than are read at a time.
-  const Matrix centerd = correlated(300, 5, 1);
+  const Matrix centered = correlated(300, 5, 1);
   for (const double mean : {0.0, 1e4}) {
-    const FloatMatrix x = (centerd.array() + mean).matrix().cast<float>(), dy = normal(300, 5, 2).cast<float>();
+    const FloatMatrix x = (centered.array() + mean).matrix().cast<float>(), dy = normal(300, 5, 2).cast<float>();
     const Reference expected = reference_whitening(x.cast<Real>(), dy.cast<Real>(), 1e-5L);
     bn::WhiteningNorm<float> exact({.channels = 5}),
         newton({.channels = 5, .method = WhiteningMethod::newton, .iterations = 20});
@@ -438,8 +438,8 @@ TEST(WhiteningNormThreads, TheirNumberChangesNoBit) {
     alone.backward(x, dy, expected_dx);
     Eigen::ThreadPool pool(3);
     const Eigen::ThreadPoolDevice device(&pool, 3);
-    together.forward(device, x, y);
-    together.backward(device, x, dy, dx);
+    together.forward(x, y, {.device = device});
+    together.backward(x, dy, dx, {.device = device});
     EXPECT_TRUE(equal_bits(y, expected));
     EXPECT_TRUE(equal_bits(dx, expected_dx));
     EXPECT_TRUE(equal_statistics(together.gradients().gamma, alone.gradients().gamma));

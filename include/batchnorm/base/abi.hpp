@@ -81,15 +81,17 @@ namespace detail {
 /// The kind of this unit, for example `avx512_fma_align64_static64_malloc0_index8`: what units must agree on to share
 /// Eigen's functions. Beside the name of the namespace that is the alignment of objects of fixed size, whether malloc is
 /// used as it is (0 under g++'s address sanitizer, too), and how wide an Eigen::Index is.
-inline constexpr const char* unit = sizeof(Eigen::Index) == 8 ? BATCHNORM_UNIT "_index8" : BATCHNORM_UNIT "_index4";
+inline constexpr const char* this_unit =
+    sizeof(Eigen::Index) == 8 ? BATCHNORM_UNIT "_index8" : BATCHNORM_UNIT "_index4";
 
 /// Puts a unit on record. The plainest of code, since it runs before a program could ask what the processor can do.
 struct UnitRecord {
   UnitRecord() noexcept {
     const char* known = nullptr;
-    if (program_record::first_unit.compare_exchange_strong(known, unit) || std::strcmp(known, unit) == 0) return;
+    if (program_record::first_unit.compare_exchange_strong(known, this_unit) || std::strcmp(known, this_unit) == 0)
+      return;
     known = nullptr;
-    program_record::other_unit.compare_exchange_strong(known, unit);
+    program_record::other_unit.compare_exchange_strong(known, this_unit);
   }
 };
 

@@ -2,6 +2,7 @@
 /// Devices: where a call runs. The library starts no threads of its own; it takes Eigen's devices as it finds them.
 #pragma once
 
+#include <batchnorm/base/error.hpp>
 #include <batchnorm/base/tensor.hpp>
 
 #include <algorithm>
@@ -29,9 +30,6 @@ concept PoolDevice = requires(const T& device) {
   device.getPool()->Schedule(std::function<void()>{});
 };
 
-/// The device of a call that names none.
-struct CallingThread {};
-
 /// Eigen::ThreadPool, or whatever a task can be given to: what a device is made from.
 template <class T>
 concept BarePool = !PoolDevice<T> && requires(T & pool) {
@@ -41,19 +39,6 @@ concept BarePool = !PoolDevice<T> && requires(T & pool) {
 /// Eigen's device where its header has only named it.
 template <class T>
 concept UndefinedDevice = !PoolDevice<T> && std::same_as<T, Eigen::ThreadPoolDevice>;
-
-template <class T>
-concept ForeignDevice =
-    std::same_as<T, Eigen::GpuDevice> || std::same_as<T, Eigen::SyclDevice> || BarePool<T> || UndefinedDevice<T>;
-
-}  // namespace detail
-
-/// An Eigen device: Eigen::DefaultDevice (the calling thread) or Eigen::ThreadPoolDevice.
-template <class T>
-concept Device = std::same_as<T, Eigen::DefaultDevice> || std::same_as<T, detail::CallingThread> ||
-    detail::PoolDevice<T> || detail::ForeignDevice<T>;
-
-namespace detail {
 
 /// What f() threw; nothing where exceptions are off.
 template <class F>
@@ -105,18 +90,39 @@ class BlockQueue {
   std::exception_ptr error_;
 };
 
-/// Where the blocks of a call run: on the calling thread, which a pool may help.
-class Executor {
- public:
-  Executor() = default;
+}  // namespace detail
 
-  template <PoolDevice D>
-  explicit Executor(const D& device)
-      : threads_(static_cast<int>(device.numThreads())),
-        pool_(device.getPool()),
-        schedule_([](void* pool, std::function<void()> task) {
-          static_cast<decltype(device.getPool())>(pool)->Schedule(std::move(task));
-        }) {}
+/// Where a call runs: on the calling thread, which the threads of an Eigen::ThreadPoolDevice may help.
+///
+/// Made from an Eigen device where one is asked for: `norm.forward(x, y, {.device = pool})`. It keeps the device's pool,
+/// which must outlive the call. The number of threads changes no bit of any result.
+class Device {
+ public:
+  /// The calling thread alone.
+  Device() = default;
+
+  /// From Eigen::DefaultDevice, Eigen::ThreadPoolDevice, or whatever has the latter's members.
+  template <class EigenDevice>
+  requires(!std::same_as<EigenDevice, Device>) Device(const EigenDevice& device) {
+    if constexpr (detail::BarePool<EigenDevice>) {
+      static_assert(detail::never<EigenDevice>,
+                    "batchnorm: a thread pool is not a device: make one of it, Eigen::ThreadPoolDevice device(&pool, "
+                    "threads), and pass that");
+    } else if constexpr (detail::UndefinedDevice<EigenDevice>) {
+      static_assert(detail::never<EigenDevice>,
+                    "batchnorm: Eigen::ThreadPoolDevice has no members here: define EIGEN_USE_THREADS before the first "
+                    "#include of unsupported/Eigen/CXX11/Tensor");
+    } else if constexpr (!std::same_as<EigenDevice, Eigen::DefaultDevice> && !detail::PoolDevice<EigenDevice>) {
+      static_assert(detail::never<EigenDevice>,
+                    "batchnorm: runs on the CPU only: pass an Eigen::DefaultDevice or Eigen::ThreadPoolDevice");
+    } else if constexpr (detail::PoolDevice<EigenDevice>) {
+      threads_ = static_cast<int>(device.numThreads());
+      pool_ = device.getPool();
+      schedule_ = [](void* pool, std::function<void()> task) {
+        static_cast<decltype(device.getPool())>(pool)->Schedule(std::move(task));
+      };
+    }
+  }
 
   /// Calls body(block) once for each block in [0, blocks), in any order, on as many threads as `bytes` of memory
   /// traffic keep busy.
@@ -132,9 +138,9 @@ class Executor {
       return;
     }
     const auto queue =
-        std::make_shared<BlockQueue>(static_cast<int>(blocks), [&body](int block) { body(Index(block)); });
+        std::make_shared<detail::BlockQueue>(static_cast<int>(blocks), [&body](int block) { body(Index(block)); });
     // Helpers that have been asked use the body, so nothing may be thrown past it: who cannot be asked does not help.
-    exception_of([&] {
+    detail::exception_of([&] {
       for (Index helper = 1; helper < threads; ++helper) schedule_(pool_, [queue] { queue->work(); });
     });
     queue->work();
@@ -150,24 +156,11 @@ class Executor {
   void (*schedule_)(void*, std::function<void()>) = nullptr;
 };
 
-template <Device D>
-Executor executor(const D& device) {
-  static_assert(
-      !BarePool<D>,
-      "batchnorm: a thread pool is not a device: make one of it, Eigen::ThreadPoolDevice device(&pool, threads), "
-      "and pass that");
-  static_assert(!UndefinedDevice<D>,
-                "batchnorm: Eigen::ThreadPoolDevice has no members here: define EIGEN_USE_THREADS before the first "
-                "#include of unsupported/Eigen/CXX11/Tensor");
-  static_assert(!ForeignDevice<D> || BarePool<D> || UndefinedDevice<D>,
-                "batchnorm: runs on the CPU only: pass an Eigen::DefaultDevice or Eigen::ThreadPoolDevice");
-  if constexpr (PoolDevice<D>) {
-    return Executor(device);
-  } else {
-    return Executor();
-  }
-}
+/// How a call runs; new fields come at the end.
+struct CallOptions {
+  /// The calling thread, unless said otherwise.
+  Device device = {};
+};
 
-}  // namespace detail
 }  // namespace BATCHNORM_ABI
 }  // namespace batchnorm

@@ -23,6 +23,10 @@ constexpr bool is_finite(double value) {
 }
 constexpr bool is_finite(float value) { return (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) != 0x7f800000u; }
 
+/// Infinite, of either sign.
+constexpr bool is_infinite(double value) { return (std::bit_cast<std::uint64_t>(value) & ~sign_bit) == exponent_bits; }
+constexpr bool is_infinite(float value) { return (std::bit_cast<std::uint32_t>(value) & 0x7fffffffu) == 0x7f800000u; }
+
 /// Finite and not below zero.
 constexpr bool is_variance(double value) {
   return is_finite(value) && std::bit_cast<std::uint64_t>(value) <= sign_bit;  // that of -0

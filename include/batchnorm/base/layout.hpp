@@ -209,7 +209,7 @@ template <class Layout, class T>
 auto channel_view(T&& t, const char* name = "x") {
   if constexpr (detail::has_channel_view<Layout, std::remove_cvref_t<T>>()) {
     constexpr int axis = Layout::template axis<detail::rank_of<T>()>();
-    detail::check_alignment(t.data(), name);
+    detail::check_alignment(reinterpret_cast<std::uintptr_t>(t.data()), alignof(detail::scalar_t<T>), name);
     if constexpr (detail::Dense<T>) {
       return detail::view_of_matrix<axis>(t, name);
     } else {

@@ -171,7 +171,8 @@ struct Packet {
 
  private:
   /// Under -ffast-math, NaN in the lanes where a or b is: what Eigen's operations are to give by themselves otherwise.
-  static EIGEN_STRONG_INLINE Packet with_nan_of(const Packet& a, const Packet& b, const Packet& value) {
+  static EIGEN_STRONG_INLINE Packet with_nan_of([[maybe_unused]] const Packet& a, [[maybe_unused]] const Packet& b,
+                                                const Packet& value) {
 #if __FINITE_MATH_ONLY__
     const Bits a_bits(a.raw), b_bits(b.raw);
     const Bits of_b(Bits::select(b_bits.is_nan(), b_bits, Bits(value.raw)));

@@ -133,14 +133,6 @@ consteval bool owns_memory() {
   }
 }
 
-/// That outputs, of the types that a call deduced for `Y&&`, live longer than the call.
-template <class... Y>
-consteval void check_outputs() {
-  static_assert(((std::is_lvalue_reference_v<Y> || !owns_memory<std::remove_cvref_t<Y>>()) && ...),
-                "batchnorm: an output is a temporary, whose values would be lost: pass a variable, or a view of memory "
-                "that lives on, for example y.leftCols(3) or a Map");
-}
-
 /// Gives an output that has no elements the extents asked for, where its type allows; other outputs are left alone.
 template <class T, std::size_t Rank>
 void resize_if_empty(T& t, const Extents<Rank>& extents) {

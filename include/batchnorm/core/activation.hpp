@@ -26,7 +26,7 @@ inline namespace BATCHNORM_ABI {
 /// is copied freely and called from several threads at once, so it holds at most a few constants. Whether two are the same
 /// is told by operator== where there is one, else by their bytes or, where those cannot be compared, name().
 template <class A, class Scalar = float>
-concept Activation = std::copy_constructible<A> &&
+concept FusableActivation = std::copy_constructible<A> &&
     requires(const A& activation, const Packet<Scalar>& z, const Packet<Scalar>& dy) {
   { activation.forward(z) } -> std::same_as<Packet<Scalar>>;
   { activation.backward(z, dy) } -> std::same_as<Packet<Scalar>>;
@@ -35,7 +35,7 @@ concept Activation = std::copy_constructible<A> &&
 
 /// An activation with an inverse: the z that gave y can be had back, so a backward pass can do without x.
 template <class A, class Scalar = float>
-concept InvertibleActivation = Activation<A, Scalar> && requires(const A& activation, const Packet<Scalar>& y) {
+concept InvertibleActivation = FusableActivation<A, Scalar> && requires(const A& activation, const Packet<Scalar>& y) {
   { activation.inverse(y) } -> std::same_as<Packet<Scalar>>;
 };
 

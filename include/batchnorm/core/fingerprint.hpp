@@ -122,12 +122,12 @@ EIGEN_STRONG_INLINE void visit_all(const ChannelView<Element>& x, const Visit& v
 /// Tensors of up to 384 elements are read whole, of larger ones those that visit_spread chooses by the extents alone. So
 /// two tensors whose differences all lie elsewhere pass for the same: two random ones that differ in a share s of their
 /// elements with probability (1 - s)^66 at most, .001 for a tenth. Two batches of images with borders of up to three
-/// constant pixels differ where it looks. One live channel among more than about 64 constant ones (128 from 2^22
-/// elements on) may be missed. Different bits have the same hash with a probability of about 2^-32.
+/// constant pixels differ where it looks. One live channel among more than 50 constant ones may be
+/// missed. Different bits have the same hash with a probability of about 2^-32.
 class Fingerprint {
  public:
   template <class Element>
-  static Fingerprint of(const ChannelView<const Element>& x) {
+  static Fingerprint of(const ChannelView<Element>& x) {
     Fingerprint result;
     if (x.size() == 0) return result;
     BitSum sum;

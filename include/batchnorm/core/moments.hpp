@@ -17,7 +17,8 @@ inline namespace BATCHNORM_ABI {
 /// Shapes   mean, m2: [C]
 /// Units    mean: those of x; m2: those of x squared
 struct Moments {
-  Index count = 0;
+  /// Values per channel, or the sum of their weights.
+  double count = 0;
   Eigen::ArrayXd mean, m2;
 
   Moments() = default;
@@ -28,10 +29,10 @@ struct Moments {
   Index channels() const { return mean.size(); }
 
   /// The batch variance that normalizes: m2 / count.
-  Eigen::ArrayXd variance() const { return m2 / static_cast<double>(count); }
+  Eigen::ArrayXd variance() const { return m2 / count; }
 
   /// The estimate of the population's variance: m2 / (count - 1).
-  Eigen::ArrayXd unbiased_variance() const { return m2 / static_cast<double>(count - 1); }
+  Eigen::ArrayXd unbiased_variance() const { return m2 / (count - 1); }
 
   /// Whether no channel's mean or m2 is NaN or infinite.
   bool all_finite() const { return detail::all_finite(mean) && detail::all_finite(m2); }
@@ -51,9 +52,8 @@ struct Moments {
       detail::fail("Moments::merge(other): expected ", channels(), " channels as in mean, got ", m2.size(), " in m2, ",
                    other.mean.size(), " in other.mean and ", other.m2.size(), " in other.m2");
     }
-    const double total = static_cast<double>(count + other.count);
-    const double fraction = static_cast<double>(other.count) / total;
-    const double weight = static_cast<double>(count) * fraction;
+    const double fraction = other.count / (count + other.count);
+    const double weight = count * fraction;
     for (Index c = 0; c < channels(); ++c) {
       const double distance = other.mean[c] - mean[c];
       m2[c] += other.m2[c] + distance * distance * weight;

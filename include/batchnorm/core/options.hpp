@@ -24,6 +24,7 @@ enum class StatisticsSource { batch, running };
 /// | inference | running    | no             | no                  | a trained network                            |
 /// | frozen    | running    | no             | yes                 | fine-tuning with the statistics as constants |
 /// | probe     | batch      | no             | no                  | looking at a batch; the paper's Algorithm 2  |
+/// | recompute | batch      | no             | yes                 | forward once more, for checkpointing         |
 struct Mode {
   StatisticsSource statistics;
   /// Whether forward blends the batch into the running statistics, after y was computed.
@@ -35,6 +36,7 @@ struct Mode {
   static const Mode inference;
   static const Mode frozen;
   static const Mode probe;
+  static const Mode recompute;
 
   friend constexpr bool operator==(const Mode&, const Mode&) = default;
   /// Prints the name or, where there is none, the three switches.
@@ -45,12 +47,14 @@ inline constexpr Mode Mode::training{StatisticsSource::batch, true, true};
 inline constexpr Mode Mode::inference{StatisticsSource::running, false, false};
 inline constexpr Mode Mode::frozen{StatisticsSource::running, false, true};
 inline constexpr Mode Mode::probe{StatisticsSource::batch, false, false};
+inline constexpr Mode Mode::recompute{StatisticsSource::batch, false, true};
 
 inline std::ostream& operator<<(std::ostream& out, const Mode& mode) {
   if (mode == Mode::training) return out << "training";
   if (mode == Mode::inference) return out << "inference";
   if (mode == Mode::frozen) return out << "frozen";
   if (mode == Mode::probe) return out << "probe";
+  if (mode == Mode::recompute) return out << "recompute";
   return out << "{" << (mode.statistics == StatisticsSource::batch ? "batch" : "running") << " statistics, "
              << (mode.update_running ? "updates" : "keeps") << " running, "
              << (mode.parameter_gradients ? "with" : "without") << " parameter gradients}";

@@ -29,10 +29,9 @@ struct AffineParameters {
       : gamma(ChannelArray<Scalar>::Ones(detail::state_size("AffineParameters", scale ? channels : 0))),
         beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
 
-  static_assert(
-      detail::is_parameter_type<Scalar>,
-      "batchnorm: Scalar is the type of parameters and statistics: use BatchNorm<float> or BatchNorm<double>, "
-      "likewise WhiteningNorm and AffineParameters; half and bfloat16 tensors go with float");
+  static_assert(detail::is_parameter_type<Scalar>,
+                "batchnorm: Scalar is the type of the parameters: use BatchNorm<float> or BatchNorm<double>, "
+                "likewise WhiteningNorm and AffineParameters; half and bfloat16 tensors go with float");
 };
 
 /// The gradients of gamma and beta, summed over the backward passes since the last zero().

@@ -82,7 +82,7 @@ class PopulationStatistics {
   std::int64_t batches() const { return batches_; }
   std::int64_t skipped() const { return skipped_; }
   /// Values per channel taken in so far.
-  Index count() const { return all_.count; }
+  double count() const { return all_.count; }
 
   /// What a layer's running statistics are to become.
   ///
@@ -136,7 +136,7 @@ class PopulationStatistics {
   template <class Variance>
   void take_in(const Moments& moments, const Variance& variance, std::int64_t batches) {
     if (moments.count == 0) return;
-    const double count = static_cast<double>(moments.count);
+    const double count = moments.count;
     all_.merge(moments);
     variance_ += count / static_cast<double>(all_.count) * (variance - variance_);
     batches_ += batches;

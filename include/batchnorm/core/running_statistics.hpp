@@ -21,8 +21,8 @@ void blend(Running& running, const Batch& batch, double weight) {
   }
 }
 
-inline double variance_divisor(Index count, RunningVariance kind) {
-  return static_cast<double>(kind == RunningVariance::unbiased ? count - 1 : count);
+inline double variance_divisor(double count, RunningVariance kind) {
+  return kind == RunningVariance::unbiased ? count - 1 : count;
 }
 
 /// The first channel whose mean or m2 is not finite, or the number of channels.

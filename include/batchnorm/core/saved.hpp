@@ -3,8 +3,8 @@
 #pragma once
 
 #include <batchnorm/core/fingerprint.hpp>
-#include <batchnorm/core/moments.hpp>
-#include <batchnorm/core/options.hpp>
+#include <batchnorm/core/parameters.hpp>
+#include <batchnorm/core/statistics.hpp>
 
 #include <concepts>
 #include <cstring>
@@ -73,6 +73,25 @@ class SavedActivation {
   std::shared_ptr<const Holder> held_;
 };
 
+/// What tells the tensors of a forward pass from others: nothing of their size.
+struct SavedTensors {
+  /// Of x; empty before the first forward pass.
+  std::vector<Index> extents;
+  /// That of the channels.
+  int channel_axis = 0;
+  Fingerprint x, residual, y;
+
+  /// Takes over what a pass saw in x and perhaps a residual, and what it wrote. The storage of the extents is kept.
+  template <class Shape, std::size_t N, class View>
+  void assign(const Shape& shape, int axis, const std::array<Fingerprint, N>& inputs, const View& output) {
+    extents.assign(shape.extents.begin(), shape.extents.end());
+    channel_axis = axis;
+    x = inputs[0];
+    residual = N > 1 ? inputs[N - 1] : Fingerprint();
+    y = Fingerprint::of(output);
+  }
+};
+
 }  // namespace detail
 
 /// What backward needs of a forward pass: C numbers a few times over, nothing of x's size.
@@ -80,30 +99,18 @@ class SavedActivation {
 /// Filled by BatchNorm::forward; its storage is reused from call to call. A Saved outlives changes of the layer's mode
 /// and running statistics.
 ///
-/// Shapes   mean, inv_std: [C]; gamma, beta: [C] or empty, as in the layer
+/// Shapes   statistics: [C]; gamma, beta: [C] or empty, as in the layer
 template <class Scalar>
 struct Saved {
-  /// Which statistics y was normalized with: under `running` backward takes them for constants.
-  StatisticsSource statistics = StatisticsSource::batch;
+  /// What y was normalized with; running statistics are constants, of count 0.
+  Statistics statistics;
+  /// The parameters that forward ran with.
+  ChannelArray<Scalar> gamma, beta;
   /// Whether backward accumulates dgamma and dbeta.
   bool parameter_gradients = false;
   /// What y went through last.
   detail::SavedActivation activation;
-  /// Values per channel.
-  Index count = 0;
-  /// The mean in double: for float data the pair of the value the forward pass subtracted and what rounding it left
-  /// over.
-  Eigen::ArrayXd mean;
-  /// 1 / sqrt(variance + epsilon).
-  Eigen::ArrayXd inv_std;
-  /// The parameters that forward ran with.
-  ChannelArray<Scalar> gamma, beta;
-  /// The extents of x; empty before the first forward pass.
-  std::vector<Index> extents;
-  /// The axis of its channels.
-  int channel_axis = 0;
-  /// Of x, of the residual if there was one, and of y.
-  detail::Fingerprint fingerprint, residual_fingerprint, output_fingerprint;
+  detail::SavedTensors tensors;
 };
 
 }  // namespace BATCHNORM_ABI

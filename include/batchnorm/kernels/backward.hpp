@@ -98,8 +98,8 @@ class GradientShift {
 /// sum (position - mean) over the values of channel c in some planes, in double: of a sum in Scalar nothing but rounding
 /// errors would be left.
 template <class Element, class Forward>
-double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>& x, const Forward& forward, Index c,
-                        double mean) {
+EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>& x,
+                                          const Forward& forward, Index c, double mean) {
   using Scalar = statistics_t<Element>;
   double sum = 0;
   for (Index o = part.first; o < part.first + part.slices; ++o) {
@@ -116,7 +116,7 @@ double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>
 /// The sums of a chunk where those in Scalar are not finite, or so small that products have lost digits: taken again
 /// with dz of another size.
 template <class Scalar, class Reduce>
-void rescue(const Reduce& sum_chunk, Index channels, ChannelSums& sums) {
+EIGEN_DONT_INLINE void rescue(const Reduce& sum_chunk, Index channels, ChannelSums& sums) {
   constexpr double largest = 0x1p120, least = 0x1p-80;
   const auto size = [&](Index c) { return std::abs(sums.s1[c]) + std::abs(sums.s2[c]); };
   for (const double scale : {0x1p-64, 0x1p64}) {
@@ -217,15 +217,15 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
 /// Shapes   inputs: the same outer x channels x inner; those of forward, sums: [channels]; count: values per channel
 ///          that the mean is of, 0 if it is a constant
 template <class Element, std::size_t N, class Forward>
-void gradient_sums(const Executor& executor, const Views<const Element, N>& all_inputs, const Forward& forward,
-                   Index count, GradientSums& sums) {
+void gradient_sums(const Device& device, const Views<const Element, N>& all_inputs, const Forward& forward,
+                   GradientSums& sums) {
   const Index channels = all_inputs[0].channels;
   sums.set_zero(channels);
   if (all_inputs[0].size() == 0) return;
-  const bool whole = count == all_inputs[0].count();
+  const bool whole = forward.statistics.count == static_cast<double>(all_inputs[0].count());
   as_planes_where_one(all_inputs, Views<Element, 0>{}, [&](const auto& inputs, const auto&) {
     reduce_all(
-        executor, inputs, sums, [&] { return GradientSums(channels); },
+        device, inputs, sums, [&] { return GradientSums(channels); },
         [&](const auto& block, GradientSums& part) { block_gradient_sums(block, inputs, forward, whole, part); },
         [&](const GradientSums& part, Index) { sums.add(part); });
   });
@@ -258,10 +258,9 @@ auto through_statistics(const Forward& forward) {
 /// Shapes   inputs, outputs: the same outer x channels x inner; those of forward, sums: [channels]; count: values per
 ///          channel in the sums
 template <class Element, std::size_t N, std::size_t M, class Forward>
-void input_gradient(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
-                    const GradientSums& sums, Index count, const Views<Element, M>& outputs) {
-  write_all<InputGradient>(executor, Order::backwards,
-                           InputGradientOf<statistics_t<Element>, Forward>{forward, sums, count},
+void input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
+                    const GradientSums& sums, const Views<Element, M>& outputs) {
+  write_all<InputGradient>(device, Order::backwards, InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
                            through_statistics<M>(forward), inputs, outputs);
 }
 
@@ -271,10 +270,10 @@ void input_gradient(const Executor& executor, const Views<const Element, N>& inp
 ///
 /// Shapes   inputs, outputs: the same outer x channels x inner; those of forward: [channels]
 template <class Element, std::size_t N, std::size_t M, class Forward>
-void frozen_input_gradient(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
+void frozen_input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
                            const Views<Element, M>& outputs) {
   write_all<Normalizer>(
-      executor, Order::forwards, NormalizerOf<statistics_t<Element>, Forward>{forward},
+      device, Order::forwards, NormalizerOf<statistics_t<Element>, Forward>{forward},
       [&]<class V>(const auto& constants, const V& x, const V& dy, const auto&... residual) {
         const V dz = forward.dz(constants, forward.position(x), dy, residual...);
         return gradients_of_inputs<M>(constants.gradient(dz), dz);
@@ -300,20 +299,21 @@ void parameter_gradients(const GradientSums& sums, const Forward& forward, Gradi
 /// gradient_sums and input_gradient with the same bits, but outputs of blocks that hold all values of their channels
 /// are written while they are still in cache.
 template <class Element, std::size_t N, std::size_t M, class Forward>
-void sums_and_input_gradient(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
-                             GradientSums& sums, Index count, const Views<Element, M>& outputs) {
+void sums_and_input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
+                             GradientSums& sums, const Views<Element, M>& outputs) {
   sums.set_zero(inputs[0].channels);
   if (inputs[0].size() == 0) return;
   const Blocks kind = blocks_for(Pass::reduces, inputs, outputs);
-  if (is_one_plane(inputs[0]) || count != inputs[0].count() || !hold_whole_channels(kind)) {
-    gradient_sums(executor, inputs, forward, count, sums);
-    input_gradient(executor, inputs, forward, sums, count, outputs);
+  const bool whole = forward.statistics.count == static_cast<double>(inputs[0].count());
+  if (is_one_plane(inputs[0]) || !whole || !hold_whole_channels(kind)) {
+    gradient_sums(device, inputs, forward, sums);
+    input_gradient(device, inputs, forward, sums, outputs);
     return;
   }
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<InputGradient>(
-        executor, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, forward, true, sums); },
-        InputGradientOf<statistics_t<Element>, Forward>{forward, sums, count}, through_statistics<M>(forward), inputs,
+        device, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, forward, true, sums); },
+        InputGradientOf<statistics_t<Element>, Forward>{forward, sums}, through_statistics<M>(forward), inputs,
         outputs);
   };
   std::visit(fused, kind);
@@ -325,14 +325,13 @@ void sums_and_input_gradient(const Executor& executor, const Views<const Element
 /// Shapes   inputs, outputs: the same outer x channels x inner; those of forward, sums, gradients: [channels]; count:
 ///          values per channel behind batch statistics
 template <class Element, std::size_t N, std::size_t M, class Forward>
-void backward(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
-              StatisticsSource source, Index count, GradientSums& sums, Gradients<statistics_t<Element>>* gradients,
-              const Views<Element, M>& outputs) {
-  if (source == StatisticsSource::batch) {
-    sums_and_input_gradient(executor, inputs, forward, sums, count, outputs);
+void backward(const Device& device, const Views<const Element, N>& inputs, const Forward& forward, GradientSums& sums,
+              Gradients<statistics_t<Element>>* gradients, const Views<Element, M>& outputs) {
+  if (forward.statistics.count > 0) {
+    sums_and_input_gradient(device, inputs, forward, sums, outputs);
   } else {
-    if (gradients) gradient_sums(executor, inputs, forward, 0, sums);
-    frozen_input_gradient(executor, inputs, forward, outputs);
+    if (gradients) gradient_sums(device, inputs, forward, sums);
+    frozen_input_gradient(device, inputs, forward, outputs);
   }
   if (gradients) parameter_gradients(sums, forward, *gradients);
 }

@@ -1,15 +1,13 @@
 /// \file
 /// The constants of a channel: computed in double from statistics and parameters, rounded once, and hoisted out of all
-/// loops. The statistics come from a batch, a running average, or what a forward pass saved: each gives, for the packet
-/// of channels c, c + 1, ..., the mean and 1 / sqrt(variance + epsilon).
+/// loops.
 #pragma once
 
 #include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
-#include <batchnorm/core/moments.hpp>
 #include <batchnorm/core/parameters.hpp>
-#include <batchnorm/core/running_statistics.hpp>
 #include <batchnorm/core/saved.hpp>
+#include <batchnorm/core/statistics.hpp>
 #include <batchnorm/walk/columns.hpp>
 
 #include <limits>
@@ -19,42 +17,16 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// 1 / sqrt(variance + epsilon); NaN where the variance is infinite, of numbers whose squares are no doubles: 0 would
-/// make them beta without a word.
-EIGEN_STRONG_INLINE Channels inverse_root(const Channels& variance, double epsilon) {
-  const Channels root = all_channels(1) / sqrt(variance + all_channels(epsilon));
-  return select_less_equal(variance, all_channels(std::numeric_limits<double>::max()), root,
-                           all_channels(std::numeric_limits<double>::quiet_NaN()));
+/// Copies statistics, with the bits that a pass on the view computes with.
+inline void assign(Statistics& statistics, const StatisticsView& from, Index channels) {
+  statistics.mean.resize(channels);
+  statistics.inv_std.resize(channels);
+  statistics.count = from.count;
+  for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
+    lanes.store(statistics.mean.data() + c, from.mean(c, lanes));
+    lanes.store(statistics.inv_std.data() + c, from.inv_std(c, lanes));
+  });
 }
-
-/// Mean and 1/sqrt(variance + epsilon) of a batch.
-struct BatchStatistics {
-  const Moments& moments;
-  double epsilon;
-
-  Channels mean(Index c, auto lanes) const { return channels_of(moments.mean, c, lanes); }
-  Channels inv_std(Index c, auto lanes) const {
-    return inverse_root(channels_of(moments.m2, c, lanes) / all_channels(static_cast<double>(moments.count)), epsilon);
-  }
-};
-
-/// The same of running statistics.
-struct RunningView {
-  const RunningStatistics& running;
-  double epsilon;
-
-  Channels mean(Index c, auto lanes) const { return channels_of(running.mean, c, lanes); }
-  Channels inv_std(Index c, auto lanes) const { return inverse_root(channels_of(running.variance, c, lanes), epsilon); }
-};
-
-/// The same as a forward pass saved them.
-template <class Scalar>
-struct SavedStatistics {
-  const Saved<Scalar>& saved;
-
-  Channels mean(Index c, auto lanes) const { return channels_of(saved.mean, c, lanes); }
-  Channels inv_std(Index c, auto lanes) const { return channels_of(saved.inv_std, c, lanes); }
-};
 
 /// gamma and beta as doubles, 1 and 0 where a layer has none.
 template <class Scalar>
@@ -129,7 +101,7 @@ struct ScaledForward {
 ///   slope = -scale * inv_spread^2 * S2 / count        dz_center = round(S1 / count)
 ///   offset = -scale * (S1 / count - dz_center) - slope * (mean - center)
 ///
-/// center, scale and forward_offset are the Normalizer's. dz is centerd as x is: where it is large beside its spread, dx
+/// center, scale and forward_offset are the Normalizer's. dz is centered as x is: where it is large beside its spread, dx
 /// is what is left of it.
 template <class V>
 struct InputGradient {
@@ -205,9 +177,9 @@ ScaledForward<Channels> scaled_forward(Index c, auto lanes, const Forward& forwa
 /// What a forward pass computed, and a backward pass computes again from x:
 ///
 ///   z = (x - mean) * gamma * inv_std + beta        y = activation(z)
-template <class Scalar, class Statistics, class Activation>
+template <class Scalar, class Activation>
 struct Normalization {
-  Statistics statistics;
+  StatisticsView statistics;
   AffineView<Scalar> affine;
   Activation activation;
 
@@ -247,21 +219,14 @@ struct Normalization {
   }
 };
 
-template <class Scalar, class Statistics, class Activation>
-Normalization<Scalar, Statistics, Activation> normalization(const Statistics& statistics,
-                                                            const AffineView<Scalar>& affine,
-                                                            const Activation& activation) {
-  return {statistics, affine, activation};
-}
-
 /// The same where y is at hand and not x: z = activation^-1(y) is normalized by beta and gamma,
 ///
 ///   x_hat = (z - beta) / gamma
 ///
 /// and dz / dx is still gamma * inv_std.
-template <class Scalar, class Statistics, class Activation>
+template <class Scalar, class Activation>
 struct Recovery {
-  Statistics statistics;
+  StatisticsView statistics;
   AffineView<Scalar> affine;
   Activation activation;
 
@@ -291,12 +256,6 @@ struct Recovery {
   }
 };
 
-template <class Scalar, class Statistics, class Activation>
-Recovery<Scalar, Statistics, Activation> recovery(const Statistics& statistics, const AffineView<Scalar>& affine,
-                                                  const Activation& activation) {
-  return {statistics, affine, activation};
-}
-
 /// The constants of a pass that normalizes.
 template <class Scalar, class Forward>
 struct NormalizerOf {
@@ -312,7 +271,6 @@ template <class Scalar, class Forward>
 struct InputGradientOf {
   const Forward& forward;
   const GradientSums& sums;
-  Index count;
 
   InputGradient<Channels> operator()(Index c, auto lanes) const {
     const Normalizer<Channels> z = forward.normalizer(c, lanes);
@@ -335,12 +293,14 @@ struct InputGradientOf {
   }
 
  private:
-  Channels dz_mean(Index c, auto lanes) const { return channels_of(sums.dy, c, lanes) * all_channels(1 / n()); }
+  Channels dz_mean(Index c, auto lanes) const {
+    return channels_of(sums.dy, c, lanes) * all_channels(1 / forward.statistics.count);
+  }
   /// -sum dz x_hat / count.
   Channels correlation(Index c, auto lanes) const {
-    return channels_of(sums.dy_x, c, lanes) * forward.inv_spread(c, lanes) * all_channels(-1 / n());
+    return channels_of(sums.dy_x, c, lanes) * forward.inv_spread(c, lanes) *
+           all_channels(-1 / forward.statistics.count);
   }
-  double n() const { return static_cast<double>(count); }
 };
 
 }  // namespace detail

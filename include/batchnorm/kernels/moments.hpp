@@ -81,7 +81,7 @@ class Shifts {
 
   /// What to do about the sums of n values of a channel, of which m2 is known already. Returns whether anything was done,
   /// so that they have to be taken again.
-  bool adjust(Index c, double s1, double s2, double n, double m2) {
+  EIGEN_DONT_INLINE bool adjust(Index c, double s1, double s2, double n, double m2) {
     const double scale = inverse_unit_[c], known = m2 * scale * scale;
     if constexpr (std::same_as<Scalar, float>) {
       if (!(std::abs(s1) <= large && s2 <= large)) {
@@ -213,7 +213,7 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments&
 /// Makes room for the moments of x.
 template <class Element>
 void resize(Moments& moments, const ChannelView<Element>& x) {
-  moments.count = x.count();
+  moments.count = static_cast<double>(x.count());
   moments.mean.resize(x.channels);
   moments.m2.resize(x.channels);
 }
@@ -222,15 +222,15 @@ void resize(Moments& moments, const ChannelView<Element>& x) {
 ///
 /// Shapes   x: outer x channels x inner, count >= 1; moments: [channels]
 template <class Element>
-void batch_moments(const Executor& executor, const ChannelView<const Element>& view, Moments& moments) {
+void batch_moments(const Device& device, const ChannelView<const Element>& view, Moments& moments) {
   const ChannelView<const Element> x = is_one_plane(view) ? as_one_plane(view) : view;
   resize(moments, x);
   Moments merged;
   reduce_all(
-      executor, Views<const Element, 1>{x}, moments, [&] { return Moments(x.channels); },
+      device, Views<const Element, 1>{x}, moments, [&] { return Moments(x.channels); },
       [&](const auto& block, Moments& part) { block_moments(block, x, part); },
       [&](Moments& part, Index values) {
-        part.count = values;
+        part.count = static_cast<double>(values);
         merged.merge(part);
       });
   if (merged.count > 0) std::swap(moments, merged);

@@ -24,9 +24,9 @@ auto activated(const Activation& activation) {
 ///
 /// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner; those of forward: [channels]
 template <class Element, std::size_t N, class Forward>
-void normalize(const Executor& executor, const Views<const Element, N>& inputs, const Forward& forward,
+void normalize(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
                const ChannelView<Element>& y, Order order = Order::forwards) {
-  write_all<Normalizer>(executor, order, NormalizerOf<statistics_t<Element>, Forward>{forward},
+  write_all<Normalizer>(device, order, NormalizerOf<statistics_t<Element>, Forward>{forward},
                         activated(forward.activation), inputs, Views<Element, 1>{y});
 }
 
@@ -36,24 +36,25 @@ void normalize(const Executor& executor, const Views<const Element, N>& inputs, 
 /// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner, count >= 1; affine, moments:
 ///          [channels]
 template <class Element, std::size_t N, class Activation>
-void train_forward(const Executor& executor, const Views<const Element, N>& inputs,
+void train_forward(const Device& device, const Views<const Element, N>& inputs,
                    const AffineView<statistics_t<Element>>& affine, double epsilon, const Activation& activation,
                    const ChannelView<Element>& y, Moments& moments) {
   using Scalar = statistics_t<Element>;
   const auto& x = inputs[0];
-  const Normalization<Scalar, BatchStatistics, Activation> forward{{moments, epsilon}, affine, activation};
+  const Normalization<Scalar, Activation> forward{
+      {moments, static_cast<double>(x.count()), epsilon}, affine, activation};
   const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y});
   if (is_one_plane(x) || !hold_whole_channels(kind)) {
-    batch_moments(executor, x, moments);
-    normalize(executor, inputs, forward, y, Order::backwards);
+    batch_moments(device, x, moments);
+    normalize(device, inputs, forward, y, Order::backwards);
     return;
   }
   resize(moments, x);
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<Normalizer>(
-        executor, blocks, [&](const auto& block) { block_moments(block, x, moments); },
-        NormalizerOf<Scalar, Normalization<Scalar, BatchStatistics, Activation>>{forward}, activated(activation),
-        inputs, Views<Element, 1>{y});
+        device, blocks, [&](const auto& block) { block_moments(block, x, moments); },
+        NormalizerOf<Scalar, Normalization<Scalar, Activation>>{forward}, activated(activation), inputs,
+        Views<Element, 1>{y});
   };
   std::visit(fused, kind);
 }
@@ -70,14 +71,14 @@ struct FoldedNormalizer {
 ///
 /// Shapes   x, y: the same outer x channels x inner; scale, shift: [channels]
 template <class Element>
-void scale_shift(const Executor& executor, const ChannelView<const Element>& x,
+void scale_shift(const Device& device, const ChannelView<const Element>& x,
                  const ChannelArray<statistics_t<Element>>& scale, const ChannelArray<statistics_t<Element>>& shift,
                  const ChannelView<Element>& y) {
   constexpr activations::identity unchanged;
   const auto constants = [&](Index c, auto lanes) {
     return FoldedNormalizer<Channels>{channels_of(scale, c, lanes), channels_of(shift, c, lanes)};
   };
-  write_all<FoldedNormalizer>(executor, Order::forwards, constants, activated(unchanged), Views<const Element, 1>{x},
+  write_all<FoldedNormalizer>(device, Order::forwards, constants, activated(unchanged), Views<const Element, 1>{x},
                               Views<Element, 1>{y});
 }
 

@@ -2,8 +2,9 @@
 /// The batch normalization layer: parameters, running statistics and what backward needs, with a mode switch.
 #pragma once
 
-#include <batchnorm/functions/backward.hpp>
-#include <batchnorm/functions/forward.hpp>
+#include <batchnorm/core/affine_layer.hpp>
+#include <batchnorm/kernels/backward.hpp>
+#include <batchnorm/kernels/normalize.hpp>
 
 #include <sstream>
 #include <string>
@@ -19,44 +20,39 @@ inline namespace BATCHNORM_ABI {
 ///   inference:  the same with running().mean and running().variance
 ///
 /// `Scalar`, float or double, is the type of the parameters and of the arithmetic on x, and that of x; with float x may
-/// be half or bfloat16 too. Statistics are in double. `Layout` names the axis of the channels. `Activation` is fused: forward applies
-/// it to what the normalization gives, backward goes through it. With add_relu, or an activation of the user's own that
-/// takes a residual, the calls take that after x.
+/// be half or bfloat16 too. Statistics are in double. `Layout` names the axis of the channels. `Activation` is fused:
+/// forward applies it to what the normalization gives, backward goes through it. With add_relu, or an activation of the
+/// user's own that takes a residual, the calls take that after x.
 ///
-/// A copy is a layer of its own with the same parameters, statistics and saved forward pass.
+/// Copies are independent.
 ///
 /// Source   Ioffe & Szegedy 2015, "Batch Normalization", arXiv:1502.03167, Algorithms 1 and 2.
 template <class Scalar, class Layout = samples_in_rows, class Activation = activations::identity>
-class BatchNorm {
-  static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>,
-                "batchnorm: Scalar is the type of the parameters: use BatchNorm<float> or BatchNorm<double>");
-  static constexpr bool takes_residual = ResidualActivation<Activation, Scalar>;
-  static constexpr bool has_activation = takes_residual || batchnorm::Activation<Activation, Scalar>;
+class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Options> {
+  using Base = detail::AffineLayer<detail::parameter_t<Scalar>, Options>;
+  static_assert(detail::is_parameter_type<Scalar>,
+                "batchnorm: Scalar is the type of the parameters: use BatchNorm<float> or BatchNorm<double>; half and "
+                "bfloat16 tensors go with float");
+  static constexpr bool has_activation =
+      FusableActivation<Activation, Scalar> || ResidualActivation<Activation, Scalar>;
   static_assert(
       detail::LayoutTag<Layout>,
       "batchnorm: the second parameter is a layout: write for example BatchNorm<float, samples_in_rows, relu>");
   static_assert(!detail::is_parameter_type<Scalar> || !detail::LayoutTag<Layout> || has_activation,
-                "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept Activation");
-  /// Whether infer takes so many arguments.
-  template <class... Args>
-  static consteval bool infers() {
-    const int tensors = (0 + ... + int(!Device<Args>));
-    return 1 <= tensors && tensors <= 2 + int(takes_residual);
-  }
-  /// Whether the layer itself was not refused; its AffineParameters refuse a Scalar.
+                "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept "
+                "FusableActivation");
+  /// Whether the layer itself was not refused.
   static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout> && has_activation;
 
  public:
-  /// Throws   std::invalid_argument unless options.channels >= 1, options.epsilon > 0 and 1 / sqrt(epsilon) is a Scalar
+  /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
   explicit BatchNorm(const Options& options, const Activation& activation = {})
-      : options_(detail::checked<Scalar>(options)),
-        mode_(options.mode),
+      : Base(detail::checked<Scalar>(options)),
         activation_(activation),
-        affine_(options.channels, options.scale, options.shift),
-        gradients_(options.channels, options.scale, options.shift),
         running_(options.channels),
         moments_(options.channels),
         incoming_(options.channels) {}
+
   /// Refused: a bare number does not say what it is.
   template <class Refused = void>
   explicit BatchNorm(Index channels) : BatchNorm(Options{.channels = channels}) {
@@ -64,75 +60,68 @@ class BatchNorm {
                   "batchnorm: options have names: write BatchNorm<float> norm({.channels = 2})");
   }
 
-  /// Normalizes x as the mode says and keeps what backward needs in saved().
+  /// Normalizes x as the mode says and keeps what backward needs in saved(), or in options.saved.
   ///
   /// Shapes   x, y: the same extents, rank >= 2
   /// Aliasing y may be x; backward then needs a copy of the original x
   /// State    saved(), moments() where the mode reads the batch, running() where it updates them
-  /// Cost     reads x twice (once on running statistics) and writes y once; under NonFinite::error the second reading
-  ///          is from memory
+  /// Cost     reads x twice (once on running statistics) and writes y once
   /// Throws   std::invalid_argument if x does not have options().channels channels, if y has other extents or overlaps
-  ///          a part of x, if a parameter was given another size, on empty x or single values per channel where the
-  ///          mode reads the batch, and where running() is used or blended into and has a value that is not finite or a
-  ///          variance below zero; on statistics of x that are not finite under NonFinite::error, before y is written;
-  ///          no state has changed then
+  ///          a part of x, if a parameter was given another size, and on empty x or single values per channel where the
+  ///          mode reads the batch; no state has changed then
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
-  template <Device D, class X, class Y>
-  void forward(const D& device, const X& x, Y&& y) {
-    detail::check_outputs<Y>();
-    run_forward(detail::executor(device), saved_, y, x);
-  }
-  /// The same, keeping what backward needs in the caller's `saved`: for weights that are shared by several passes.
-  template <Device D, class X, class Y>
-  void forward(const D& device, const X& x, Y&& y, Saved<Scalar>& saved) {
-    detail::check_outputs<Y>();
-    run_forward(detail::executor(device), saved, y, x);
+  template <class X, class Y>
+  void forward(const X& x, Y&& y, const ForwardOptions<Scalar>& options = {}) {
+    if constexpr (accepts<0>(detail::Reads<X>(), detail::Writes<Y>())) {
+      run_forward(options, detail::Named{"y", y}, detail::Named{"x", x});
+    }
   }
   /// The same for an activation with a residual, which has the extents of x and is read once. y may be the residual.
-  template <Device D, class X, class R, class Y>
-  requires takes_residual void forward(const D& device, const X& x, const R& residual, Y&& y) {
-    detail::check_outputs<Y>();
-    run_forward(detail::executor(device), saved_, y, x, residual);
+  template <class X, class R, detail::NoOptions Y>
+  void forward(const X& x, const R& residual, Y&& y, const ForwardOptions<Scalar>& options = {}) {
+    if constexpr (accepts<1>(detail::Reads<X, R>(), detail::Writes<Y>())) {
+      run_forward(options, detail::Named{"y", y}, detail::Named{"x", x}, detail::Named{"residual", residual});
+    }
   }
 
-  /// Gradients of the last forward pass that was kept in the layer; x is what that pass was given.
+  /// Gradients of the last forward pass that was kept in the layer, or of the one that filled options.saved; x is what
+  /// that pass was given.
   ///
-  /// dx follows the mode that forward ran in: through batch statistics or, if y was normalized with running ones,
-  /// dx = dz * gamma * inv_std.
+  ///   on batch statistics:    dx = gamma inv_std (dz - mean(dz) - x_hat mean(dz x_hat))
+  ///   on running statistics:  dx = gamma inv_std dz
   ///
+  /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
   /// Shapes   x, dy, dx: the extents of forward's x
   /// Aliasing dx may be x or dy
   /// State    adds to gradients(), unless forward ran in a mode without parameter gradients
   /// Cost     reads x and dy twice, writes dx once; half of the reading on running statistics without parameter
   ///          gradients
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
-  ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if that
-  ///          ran with another activation, if dy or dx have other extents, or if dx overlaps a part of x or dy
-  /// Threads  as forward
-  template <Device D, class X, class DY, class DX>
-  void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    run_backward(detail::executor(device), saved_, x, dy, dx);
-  }
-  /// The same for the forward pass that filled `saved`.
-  template <Device D, class X, class DY, class DX>
-  void backward(const D& device, const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    run_backward(detail::executor(device), saved, x, dy, dx);
+  ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if
+  ///          options.saved is of another activation or channel axis, if dy or dx have other extents, or if dx overlaps a
+  ///          part of x or dy
+  /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
+  template <class X, class DY, class DX>
+  void backward(const X& x, const DY& dy, DX&& dx, const BackwardOptions<Scalar>& options = {}) {
+    if constexpr (accepts<0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
+      run_backward(options, std::tuple{detail::Named{"dx", dx}}, detail::Named{"x", x}, detail::Named{"dy", dy});
+    }
   }
   /// The same for an activation with a residual, whose gradient is the one that reaches z: dresidual = dz.
   ///
   /// Aliasing dx and dresidual may each be x, residual or dy, not each other
   /// Cost     reads the residual as often as x, and writes dresidual once
-  template <Device D, class X, class R, class DY, class DX, class DR>
-  requires takes_residual void backward(const D& device, const X& x, const R& residual, const DY& dy, DX&& dx,
-                                        DR&& dresidual) {
-    detail::check_outputs<DX, DR>();
-    run_residual_backward(detail::executor(device), x, residual, dy, dx, dresidual);
+  template <class X, class R, class DY, class DX, class DR>
+  void backward(const X& x, const R& residual, const DY& dy, DX&& dx, DR&& dresidual,
+                const BackwardOptions<Scalar>& options = {}) {
+    if constexpr (accepts<1>(detail::Reads<X, DY, R>(), detail::Writes<DX, DR>())) {
+      run_backward(options, std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
+                   detail::Named{"x", x}, detail::Named{"dy", dy}, detail::Named{"residual", residual});
+    }
   }
 
-  /// backward from y, the output of the last forward pass, where x has been overwritten, by y itself perhaps: so a
-  /// network trains with one tensor for each layer less. For activations with an inverse: identity and leaky_relu.
+  /// backward from y, the output of forward, where x has been overwritten, by y itself perhaps: so a network trains
+  /// with one tensor for each layer less. For activations with an inverse: identity and leaky_relu.
   ///
   ///   x_hat = (activation^-1(y) - beta) / gamma
   ///
@@ -141,20 +130,16 @@ class BatchNorm {
   /// Source   Rota Bulo, Porzi & Kontschieder 2018, "In-Place Activated BatchNorm", arXiv:1712.02616, section 3.
   /// Shapes   y, dy, dx: the extents of forward's x
   /// Aliasing dx may be y or dy
-  /// State    as backward
+  /// State    adds to gradients(), unless forward ran in a mode without parameter gradients
   /// Cost     as backward
   /// Throws   as backward, if y is another one than forward's, and where |gamma| < |beta| / 1024 or tiny in any channel
-  /// Threads  as forward
-  template <Device D, class Y, class DY, class DX>
-  void backward_from_output(const D& device, const Y& y, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    run_backward_from_output(detail::executor(device), saved_, y, dy, dx);
-  }
-  /// The same for the forward pass that filled `saved`.
-  template <Device D, class Y, class DY, class DX>
-  void backward_from_output(const D& device, const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    run_backward_from_output(detail::executor(device), saved, y, dy, dx);
+  /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
+  template <class Y, class DY, class DX>
+  void backward_from_output(const Y& y, const DY& dy, DX&& dx, const BackwardOptions<Scalar>& options = {}) {
+    if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
+                  accepts<0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
+      run_backward_from_output(options, detail::Named{"dx", dx}, detail::Named{"y", y}, detail::Named{"dy", dy});
+    }
   }
 
   /// Normalizes with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
@@ -162,124 +147,56 @@ class BatchNorm {
   /// Shapes   x, y: the same extents, rank >= 2
   /// Aliasing y may be x
   /// Cost     reads x once and writes y once
-  /// Throws   as forward
+  /// Throws   std::invalid_argument if x does not have options().channels channels, if y has other extents or overlaps
+  ///          a part of x, or if a parameter was given another size
   /// Threads  safe from many threads at once, as long as no other call changes the layer
-  template <Device D, class X, class Y>
-  void infer(const D& device, const X& x, Y&& y) const {
-    detail::check_outputs<Y>();
-    run_infer(detail::executor(device), y, x);
+  template <class X, detail::NoOptions Y>
+  void infer(const X& x, Y&& y, const CallOptions& options = {}) const {
+    if constexpr (accepts<0>(detail::Reads<X>(), detail::Writes<Y>())) {
+      run_infer(options, detail::Named{"y", y}, detail::Named{"x", x});
+    }
   }
   /// The same for an activation with a residual.
-  template <Device D, class X, class R, class Y>
-  requires takes_residual void infer(const D& device, const X& x, const R& residual, Y&& y) const {
-    detail::check_outputs<Y>();
-    run_infer(detail::executor(device), y, x, residual);
+  template <class X, class R, detail::NoOptions Y>
+  void infer(const X& x, const R& residual, Y&& y, const CallOptions& options = {}) const {
+    if constexpr (accepts<1>(detail::Reads<X, R>(), detail::Writes<Y>())) {
+      run_infer(options, detail::Named{"y", y}, detail::Named{"x", x}, detail::Named{"residual", residual});
+    }
   }
   /// The same into a new Matrix, Array or Tensor.
-  template <Device D, class X>
-  auto infer(const D& device, const X& x) const {
-    detail::plain_t<X> y;
-    infer(device, x, y);
-    return y;
-  }
-
-  /// The calls above on the calling thread.
-  template <class X, class Y>
-  void forward(const X& x, Y&& y) {
-    detail::check_outputs<Y>();
-    forward(detail::CallingThread{}, x, y);
-  }
-  template <class X, class Y>
-  void forward(const X& x, Y&& y, Saved<Scalar>& saved) {
-    detail::check_outputs<Y>();
-    forward(detail::CallingThread{}, x, y, saved);
-  }
-  template <class X, class DY, class DX>
-  void backward(const X& x, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    backward(detail::CallingThread{}, x, dy, dx);
-  }
-  template <class X, class DY, class DX>
-  void backward(const Saved<Scalar>& saved, const X& x, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    backward(detail::CallingThread{}, saved, x, dy, dx);
-  }
-  template <class X, class R, class Y>
-  requires(takes_residual && !Device<X>) void forward(const X& x, const R& residual, Y&& y) {
-    detail::check_outputs<Y>();
-    forward(detail::CallingThread{}, x, residual, y);
-  }
-  template <class X, class R, class DY, class DX, class DR>
-  requires(takes_residual && !Device<X>) void backward(const X& x, const R& residual, const DY& dy, DX&& dx,
-                                                       DR&& dresidual) {
-    detail::check_outputs<DX, DR>();
-    backward(detail::CallingThread{}, x, residual, dy, dx, dresidual);
-  }
-  template <class Y, class DY, class DX>
-  void backward_from_output(const Y& y, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    backward_from_output(detail::CallingThread{}, y, dy, dx);
-  }
-  template <class Y, class DY, class DX>
-  void backward_from_output(const Saved<Scalar>& saved, const Y& y, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    backward_from_output(detail::CallingThread{}, saved, y, dy, dx);
-  }
-  template <class X, class Y>
-  requires(!Device<X>) void infer(const X& x, Y&& y) const {
-    detail::check_outputs<Y>();
-    infer(detail::CallingThread{}, x, y);
-  }
-  template <class X, class R, class Y>
-  requires(takes_residual && !Device<X>) void infer(const X& x, const R& residual, Y&& y) const {
-    detail::check_outputs<Y>();
-    infer(detail::CallingThread{}, x, residual, y);
-  }
   template <class X>
-  auto infer(const X& x) const {
-    return infer(detail::CallingThread{}, x);
+  auto infer(const X& x, const CallOptions& options = {}) const {
+    if constexpr (accepts<0>(detail::Reads<X>(), detail::Writes<>())) {
+      detail::plain_t<X> y;
+      run_infer(options, detail::Named{"y", y}, detail::Named{"x", x});
+      return y;
+    } else {
+      return detail::plain_t<X>();
+    }
   }
 
   /// Refused: calls on a const layer, and all that the declarations above do not take.
   template <class... Args>
   void forward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
-                  "batchnorm: forward takes ([device,] x, y[, saved]), or ([device,] x, residual, y) where the "
-                  "activation has a residual; it updates statistics and keeps what backward needs, so on a const layer "
-                  "call infer(x, y)");
+    static_assert(
+        detail::never<Args...> || !is_valid,
+        "batchnorm: forward takes (x, y[, options]), or (x, residual, y[, options]) where the activation has a "
+        "residual; it updates statistics and keeps what backward needs, so on a const layer call infer(x, y)");
   }
   template <class... Args>
   void backward(const Args&...) const {
     static_assert(detail::never<Args...> || !is_valid,
-                  "batchnorm: backward takes ([device,] [saved,] x, dy, dx), or ([device,] x, residual, dy, dx, "
-                  "dresidual) where the activation has a residual; it adds to gradients(), so the layer must not be "
-                  "const");
+                  "batchnorm: backward takes (x, dy, dx[, options]), or (x, residual, dy, dx, dresidual[, options]) "
+                  "where the activation has a residual; it adds to gradients(), so the layer must not be const");
   }
   template <class... Args>
   void backward_from_output(const Args&...) const {
-    static_assert(
-        detail::never<Args...> || !is_valid,
-        "batchnorm: backward_from_output takes ([device,] [saved,] y, dy, dx); it adds to gradients(), so the "
-        "layer must not be const");
-  }
-  template <class... Args>
-  requires(!infers<Args...>()) void infer(const Args&...) const {
     static_assert(detail::never<Args...> || !is_valid,
-                  "batchnorm: infer takes ([device,] x[, y]), or ([device,] x, residual, y) where the activation has a "
-                  "residual");
+                  "batchnorm: backward_from_output takes (y, dy, dx[, options]); it adds to gradients(), so the layer "
+                  "must not be const");
   }
 
-  Mode mode() const { return mode_; }
-  /// What the next forward passes do; backward passes of earlier ones are not affected.
-  void set_mode(Mode mode) { mode_ = mode; }
-
-  const Options& options() const { return options_; }
   const Activation& activation() const { return activation_; }
-
-  AffineParameters<Scalar>& affine() { return affine_; }
-  const AffineParameters<Scalar>& affine() const { return affine_; }
-  Gradients<Scalar>& gradients() { return gradients_; }
-  const Gradients<Scalar>& gradients() const { return gradients_; }
   RunningStatistics& running() { return running_; }
   const RunningStatistics& running() const { return running_; }
   /// What the last forward pass that was kept in the layer left for backward.
@@ -288,12 +205,17 @@ class BatchNorm {
   /// PopulationStatistics.
   const Moments& moments() const { return moments_; }
 
-  void zero_gradients() { gradients_.zero(); }
-
-  /// Calls visit(Parameter<Scalar>) for "gamma" and "beta", as far as the layer has them.
+  /// Calls visit(name, state) for all that training changes, for whoever saves, loads, averages or compares it: "gamma"
+  /// and "beta" (if the layer has them) with a ChannelArray<Scalar>&, "running_mean" and "running_variance" with an
+  /// Eigen::ArrayXd&, "batches" with a std::int64_t&.
   template <class Visit>
-  void for_each_parameter(Visit&& visit) {
-    detail::for_each_parameter(affine_, gradients_, visit);
+  void for_each_state(Visit&& visit) {
+    visit_state(*this, visit);
+  }
+  /// The same, const.
+  template <class Visit>
+  void for_each_state(Visit&& visit) const {
+    visit_state(*this, visit);
   }
 
   /// One line that says type, options, mode, and how many batches the running statistics have seen.
@@ -310,208 +232,173 @@ class BatchNorm {
   friend std::ostream& operator<<(std::ostream& out, const BatchNorm& layer) { return out << layer.describe(); }
 
  private:
-  using Call = detail::Call<Layout, Scalar>;
+  using Call = detail::Call<Layout>;
+  using Base::affine_, Base::gradients_, Base::mode_, Base::options_;
 
-  // Whether the activation goes with a call. If not, the compiler says why, and nothing of the call is compiled.
-
-  template <std::size_t Residuals>
-  static consteval bool accepts() {
-    static_assert(!is_valid || takes_residual == (Residuals == 1),
-                  "batchnorm: the activation takes a residual: forward(x, residual, y), "
-                  "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
-    return is_valid && takes_residual == (Residuals == 1);
+  template <std::size_t Residuals, class Inputs, class Outputs>
+  static consteval bool accepts(Inputs inputs, Outputs outputs) {
+    if constexpr (is_valid) {
+      return detail::accepts<Layout, Scalar, Activation, Residuals>(inputs, outputs);
+    } else {
+      return false;
+    }
   }
 
-  template <class A>
-  static consteval bool accepts_output() {
-    constexpr bool has_inverse = InvertibleActivation<A, Scalar>;
-    static_assert(!is_valid || has_inverse,
-                  "batchnorm: backward_from_output needs an activation that has an inverse, as identity and leaky_relu "
-                  "have; for others use backward, which takes x");
-    return is_valid && has_inverse;
-  }
-
-  template <class Y, class X, class... Residual>
-  void run_forward(const detail::Executor& executor, Saved<Scalar>& saved, Y& y, const X& x,
-                   const Residual&... residual) {
+  template <class Y, class... Xs>
+  void run_forward(const ForwardOptions<Scalar>& options, const detail::Named<Y>& y, const detail::Named<Xs>&... xs) {
     const Call call{"forward"};
-    const auto in = call.input("x", x, options_.channels);
-    const std::tuple added{call.input_like(in, "residual", residual)...};
+    const auto in = call.inputs(options_.channels, xs...);
     check_state(call);
-    const Mode mode = mode_;
-    const StatisticsSource source = source_for(call, in);
-    if (source == StatisticsSource::running) running_.check_usable(call.name);
-    if (mode.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
-    const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
-    const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
-    const auto fingerprint = detail::Fingerprint::of(inputs[0]);
-    const auto of_residual = takes_residual ? detail::Fingerprint::of(inputs.back()) : detail::Fingerprint{};
+    const StatisticsSource source = source_for(call, in[0]);
+    const auto out = call.output(y, in);
+    const std::array fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
+    normalize(options.device, source, detail::views(in), out.view);
+    Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
+    keep(source, saved);
+    saved.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
+    take_in_batch();
+  }
 
-    const detail::AffineView<Scalar> affine{affine_};
-    const detail::RunningView running{running_, options_.epsilon};
-    const detail::BatchStatistics batch{incoming_, options_.epsilon};
-    // What may be refused for its moments is refused before y is written, which may be x: not in the fused pass.
-    const bool may_refuse = mode.update_running && options_.non_finite == NonFinite::error;
+  /// The pass itself: gathers incoming_ where the mode reads the batch, and writes y.
+  template <class Inputs, class View>
+  void normalize(const Device& device, StatisticsSource source, const Inputs& inputs, const View& y) {
+    // What may be refused for its moments is refused before y, which may be x, is written: not in the fused pass.
+    const bool reads_batch = detail::reads_batch(mode_);
+    const bool may_refuse = mode_.update_running && options_.non_finite == NonFinite::error;
     if (source == StatisticsSource::batch && !may_refuse) {
-      detail::train_forward(executor, inputs, affine, options_.epsilon, activation_, out.view, incoming_);
-    } else {
-      if (detail::reads_batch(mode)) detail::batch_moments(executor, inputs[0], incoming_);
-      if (may_refuse) running_.check(incoming_, options_.averaging, options_.non_finite);
-      const auto order = detail::reads_batch(mode) ? detail::Order::backwards : detail::Order::forwards;
-      const auto normalize = [&](const auto& statistics) {
-        const auto forward = detail::normalization<Scalar>(statistics, affine, activation_);
-        detail::normalize(executor, inputs, forward, out.view, order);
-      };
-      if (source == StatisticsSource::batch) {
-        normalize(batch);
-      } else {
-        normalize(running);
-      }
+      return detail::train_forward(device, inputs, detail::AffineView<Scalar>{affine_}, options_.epsilon, activation_,
+                                   y, incoming_);
     }
+    if (reads_batch) detail::batch_moments(device, inputs[0], incoming_);
+    if (may_refuse) running_.check(incoming_, options_.averaging, options_.non_finite);
+    detail::normalize(device, inputs,
+                      detail::Normalization<Scalar, Activation>{statistics_of(source), affine_, activation_}, y,
+                      reads_batch ? detail::Order::backwards : detail::Order::forwards);
+  }
 
+  detail::StatisticsView statistics_of(StatisticsSource source) const {
+    if (source == StatisticsSource::batch) return {incoming_, incoming_.count, options_.epsilon};
+    return {running_, options_.epsilon};
+  }
+
+  /// What backward needs of this pass, beside its tensors.
+  void keep(StatisticsSource source, Saved<Scalar>& saved) const {
+    detail::assign(saved.statistics, statistics_of(source), options_.channels);
+    saved.gamma = affine_.gamma;
+    saved.beta = affine_.beta;
+    saved.parameter_gradients = mode_.parameter_gradients;
     saved.activation.keep(activation_);
-    if (source == StatisticsSource::batch) {
-      keep(batch, saved);
-    } else {
-      keep(running, saved);
-    }
-    saved.statistics = source;
-    saved.parameter_gradients = mode.parameter_gradients;
-    saved.count = in.view.count();
-    saved.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
-    saved.channel_axis = Layout::template axis<detail::rank_of<X>()>();
-    saved.fingerprint = fingerprint;
-    saved.residual_fingerprint = of_residual;
-    if constexpr (InvertibleActivation<Activation, Scalar>)
-      saved.output_fingerprint = detail::Fingerprint::of(detail::views(out)[0]);
-    if (mode.update_running)
+  }
+
+  /// The batch is taken into the layer's own state, after all that can throw.
+  void take_in_batch() {
+    if (mode_.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
-    if (detail::reads_batch(mode)) std::swap(moments_, incoming_);
+    if (detail::reads_batch(mode_)) std::swap(moments_, incoming_);
   }
 
-  template <class X, class DY, class DX>
-  void run_backward(const detail::Executor& executor, const Saved<Scalar>& saved, const X& x, const DY& dy, DX& dx) {
+  template <class... DXs, class... Xs>
+  void run_backward(const BackwardOptions<Scalar>& options, const std::tuple<detail::Named<DXs>...>& dxs,
+                    const detail::Named<Xs>&... xs) {
     const Call call{"backward"};
-    const auto in = call.input("x", x, options_.channels);
-    const auto gradient = call.input_like(in, "dy", dy);
+    const Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
+    const auto in = call.inputs(options_.channels, xs...);
     check_state(call);
-    check_saved(call, saved, in, saved.fingerprint);
-    const auto out = call.output("dx", dx, in, gradient);
-    detail::backward(executor, detail::views(in, gradient),
-                     detail::normalization<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
-                     saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
+    check_saved(call, saved, in[0], saved.tensors.x);
+    if constexpr (sizeof...(Xs) == 3) check_saved(call, saved, in[2], saved.tensors.residual);
+    const auto out = call.outputs(dxs, in);
+    detail::backward(options.device, detail::views(in),
+                     detail::Normalization<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
+                     gradients_for(saved), detail::views(out));
   }
 
-  template <class X, class R, class DY, class DX, class DR>
-  void run_residual_backward(const detail::Executor& executor, const X& x, const R& residual, const DY& dy, DX& dx,
-                             DR& dresidual) {
-    const Call call{"backward"};
-    const auto in = call.input("x", x, options_.channels);
-    const auto added = call.input_like(in, "residual", residual);
-    const auto gradient = call.input_like(in, "dy", dy);
-    check_state(call);
-    check_saved(call, saved_, in, saved_.fingerprint);
-    check_saved(call, saved_, added, saved_.residual_fingerprint);
-    const auto out = call.output("dx", dx, in, added, gradient);
-    const auto added_out = call.second_output("dresidual", dresidual, out, in, added, gradient);
-    detail::backward(executor, detail::views(in, gradient, added),
-                     detail::normalization<Scalar>(detail::SavedStatistics<Scalar>{saved_}, saved_, activation_),
-                     saved_.statistics, saved_.count, sums_, gradients_for(saved_),
-                     std::array{out.view, added_out.view});
-  }
-
-  template <class Y, class DY, class DX>
-  void run_backward_from_output(const detail::Executor& executor, const Saved<Scalar>& saved, const Y& y, const DY& dy,
-                                DX& dx) {
+  template <class DX, class Y, class DY>
+  void run_backward_from_output(const BackwardOptions<Scalar>& options, const detail::Named<DX>& dx,
+                                const detail::Named<Y>& y, const detail::Named<DY>& dy) {
     const Call call{"backward_from_output"};
-    const auto in = call.input("y", y, options_.channels);
-    const auto gradient = call.input_like(in, "dy", dy);
+    const Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
+    const auto in = call.inputs(options_.channels, y, dy);
     check_state(call);
-    check_saved(call, saved, in, saved.output_fingerprint);
-    call.check_recoverable(in, saved.gamma, saved.beta, options_.channels);
-    const auto out = call.output("dx", dx, in, gradient);
-    detail::backward(executor, detail::views(in, gradient),
-                     detail::recovery<Scalar>(detail::SavedStatistics<Scalar>{saved}, saved, activation_),
-                     saved.statistics, saved.count, sums_, gradients_for(saved), std::array{out.view});
+    check_saved(call, saved, in[0], saved.tensors.y);
+    call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
+    const auto out = call.output(dx, in);
+    detail::backward(options.device, detail::views(in),
+                     detail::Recovery<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
+                     gradients_for(saved), std::array{out.view});
   }
 
-  template <class Y, class X, class... Residual>
-  void run_infer(const detail::Executor& executor, Y& y, const X& x, const Residual&... residual) const {
+  template <class Y, class... Xs>
+  void run_infer(const CallOptions& options, const detail::Named<Y>& y, const detail::Named<Xs>&... xs) const {
     const Call call{"infer"};
-    const auto in = call.input("x", x, options_.channels);
-    const std::tuple added{call.input_like(in, "residual", residual)...};
+    const auto in = call.inputs(options_.channels, xs...);
     check_state(call);
     running_.check_usable(call.name);
-    const auto out = std::apply([&](const auto&... more) { return call.output("y", y, in, more...); }, added);
-    const auto inputs = std::apply([&](const auto&... more) { return detail::views(in, more...); }, added);
-    const detail::AffineView<Scalar> affine{affine_};
-    const detail::RunningView running{running_, options_.epsilon};
-    detail::normalize(executor, inputs, detail::normalization<Scalar>(running, affine, activation_), out.view);
+    const auto out = call.output(y, in);
+    detail::normalize(
+        options.device, detail::views(in),
+        detail::Normalization<Scalar, Activation>{statistics_of(StatisticsSource::running), affine_, activation_},
+        out.view);
   }
 
   Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
     return saved.parameter_gradients ? &gradients_ : nullptr;
   }
 
-  /// What to normalize with: what mode_ says, unless x has too few values for it.
-  template <class X>
-  StatisticsSource source_for(const Call& call, const detail::Argument<X>& x) const {
-    if (!detail::reads_batch(mode_)) return mode_.statistics;
-    call.check_not_empty(x);
-    if (x.view.count() > 1 || options_.single_value == SingleValue::zero_variance) return mode_.statistics;
-    if (options_.single_value == SingleValue::error) {
-      detail::fail(
-          call.name,
-          "(x): expected at least 2 values per channel to take the variance of, got 1; use a larger batch, infer(), or "
-          "Options::single_value; x is ",
-          x.shape);
+  /// What to normalize with: what the mode says, unless x has too few values for it. Running statistics that are needed
+  /// must make sense.
+  template <class Input>
+  StatisticsSource source_for(const Call& call, const Input& x) const {
+    StatisticsSource source = mode_.statistics;
+    if (detail::reads_batch(mode_)) {
+      call.check_not_empty(x);
+      if (x.view.count() == 1 && options_.single_value == SingleValue::error) {
+        detail::fail(call.name,
+                     "(x): expected at least 2 values per channel to take the variance of, got 1; use a larger batch, "
+                     "infer(), or Options::single_value; x is ",
+                     x.shape);
+      }
+      if (x.view.count() == 1 && options_.single_value == SingleValue::running) source = StatisticsSource::running;
     }
-    return StatisticsSource::running;
+    if (source == StatisticsSource::running) running_.check_usable(call.name);
+    if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
+    return source;
   }
 
-  /// Users may assign parameters and statistics, so their sizes are looked at in each call.
+  /// Users may assign parameters and statistics, so they are looked at in each call.
   void check_state(const Call& call) const {
-    call.check_owned(affine_, gradients_, options_);
+    this->check_parameters(call);
     call.check_size("running().mean", running_.mean.size(), options_.channels);
     call.check_size("running().variance", running_.variance.size(), options_.channels);
   }
 
   /// That an argument is the one that the forward pass had or gave, as its fingerprint tells.
-  template <class X>
-  void check_saved(const Call& call, const Saved<Scalar>& saved, const detail::Argument<X>& x,
+  template <class Input>
+  void check_saved(const Call& call, const Saved<Scalar>& saved, const Input& x,
                    const detail::Fingerprint& expected) const {
-    if (!saved.extents.empty() && !saved.activation.is(activation_)) {
+    if (!saved.tensors.extents.empty() && !saved.activation.is(activation_)) {
       detail::fail(call.name, "(saved): expected the pass of a layer with the activation ", activation_.name(),
                    ", got that of one with ", saved.activation.name(),
                    saved.activation.name() == activation_.name() ? " of other parameters" : "",
                    "; hand it to the layer that ran forward, or to one with the same activation");
     }
-    call.check_saved(saved, x, expected,
-                     "keep a copy of what is overwritten in place, and a Saved for each of several passes");
-    call.check_size("saved.mean", saved.mean.size(), options_.channels);
-    call.check_size("saved.inv_std", saved.inv_std.size(), options_.channels);
+    call.check_same(x, saved.tensors, expected,
+                    "keep a copy of what is overwritten in place, and a Saved for each of several passes");
+    call.check_size("saved.statistics.mean", saved.statistics.mean.size(), options_.channels);
+    call.check_size("saved.statistics.inv_std", saved.statistics.inv_std.size(), options_.channels);
     call.check_size("saved.gamma", saved.gamma.size(), affine_.gamma.size());
     call.check_size("saved.beta", saved.beta.size(), affine_.beta.size());
   }
 
-  /// Copies what backward needs of statistics and parameters.
-  template <class Statistics>
-  void keep(const Statistics& statistics, Saved<Scalar>& saved) const {
-    saved.mean.resize(options_.channels);
-    saved.inv_std.resize(options_.channels);
-    detail::for_each_overlapping_packet<double>(options_.channels, [&](Index c, auto lanes) {
-      lanes.store(saved.mean.data() + c, statistics.mean(c, lanes));
-      lanes.store(saved.inv_std.data() + c, statistics.inv_std(c, lanes));
-    });
-    saved.gamma = affine_.gamma;
-    saved.beta = affine_.beta;
+  template <class Layer, class Visit>
+  static void visit_state(Layer& layer, Visit& visit) {
+    if (layer.options_.scale) visit("gamma", layer.affine_.gamma);
+    if (layer.options_.shift) visit("beta", layer.affine_.beta);
+    visit("running_mean", layer.running_.mean);
+    visit("running_variance", layer.running_.variance);
+    visit("batches", layer.running_.batches);
   }
 
-  Options options_;
-  Mode mode_;
   Activation activation_;
-  AffineParameters<Scalar> affine_;
-  Gradients<Scalar> gradients_;
   RunningStatistics running_;
   Saved<Scalar> saved_;
   Moments moments_;

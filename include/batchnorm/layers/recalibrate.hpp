@@ -3,10 +3,18 @@
 #pragma once
 
 #include <batchnorm/core/population_statistics.hpp>
+#include <batchnorm/functions/forward.hpp>
 #include <batchnorm/layers/batch_norm.hpp>
 
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
+
+/// How recalibrate() runs; new fields come at the end.
+struct RecalibrateOptions {
+  /// The calling thread, unless said otherwise.
+  Device device = {};
+  PopulationVariance variance = PopulationVariance::mean_of_batches;
+};
 
 /// Sets the running statistics of a layer to those of the population that `batches`, inputs of this layer, were drawn
 /// from. What is done with a batch is what training would do: the layer's options say which estimate of the variance is
@@ -22,29 +30,22 @@ inline namespace BATCHNORM_ABI {
 /// Throws   std::invalid_argument if no batch is taken in, or one does not fit the layer, is empty, has one value per
 ///          channel under SingleValue::error or is not finite under NonFinite::error; what reading the range throws
 ///          passes through; the layer has not changed then
-template <Device D, class Scalar, class Layout, class Activation, class Batches>
-void recalibrate(const D& device, BatchNorm<Scalar, Layout, Activation>& layer, Batches&& batches,
-                 PopulationVariance variance = PopulationVariance::mean_of_batches) {
-  const detail::Call<Layout, Scalar> call{"recalibrate"};
-  const Options& options = layer.options();
-  PopulationStatistics population(options.channels, {.running_variance = options.running_variance,
-                                                     .non_finite = options.non_finite,
-                                                     .single_value = options.single_value,
-                                                     .variance = variance});
+template <class Scalar, class Layout, class Activation, class Batches>
+void recalibrate(BatchNorm<Scalar, Layout, Activation>& layer, Batches&& batches,
+                 const RecalibrateOptions& options = {}) {
+  const detail::Call<Layout> call{"recalibrate"};
+  const Options& settings = layer.options();
+  PopulationStatistics population(settings.channels, {.running_variance = settings.running_variance,
+                                                      .non_finite = settings.non_finite,
+                                                      .single_value = settings.single_value,
+                                                      .variance = options.variance});
   Moments moments;
   for (const auto& batch : batches) {
-    call.check_not_empty(call.input("batch", batch, options.channels));
-    batch_moments<Layout>(device, batch, moments);
+    call.check_not_empty(call.inputs(settings.channels, detail::Named{"batch", batch})[0]);
+    batch_moments<Layout>(batch, moments, {.device = options.device});
     population.add(moments);
   }
   layer.running() = population.statistics();
-}
-
-/// recalibrate on the calling thread.
-template <class Scalar, class Layout, class Activation, class Batches>
-void recalibrate(BatchNorm<Scalar, Layout, Activation>& layer, Batches&& batches,
-                 PopulationVariance variance = PopulationVariance::mean_of_batches) {
-  recalibrate(detail::CallingThread{}, layer, batches, variance);
 }
 
 }  // namespace BATCHNORM_ABI

@@ -98,8 +98,9 @@ Coefficients<Packet<Scalar>> broadcast(const Coefficients<Channels>& values) {
 
 /// Writes channel c of some planes, all elements with the same constants.
 template <class Constants, class Function, class Element, std::size_t N, std::size_t M>
-void write_channel(const PlaneChunk& part, Index c, const Constants& constants, const Function& function,
-                   const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+EIGEN_DONT_INLINE void write_channel(const PlaneChunk& part, Index c, const Constants& constants,
+                                     const Function& function, const Views<const Element, N>& inputs,
+                                     const Views<Element, M>& outputs) {
   for (Index o = part.first; o < part.first + part.slices; ++o) {
     const auto here = [&](const auto& view) { return view.plane(o, c) + part.begin; };
     write_run<false, Cache::l1>(
@@ -111,8 +112,8 @@ void write_channel(const PlaneChunk& part, Index c, const Constants& constants, 
 /// Writes a block channel by channel, those of extreme size by the form that has room for them: slow, and rare. The
 /// others get the bits that they always have.
 template <class B, class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
-void write_extremes(const B& block, const Table& table, const Make& make, const Function& function,
-                    const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+EIGEN_DONT_INLINE void write_extremes(const B& block, const Table& table, const Make& make, const Function& function,
+                                      const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
   for (Index c = 0; c < block.channels; ++c) {
     const Index channel = block.first_channel + c, column = block.column(c);
     const auto write = [&](const auto& constants) {
@@ -157,7 +158,7 @@ enum class Order { forwards, backwards };
 /// The pass that writes: outputs = function(constants, packets of the inputs...), where the constants of the channels
 /// c, c + 1, ... are make(c, lanes). An output may be one of the inputs.
 template <template <class> class Coefficients, class Make, class Function, class Element, std::size_t N, std::size_t M>
-void write_all(const Executor& executor, Order order, const Make& make, const Function& function,
+void write_all(const Device& device, Order order, const Make& make, const Function& function,
                const Views<const Element, N>& all_inputs, const Views<Element, M>& all_outputs) {
   if (all_inputs[0].size() == 0) return;
   as_planes_where_one(all_inputs, all_outputs, [&](const auto& inputs, const auto& outputs) {
@@ -165,7 +166,7 @@ void write_all(const Executor& executor, Order order, const Make& make, const Fu
     const bool streaming = streams(inputs, outputs), backwards = order == Order::backwards;
     const auto write = [&](const auto& blocks) {
       const Index ahead = bytes > streaming_bytes ? blocks.ahead(inputs[0]) : 0;
-      executor.for_each_block(blocks.count(), bytes, [&](Index k) {
+      device.for_each_block(blocks.count(), bytes, [&](Index k) {
         const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
         write_block<Coefficients, decltype(block)::writes_from>(
             block, make, {streaming, backwards, ahead, block.chunks()}, function, inputs, outputs);
@@ -179,7 +180,7 @@ void write_all(const Executor& executor, Order order, const Make& make, const Fu
 /// reduce(block) leaves what make(c, lanes) makes the constants of, and the block is written while it is in cache.
 template <template <class> class Coefficients, class AllBlocks, class Reduce, class Make, class Function, class Element,
           std::size_t N, std::size_t M>
-void reduce_and_write(const Executor& executor, const AllBlocks& blocks, const Reduce& reduce, const Make& make,
+void reduce_and_write(const Device& device, const AllBlocks& blocks, const Reduce& reduce, const Make& make,
                       const Function& function, const Views<const Element, N>& inputs,
                       const Views<Element, M>& outputs) {
   const Index bytes = bytes_of(inputs) + bytes_of(outputs);
@@ -187,7 +188,7 @@ void reduce_and_write(const Executor& executor, const AllBlocks& blocks, const R
   // The first chunks of the next block are asked for, as many as there is room for beside this one.
   const Index read = bytes_of(inputs) / blocks.count();
   const Index room = bytes > streaming_bytes ? std::clamp<Index>(overlap_bytes - read, 0, read) : 0;
-  executor.for_each_block(blocks.count(), bytes, [&](Index k) {
+  device.for_each_block(blocks.count(), bytes, [&](Index k) {
     const auto block = blocks[k];
     reduce(block);
     const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
@@ -205,13 +206,13 @@ inline bool hold_whole_channels(const Blocks& blocks) {
 /// `make_part()` for each range, and merge(part, values per channel in it) is called for them in order; else it is
 /// `whole`.
 template <class Part, class MakePart, class Reduce, class Merge, class Element, std::size_t N>
-void reduce_all(const Executor& executor, const Views<const Element, N>& inputs, Part& whole, const MakePart& make_part,
+void reduce_all(const Device& device, const Views<const Element, N>& inputs, Part& whole, const MakePart& make_part,
                 const Reduce& reduce, const Merge& merge) {
   const auto walk = [&](const auto& blocks) {
     const Index ranges = blocks.ranges();
     std::vector<Part> parts;
     for (Index range = 0; ranges > 1 && range < ranges; ++range) parts.push_back(make_part());
-    executor.for_each_block(blocks.count(), bytes_of(inputs), [&](Index k) {
+    device.for_each_block(blocks.count(), bytes_of(inputs), [&](Index k) {
       const auto block = blocks[k];
       reduce(block, ranges > 1 ? parts[std::size_t(block.range)] : whole);
     });

@@ -157,8 +157,8 @@ class PlaneBlock : public Block {
 
   /// The same for planes that are shorter than a packet.
   template <class Term, class Element, std::size_t N>
-  std::array<double, 2> sum_narrow(const PlaneChunk& chunk, Index c, const Term& term,
-                                   const Views<const Element, N>& inputs) const {
+  EIGEN_DONT_INLINE std::array<double, 2> sum_narrow(const PlaneChunk& chunk, Index c, const Term& term,
+                                                     const Views<const Element, N>& inputs) const {
     using Scalar = statistics_t<Element>;
     const PartialPacket<Scalar> lanes{chunk.end - chunk.begin};
     const auto zero = Packet<Scalar>::broadcast(0);

@@ -30,7 +30,7 @@ auto group_of(Matrix& grouped, Index group) {
 /// Shapes   mean: [C]; scatter: [C, C / groups]
 /// Units    mean: those of x; scatter: those of x squared
 struct CovarianceMoments {
-  Index count = 0;
+  double count = 0;
   Eigen::VectorXd mean;
   GroupedMatrix scatter;
 };

@@ -144,7 +144,7 @@ class InverseSquareRoot {
   /// w = (covariance + epsilon I)^(-1/2).
   template <class Covariance, class Output>
   void compute(const Covariance& covariance, Output&& w) {
-    is_finite_ = covariance.allFinite();
+    is_finite_ = all_finite(covariance.eval());
     if (is_finite_) {
       std::visit([&](auto& root) { root.compute(covariance, epsilon_, w); }, root_);
     } else {

@@ -39,7 +39,8 @@ struct WhiteningOptions {
 
 namespace detail {
 
-inline const WhiteningOptions& checked(const WhiteningOptions& options) {
+template <class Scalar>
+const WhiteningOptions& checked(const WhiteningOptions& options) {
   check_channels("WhiteningOptions", options.channels);
   if (options.groups < 1 || options.channels % options.groups != 0) {
     fail("WhiteningOptions: expected a number of groups that divides the ", options.channels, " channels, got ",

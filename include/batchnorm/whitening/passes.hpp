@@ -39,9 +39,9 @@ struct WhiteningAffine {
 /// Calls body(group, its channels) for each group, on as many threads as their products of matrices keep busy. A thread
 /// does about two operations of a product in the time that it moves a byte.
 template <class Matrix, class Body>
-void for_each_group(const Executor& executor, const Matrix& grouped, Index samples, const Body& body) {
+void for_each_group(const Device& device, const Matrix& grouped, Index samples, const Body& body) {
   const Index size = grouped.cols(), groups = grouped.rows() / size;
-  executor.for_each_block(groups, grouped.size() * (samples + 10 * size), [&](Index group) {
+  device.for_each_block(groups, grouped.size() * (samples + 10 * size), [&](Index group) {
     body(group, ChannelRange{group * size, size});
   });
 }
@@ -61,13 +61,13 @@ inline auto buffer_rows(SampleRows& buffer, Index rows, Index channels) {
 
 /// Mean and scatter of a batch: reads x twice.
 template <class Element>
-void batch_covariance(const Executor& executor, const ChannelView<const Element>& x,
-                      std::vector<WhiteningGroup>& groups, Moments& by_channel, CovarianceMoments& moments) {
-  batch_moments(executor, x, by_channel);
-  moments.count = x.count();
+void batch_covariance(const Device& device, const ChannelView<const Element>& x, std::vector<WhiteningGroup>& groups,
+                      Moments& by_channel, CovarianceMoments& moments) {
+  batch_moments(device, x, by_channel);
+  moments.count = static_cast<double>(x.count());
   moments.mean = by_channel.mean.matrix();
   moments.scatter.resize(x.channels, x.channels / static_cast<Index>(groups.size()));
-  for_each_group(executor, moments.scatter, x.count(), [&](Index group, const ChannelRange& channels) {
+  for_each_group(device, moments.scatter, x.count(), [&](Index group, const ChannelRange& channels) {
     auto scatter = group_of(moments.scatter, group);
     const auto mean = moments.mean.segment(channels.first, channels.size);
     scatter.setZero();
@@ -82,20 +82,20 @@ void batch_covariance(const Executor& executor, const ChannelView<const Element>
 
 /// W = (covariance + epsilon I)^(-1/2) for each group.
 template <class Covariance>
-void inverse_square_roots(const Executor& executor, const Covariance& covariance, std::vector<WhiteningGroup>& groups,
+void inverse_square_roots(const Device& device, const Covariance& covariance, std::vector<WhiteningGroup>& groups,
                           GroupedMatrix& whitening) {
   whitening.resize(covariance.rows(), covariance.cols());
-  for_each_group(executor, whitening, 0, [&](Index group, const ChannelRange&) {
+  for_each_group(device, whitening, 0, [&](Index group, const ChannelRange&) {
     groups[static_cast<std::size_t>(group)].root.compute(group_of(covariance, group), group_of(whitening, group));
   });
 }
 
 /// y = (x - mean) W diag(gamma) + beta: reads x and writes y once.
 template <class Element>
-void whiten(const Executor& executor, const ChannelView<const Element>& x, const Eigen::VectorXd& mean,
+void whiten(const Device& device, const ChannelView<const Element>& x, const Eigen::VectorXd& mean,
             const GroupedMatrix& whitening, const WhiteningAffine& affine, std::vector<WhiteningGroup>& groups,
             const ChannelView<Element>& y) {
-  for_each_group(executor, whitening, x.count(), [&](Index group, const ChannelRange& channels) {
+  for_each_group(device, whitening, x.count(), [&](Index group, const ChannelRange& channels) {
     auto& at_work = groups[static_cast<std::size_t>(group)];
     const auto of_group = [&](const Eigen::VectorXd& values) { return values.segment(channels.first, channels.size); };
     at_work.transform = group_of(whitening, group) * of_group(affine.gamma).asDiagonal();
@@ -127,7 +127,7 @@ struct WhiteningPass {
 /// With running statistics dx = dy diag(gamma) W. Reads x and dy twice (dy alone the second time, on running statistics)
 /// and writes dx once.
 template <class Element>
-void whitening_backward(const Executor& executor, const std::array<ChannelView<const Element>, 2>& inputs,
+void whitening_backward(const Device& device, const std::array<ChannelView<const Element>, 2>& inputs,
                         const WhiteningPass& pass, std::vector<WhiteningGroup>& groups, Eigen::VectorXd& dgamma,
                         Eigen::VectorXd& dbeta, const ChannelView<Element>& dx) {
   const auto& [x, dy] = inputs;
@@ -176,7 +176,7 @@ void whitening_backward(const Executor& executor, const std::array<ChannelView<c
       write_samples(product, dx, channels, first);
     });
   };
-  for_each_group(executor, pass.whitening, x.count(), backward);
+  for_each_group(device, pass.whitening, x.count(), backward);
 }
 
 }  // namespace detail

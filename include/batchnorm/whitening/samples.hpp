@@ -13,7 +13,7 @@ using SampleRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::
 
 /// Channels [first, first + size).
 struct ChannelRange {
-  Eigen::Index first, size;
+  Index first, size;
 };
 
 /// Sees `samples` samples, from sample `first` on, as matrices with a sample in each row: one matrix if there are rows of

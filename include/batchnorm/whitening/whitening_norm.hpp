@@ -2,7 +2,7 @@
 /// The layer that batch normalization simplifies: whitening of the mini-batch, channels together.
 #pragma once
 
-#include <batchnorm/core/arguments.hpp>
+#include <batchnorm/core/affine_layer.hpp>
 #include <batchnorm/whitening/passes.hpp>
 
 #include <sstream>
@@ -39,20 +39,25 @@ inline namespace BATCHNORM_ABI {
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 2; Huang et al. 2018, "Decorrelated Batch Normalization",
 /// arXiv:1804.08450 (eigen); Huang et al. 2019, "Iterative Normalization", arXiv:1904.03441 (newton).
 template <class Scalar, class Layout = samples_in_rows>
-class WhiteningNorm {
-  static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>,
-                "batchnorm: Scalar is the type of the parameters: use WhiteningNorm<float> or WhiteningNorm<double>");
+class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, WhiteningOptions> {
+  using Base = detail::AffineLayer<detail::parameter_t<Scalar>, WhiteningOptions>;
+  static_assert(
+      detail::is_parameter_type<Scalar>,
+      "batchnorm: Scalar is the type of the parameters: use WhiteningNorm<float> or WhiteningNorm<double>; half and "
+      "bfloat16 tensors go with float");
+  static_assert(detail::LayoutTag<Layout>,
+                "batchnorm: the second parameter is a layout: write for example WhiteningNorm<float, samples_in_rows>");
+  /// Whether the layer itself was not refused.
+  static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout>;
 
  public:
   /// Throws   std::invalid_argument unless options.channels >= 1, options.groups divides it, options.iterations >= 1 and
   ///          options.epsilon > 0
   explicit WhiteningNorm(const WhiteningOptions& options)
-      : options_(detail::checked(options)),
-        mode_(options.mode),
-        affine_(options.channels, options.scale, options.shift),
-        gradients_(options.channels, options.scale, options.shift),
+      : Base(detail::checked<Scalar>(options)),
         running_(options.channels, options.groups),
         groups_(static_cast<std::size_t>(options.groups), detail::WhiteningGroup(options)) {}
+
   /// Refused: a bare number does not say what it is.
   template <class Refused = void>
   explicit WhiteningNorm(Index channels) : WhiteningNorm(WhiteningOptions{.channels = channels}) {
@@ -70,15 +75,15 @@ class WhiteningNorm {
   ///          when m or the running statistics have changed; Eigen's products and solver have buffers of their own
   /// Throws   std::invalid_argument if x does not have options().channels channels, if y has other extents or overlaps
   ///          a part of x, if a parameter was given another size, on x with fewer than two values per channel where the
-  ///          mode reads the batch, on statistics that are not finite under NonFinite::error, and where running() is
-  ///          used or blended into and has a value that is not finite or a variance below zero; no state has changed and
-  ///          nothing is written then
+  ///          mode reads the batch, and on statistics that are not finite under NonFinite::error; no state has changed
+  ///          then
   /// Threads  one call at a time per layer; groups are shared out among the device's threads, whose number changes no
   ///          bit of the result
-  template <Device D, class X, class Y>
-  void forward(const D& device, const X& x, Y&& y) {
-    detail::check_outputs<Y>();
-    run_forward(detail::executor(device), x, y);
+  template <class X, class Y>
+  void forward(const X& x, Y&& y, const CallOptions& options = {}) {
+    if constexpr (detail::accepts<Layout, Scalar, activations::identity, 0>(detail::Reads<X>(), detail::Writes<Y>())) {
+      run_forward(options.device, detail::Named{"x", x}, detail::Named{"y", y});
+    }
   }
 
   /// Gradients of the last forward pass; x is what that pass was given. They are exact: through the mean, the
@@ -92,10 +97,12 @@ class WhiteningNorm {
   ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if dy
   ///          or dx have other extents, or if dx overlaps a part of x or dy
   /// Threads  as forward
-  template <Device D, class X, class DY, class DX>
-  void backward(const D& device, const X& x, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    run_backward(detail::executor(device), x, dy, dx);
+  template <class X, class DY, class DX>
+  void backward(const X& x, const DY& dy, DX&& dx, const CallOptions& options = {}) {
+    if constexpr (detail::accepts<Layout, Scalar, activations::identity, 0>(detail::Reads<X, DY>(),
+                                                                            detail::Writes<DX>())) {
+      run_backward(options.device, detail::Named{"x", x}, detail::Named{"dy", dy}, detail::Named{"dx", dx});
+    }
   }
 
   /// Whitens with the running statistics, whatever the mode, and keeps nothing. An empty x is a no-op.
@@ -106,79 +113,44 @@ class WhiteningNorm {
   ///          changed is computed in each call
   /// Throws   as forward
   /// Threads  safe from many threads at once, as long as no other call changes the layer
-  template <Device D, class X, class Y>
-  void infer(const D& device, const X& x, Y&& y) const {
-    detail::check_outputs<Y>();
-    run_infer(detail::executor(device), x, y);
+  template <class X, detail::NoOptions Y>
+  void infer(const X& x, Y&& y, const CallOptions& options = {}) const {
+    if constexpr (detail::accepts<Layout, Scalar, activations::identity, 0>(detail::Reads<X>(), detail::Writes<Y>())) {
+      run_infer(options.device, detail::Named{"x", x}, detail::Named{"y", y});
+    }
   }
   /// The same into a new Matrix, Array or Tensor.
-  template <Device D, class X>
-  auto infer(const D& device, const X& x) const {
-    detail::plain_t<X> y;
-    infer(device, x, y);
-    return y;
-  }
-
-  /// The calls above on the calling thread.
-  template <class X, class Y>
-  void forward(const X& x, Y&& y) {
-    detail::check_outputs<Y>();
-    forward(detail::CallingThread{}, x, y);
-  }
-  template <class X, class DY, class DX>
-  void backward(const X& x, const DY& dy, DX&& dx) {
-    detail::check_outputs<DX>();
-    backward(detail::CallingThread{}, x, dy, dx);
-  }
-  template <class X, class Y>
-  requires(!Device<X>) void infer(const X& x, Y&& y) const {
-    detail::check_outputs<Y>();
-    infer(detail::CallingThread{}, x, y);
-  }
   template <class X>
-  auto infer(const X& x) const {
-    return infer(detail::CallingThread{}, x);
+  auto infer(const X& x, const CallOptions& options = {}) const {
+    if constexpr (detail::accepts<Layout, Scalar, activations::identity, 0>(detail::Reads<X>())) {
+      detail::plain_t<X> y;
+      run_infer(options.device, detail::Named{"x", x}, detail::Named{"y", y});
+      return y;
+    } else {
+      return detail::plain_t<X>();
+    }
   }
 
   /// Refused: calls on a const layer, and all that the declarations above do not take.
   template <class... Args>
   void forward(const Args&...) const {
-    static_assert(
-        detail::never<Args...> || !is_valid,
-        "batchnorm: forward takes ([device,] x, y); it updates statistics and keeps what backward needs, so on "
-        "a const layer call infer(x, y)");
+    static_assert(detail::never<Args...> || !is_valid,
+                  "batchnorm: forward takes (x, y[, options]); it updates statistics and keeps what backward needs, so "
+                  "on a const layer call infer(x, y)");
   }
   template <class... Args>
   void backward(const Args&...) const {
     static_assert(detail::never<Args...> || !is_valid,
-                  "batchnorm: backward takes ([device,] x, dy, dx); it adds to gradients(), so the layer must not be "
+                  "batchnorm: backward takes (x, dy, dx[, options]); it adds to gradients(), so the layer must not be "
                   "const");
   }
 
-  Mode mode() const { return mode_; }
-  /// What the next forward passes do; backward passes of earlier ones are not affected.
-  void set_mode(Mode mode) { mode_ = mode; }
-
-  const WhiteningOptions& options() const { return options_; }
-
-  AffineParameters<Scalar>& affine() { return affine_; }
-  const AffineParameters<Scalar>& affine() const { return affine_; }
-  Gradients<Scalar>& gradients() { return gradients_; }
-  const Gradients<Scalar>& gradients() const { return gradients_; }
   RunningCovariance& running() { return running_; }
   const RunningCovariance& running() const { return running_; }
   /// The moments of the last batch that a forward pass read.
   const CovarianceMoments& moments() const { return moments_; }
   /// The matrix W that the last forward pass multiplied with, one for each group.
   const GroupedMatrix& whitening() const { return whitening_; }
-
-  void zero_gradients() { gradients_.zero(); }
-
-  /// Calls visit(Parameter<Scalar>) for "gamma" and "beta", as far as the layer has them.
-  template <class Visit>
-  void for_each_parameter(Visit&& visit) {
-    detail::for_each_parameter(affine_, gradients_, visit);
-  }
 
   /// One line that says type, options, mode, and how many batches the running statistics have seen.
   std::string describe() const {
@@ -195,97 +167,103 @@ class WhiteningNorm {
   friend std::ostream& operator<<(std::ostream& out, const WhiteningNorm& layer) { return out << layer.describe(); }
 
  private:
-  using Call = detail::Call<Layout, Scalar>;
+  using Call = detail::Call<Layout>;
+  using Base::affine_, Base::gradients_, Base::mode_, Base::options_;
   using Groups = std::vector<detail::WhiteningGroup>;
 
   template <class X, class Y>
-  void run_forward(const detail::Executor& executor, const X& x, Y& y) {
+  void run_forward(const Device& device, const detail::Named<X>& x, const detail::Named<Y>& y) {
     const Call call{"forward"};
-    const auto in = call.input("x", x, options_.channels);
+    const auto in = call.inputs(options_.channels, x);
     check_state(call);
-    const bool reads_batch = detail::reads_batch(mode_);
-    if (reads_batch) check_batch(call, in);
-    if (mode_.statistics == StatisticsSource::running) running_.check_usable(call.name);
-    if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
-    const auto out = call.output("y", y, in);
-    const auto view = detail::views(in)[0];
-    const auto fingerprint = detail::Fingerprint::of(view);
-    if (reads_batch) detail::batch_covariance(executor, view, groups_, by_channel_, incoming_);
+    check_batch(call, in[0]);
+    const auto out = call.output(y, in);
+    const auto fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
+    if (detail::reads_batch(mode_)) {
+      detail::batch_covariance(device, in[0].view, groups_, by_channel_, incoming_);
+    }
     if (mode_.update_running) running_.check(incoming_, options_.averaging, options_.non_finite);
+    choose_whitening(device);
+    saved_affine_.assign(affine_.gamma, affine_.beta, options_.channels);
+    detail::whiten(device, in[0].view, mean_, whitening_, saved_affine_, groups_, out.view);
+    saved_ = {mode_.statistics, mode_.parameter_gradients};
+    saved_tensors_.assign(in[0].shape, call.template channel_axis<X>(), fingerprints, out.view);
+    take_in_batch();
+  }
 
+  /// The mean to subtract and the matrix to multiply with, as the mode says.
+  void choose_whitening(const Device& device) {
     if (mode_.statistics == StatisticsSource::batch) {
       mean_ = incoming_.mean;
-      detail::inverse_square_roots(executor, incoming_.scatter / static_cast<double>(incoming_.count), groups_,
-                                   whitening_);
+      detail::inverse_square_roots(device, incoming_.scatter / incoming_.count, groups_, whitening_);
     } else {
       mean_ = running_.mean.matrix();
-      if (!serving_.fits(running_)) serving_ = {running_.covariance, running_whitening(executor)};
+      if (!serving_.fits(running_)) serving_ = {running_.covariance, running_whitening(device)};
       whitening_ = serving_.whitening;
     }
-    saved_affine_.assign(affine_.gamma, affine_.beta, options_.channels);
-    detail::whiten(executor, view, mean_, whitening_, saved_affine_, groups_, out.view);
+  }
 
-    saved_.statistics = mode_.statistics;
-    saved_.parameter_gradients = mode_.parameter_gradients;
-    saved_.extents.assign(in.shape.extents.begin(), in.shape.extents.end());
-    saved_.channel_axis = Layout::template axis<detail::rank_of<X>()>();
-    saved_.fingerprint = fingerprint;
+  void take_in_batch() {
     if (mode_.update_running)
       running_.update(incoming_, options_.averaging, options_.running_variance, options_.non_finite);
-    if (reads_batch) std::swap(moments_, incoming_);
+    if (detail::reads_batch(mode_)) std::swap(moments_, incoming_);
   }
 
   template <class X, class DY, class DX>
-  void run_backward(const detail::Executor& executor, const X& x, const DY& dy, DX& dx) {
+  void run_backward(const Device& device, const detail::Named<X>& x, const detail::Named<DY>& dy,
+                    const detail::Named<DX>& dx) {
     const Call call{"backward"};
-    const auto in = call.input("x", x, options_.channels);
-    const auto gradient = call.input_like(in, "dy", dy);
+    const auto in = call.inputs(options_.channels, x, dy);
     check_state(call);
-    call.check_saved(saved_, in, saved_.fingerprint, "keep a copy of what is overwritten in place");
-    const auto out = call.output("dx", dx, in, gradient);
-    detail::whitening_backward(executor, detail::views(in, gradient),
-                               {saved_.statistics, mean_, whitening_, saved_affine_}, groups_, dgamma_, dbeta_,
-                               out.view);
+    call.check_same(in[0], saved_tensors_, saved_tensors_.x, "keep a copy of what is overwritten in place");
+    const auto out = call.output(dx, in);
+    detail::whitening_backward(device, detail::views(in), {saved_.statistics, mean_, whitening_, saved_affine_},
+                               groups_, dgamma_, dbeta_, out.view);
     if (!saved_.parameter_gradients) return;
     if (options_.scale) gradients_.gamma += dgamma_.array().template cast<Scalar>();
     if (options_.shift) gradients_.beta += dbeta_.array().template cast<Scalar>();
   }
 
   template <class X, class Y>
-  void run_infer(const detail::Executor& executor, const X& x, Y& y) const {
+  void run_infer(const Device& device, const detail::Named<X>& x, const detail::Named<Y>& y) const {
     const Call call{"infer"};
-    const auto in = call.input("x", x, options_.channels);
+    const auto in = call.inputs(options_.channels, x);
     check_state(call);
     running_.check_usable(call.name);
-    const auto out = call.output("y", y, in);
+    const auto out = call.output(y, in);
     detail::WhiteningAffine affine;
     affine.assign(affine_.gamma, affine_.beta, options_.channels);
     Groups groups(groups_.size(), detail::WhiteningGroup(options_));
-    detail::whiten(executor, detail::views(in)[0], running_.mean.matrix(),
-                   serving_.fits(running_) ? serving_.whitening : running_whitening(executor), affine, groups,
-                   out.view);
+    detail::whiten(device, in[0].view, running_.mean.matrix(),
+                   serving_.fits(running_) ? serving_.whitening : running_whitening(device), affine, groups, out.view);
   }
 
-  GroupedMatrix running_whitening(const detail::Executor& executor) const {
+  GroupedMatrix running_whitening(const Device& device) const {
     Groups groups(groups_.size(), detail::WhiteningGroup(options_));
     GroupedMatrix result;
-    detail::inverse_square_roots(executor, running_.covariance, groups, result);
+    detail::inverse_square_roots(device, running_.covariance, groups, result);
     return result;
   }
 
-  template <class X>
-  static void check_batch(const Call& call, const detail::Argument<X>& x) {
-    call.check_not_empty(x);
-    if (x.view.count() > 1) return;
-    detail::fail(call.name,
-                 "(x): expected at least 2 values per channel to take the covariance of, got 1; use a larger batch or "
-                 "infer(); x is ",
-                 x.shape);
+  /// That the mode can run on x: enough values to take a covariance of, and running statistics that make sense where
+  /// they are needed.
+  template <class Input>
+  void check_batch(const Call& call, const Input& x) const {
+    if (detail::reads_batch(mode_)) call.check_not_empty(x);
+    if (detail::reads_batch(mode_) && x.view.count() == 1) {
+      detail::fail(
+          call.name,
+          "(x): expected at least 2 values per channel to take the covariance of, got 1; use a larger batch or "
+          "infer(); x is ",
+          x.shape);
+    }
+    if (mode_.statistics == StatisticsSource::running) running_.check_usable(call.name);
+    if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
   }
 
   /// Users may assign parameters and statistics, so their sizes are looked at in each call.
   void check_state(const Call& call) const {
-    call.check_owned(affine_, gradients_, options_);
+    this->check_parameters(call);
     call.check_size("running().mean", running_.mean.size(), options_.channels);
     call.check_size("the rows of running().covariance", running_.covariance.rows(), options_.channels);
     call.check_size("the columns of running().covariance", running_.covariance.cols(),
@@ -301,15 +279,18 @@ class WhiteningNorm {
     }
   };
 
-  WhiteningOptions options_;
-  Mode mode_;
-  AffineParameters<Scalar> affine_;
-  Gradients<Scalar> gradients_;
+  /// How the last forward pass ran.
+  struct SavedMode {
+    StatisticsSource statistics = StatisticsSource::batch;
+    bool parameter_gradients = false;
+  };
+
   RunningCovariance running_;
   CovarianceMoments moments_;
   Serving serving_;
   /// What backward needs of the last forward pass: this, and the roots of the groups.
-  Saved<Scalar> saved_;
+  SavedMode saved_;
+  detail::SavedTensors saved_tensors_;
   detail::WhiteningAffine saved_affine_;
   Eigen::VectorXd mean_;
   GroupedMatrix whitening_;

@@ -52,8 +52,8 @@ TEST(PopulationStatistics, AverageOverBatchesAsInAlgorithm2) {
   batches[1] << 2, 8;  // mean 5, variance 9
   std::size_t i = 0;
   program::use_population_statistics(model, 2, [&]() -> const nn::Matrix<float>& { return batches[i++]; });
-  EXPECT_FLOAT_EQ(norm.norm().running().mean[0], 3);
-  EXPECT_FLOAT_EQ(norm.norm().running().variance[0], 10);  // m / (m - 1) times the mean of 1 and 9
+  EXPECT_DOUBLE_EQ(norm.norm().running().mean[0], 3);
+  EXPECT_DOUBLE_EQ(norm.norm().running().variance[0], 10);  // m / (m - 1) times the mean of 1 and 9
   EXPECT_EQ(model.mode(), bn::Mode::training);
 }
 

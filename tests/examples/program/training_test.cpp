@@ -54,7 +54,7 @@ TEST(Training, LearnsAndReports) {
   EXPECT_NEAR(run.population_accuracy, run.running_accuracy, 0.1);
   EXPECT_GT(run.seconds_per_step, 0);
   EXPECT_EQ(run.percentiles.values.front().rows(), 100);
-  // In probe mode a sigmoid's input is beta + gamma * (mean 0, variance 1): centerd soon after the start.
+  // In probe mode a sigmoid's input is beta + gamma * (mean 0, variance 1): centered soon after the start.
   EXPECT_LT(std::abs(run.percentiles.values.front().col(1).mean()), 1);
 }
 
@@ -140,7 +140,7 @@ void expect_divergence(const TrainingRun& run) {
 }
 
 TEST(Divergence, WithBatchNormEndsTheTrainingAndIsNoError) {
-  for (const double rate : {1e20, 1e30, 1e38}) {
+  for (const double rate : {1e38, 3e38}) {
     const TrainingRun run = train_too_fast(rate, short_protocol(), network(1, true));
     expect_divergence(run);
     EXPECT_EQ(run.population_accuracy, program::diverged);

@@ -1,0 +1,65 @@
+/// \file
+/// What all layers own alike: options, a mode, gamma and beta with their gradients.
+#pragma once
+
+#include <batchnorm/core/arguments.hpp>
+#include <batchnorm/core/parameters.hpp>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// Scalar or, where a layer refuses that, a type that its base does not refuse once more.
+template <class Scalar>
+using parameter_t = std::conditional_t<is_parameter_type<Scalar>, Scalar, float>;
+
+/// The base of the layers; `LayerOptions` have channels, scale, shift and mode.
+template <class Scalar, class LayerOptions>
+class AffineLayer {
+ public:
+  Mode mode() const { return mode_; }
+  /// What the next forward passes do; backward passes of earlier ones are not affected.
+  void set_mode(Mode mode) { mode_ = mode; }
+
+  const LayerOptions& options() const { return options_; }
+
+  AffineParameters<Scalar>& affine() { return affine_; }
+  const AffineParameters<Scalar>& affine() const { return affine_; }
+  Gradients<Scalar>& gradients() { return gradients_; }
+  const Gradients<Scalar>& gradients() const { return gradients_; }
+
+  void zero_gradients() { gradients_.zero(); }
+
+  /// Calls visit(Parameter<Scalar>) for "gamma" and "beta", if the layer has them: all that an optimizer needs.
+  template <class Visit>
+  void for_each_parameter(Visit&& visit) {
+    detail::for_each_parameter(affine_, gradients_, visit);
+  }
+
+ protected:
+  /// `options` have been checked.
+  explicit AffineLayer(const LayerOptions& options)
+      : options_(options),
+        mode_(options.mode),
+        affine_(options.channels, options.scale, options.shift),
+        gradients_(options.channels, options.scale, options.shift) {}
+
+  /// Users may assign parameters, so their sizes are looked at in each call.
+  template <class Layout>
+  void check_parameters(const Call<Layout>& call) const {
+    const Index scales = options_.scale ? options_.channels : 0, shifts = options_.shift ? options_.channels : 0;
+    call.check_size("affine().gamma", affine_.gamma.size(), scales);
+    call.check_size("affine().beta", affine_.beta.size(), shifts);
+    call.check_size("gradients().gamma", gradients_.gamma.size(), scales);
+    call.check_size("gradients().beta", gradients_.beta.size(), shifts);
+  }
+
+  LayerOptions options_;
+  Mode mode_;
+  AffineParameters<Scalar> affine_;
+  Gradients<Scalar> gradients_;
+};
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm
