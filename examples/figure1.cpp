@@ -117,7 +117,7 @@ void print_comparison(const std::vector<Pair>& pairs, const program::Protocol& p
       "at the end, " + program::grouped(protocol.population_batches) + " batches", 4,
       [](const Run& run, const Pair&) { return run.population_accuracy; }, false);
   add(
-      "processor time a step, ms", 3, [](const Run& run, const Pair&) { return 1e3 * run.seconds_per_step; }, true);
+      "CPU time a step, ms", 3, [](const Run& run, const Pair&) { return 1e3 * run.seconds_per_step; }, true);
   add("range of the median*", 2, stability(&Stability::median_range), true);
   add("drift of the spread*", 3, stability(&Stability::spread_drift), true);
   std::cout << '\n'

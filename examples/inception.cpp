@@ -1,4 +1,4 @@
-// Figures 2 and 3 of "Batch Normalization" (Ioffe & Szegedy, 2015), in small: how many steps an Inception network takes
+// Figures 2 and 3 of "Batch Normalization" (Ioffe & Szegedy, 2015), scaled down: how many steps an Inception network takes
 // with and without batch normalization, and at which learning rates.
 //
 // The paper trains on ImageNet for weeks. Here a network of 22,000 weights reads MNIST at 14x14; its depth of 11 layers
@@ -243,7 +243,7 @@ void print_accuracies(const std::vector<Result>& results) {
     table.add({result.variant.name, program::over_seeds(best_accuracies(result), 2), program::over_seeds(end, 2),
                program::over_seeds(population, 2), result.variant.paper_accuracy});
   }
-  std::cout << '\n' << table << "\nprocessor time a step:";
+  std::cout << '\n' << table << "\nCPU time a step:";
   for (const Result& result : results) {
     const auto time = collect(result, [](const Run& run, std::size_t) { return 1e3 * run.seconds_per_step; });
     std::cout << (&result == results.data() ? " " : ", ") << result.variant.word << ' '
@@ -345,7 +345,7 @@ program::Figure make_figure(const std::vector<Result>& results, const std::vecto
     }
   }
   return {"inception",
-          "Inception in small: test accuracy, " +
+          "Inception scaled down: test accuracy, " +
               program::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
               (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data + (is_cut ? below : ""),
           program::axes_over_steps(last) + program::accuracy_axis(begin) +
@@ -359,7 +359,7 @@ int inception(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
   const program::Experiment experiment(options.common, protocol,
-                                       "Figures 2 and 3 in small:\n" + program::described(protocol));
+                                       "Figures 2 and 3 scaled down:\n" + program::described(protocol));
   const std::vector<Result> results = train(options, experiment);
 
   program::report_interrupt();
@@ -378,7 +378,7 @@ int inception(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Figures 2 and 3 in small: Inception with and without batch normalization.", "inception");
+  CLI::App app("Figures 2 and 3 scaled down: Inception with and without batch normalization.", "inception");
   Options options;
   add_options(app, options);
   return program::run(app, argc, argv, [&] { return inception(options); });

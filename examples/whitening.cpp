@@ -55,7 +55,7 @@ struct Options {
   std::vector<std::string> words;
 };
 
-/// The processor time in milliseconds that a layer takes for one step, forward and backward.
+/// The CPU time in milliseconds that a layer takes for one step, forward and backward.
 struct Cost {
   Index batch, dimensions;
   double batch_norm, eigen, newton;
@@ -222,7 +222,7 @@ void print_accuracies(const Trained& trained) {
   add("best", 4, [](const Run& run) { return program::best_accuracy(run); });
   add("at the end", 4, [](const Run& run) { return run.running_accuracy; });
   add("ms a step", 2, [](const Run& run) { return 1e3 * run.seconds_per_step; });
-  std::cout << "\nTest accuracy, and processor time of a whole step\n" << table;
+  std::cout << "\nTest accuracy, and CPU time of a whole step\n" << table;
   if (trained.batch <= 100) {
     std::cout << trained.batch
               << " images in a layer's 100 dimensions: full whitening makes them all equally\n"

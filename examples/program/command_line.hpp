@@ -19,7 +19,7 @@
 
 namespace program {
 
-/// What every experiment can be told.
+/// The common options.
 struct CommonOptions {
   std::string data;  ///< a folder with MNIST; empty: look elsewhere
   std::filesystem::path output = "results";

@@ -17,7 +17,7 @@ struct InceptionOptions {
   std::uint64_t seed = 0;
 };
 
-/// The paper's Inception network in small: 11 layers of weights deep, 22,242 weights and biases
+/// The paper's Inception network scaled down: 11 layers of weights deep, 22,242 weights and biases
 /// without batch normalization.
 ///
 /// Source: Ioffe & Szegedy 2015, appendix; its modules with two 3x3 convolutions for one of 5x5, average pools in the

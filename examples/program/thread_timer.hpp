@@ -4,7 +4,7 @@
 
 namespace program {
 
-/// Adds up the processor time that the calling thread spends between start() and stop().
+/// Adds up the CPU time that the calling thread spends between start() and stop().
 class ThreadTimer {
  public:
   void start() { start_ = now(); }

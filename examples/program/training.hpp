@@ -41,7 +41,7 @@ struct Run {
   std::optional<Divergence> divergence = {};  ///< what was seen before it is kept
   double running_accuracy = none;             ///< at the end, with running averages
   double population_accuracy = none;          ///< at the end, with Algorithm 2
-  double seconds_per_step = 0;                ///< processor time of a step, tests left out
+  double seconds_per_step = 0;                ///< CPU time of a step, tests left out
 };
 
 /// Prepares test and probe images. Throws std::runtime_error if the data are too few for the protocol.

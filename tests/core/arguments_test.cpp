@@ -277,8 +277,8 @@ TEST(Arguments, TheFusedBackwardPassesNeedTheMomentsOfAllOfX) {
             "batchnorm: backward" + rest);
   EXPECT_TRUE(has_parts(
       message_of([&] { bn::backward_from_output(half, dhalf, affine, bn::statistics(whole, 1e-5), dx, gradients); }),
-      "backward_from_output(statistics): expected statistics of the 2 values per channel of y, got moments "
-      "of 6"));
+      "backward_from_output(statistics): expected statistics of the 2 values per channel of y, got "
+      "statistics of 6"));
   EXPECT_EQ(dx.size(), 0);
   EXPECT_EQ(dresidual.size(), 0);
   EXPECT_EQ(gradients.gamma.size(), 0);

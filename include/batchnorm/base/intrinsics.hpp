@@ -1,5 +1,5 @@
 /// \file
-/// What Eigen's packets lack, and the only intrinsics of the library: stores past the caches, the conversions of half
+/// What Eigen's packets lack, and the only intrinsics of the library: non-temporal stores, the conversions of half
 /// that Eigen 3.4.0 leaves to scalar code under g++ (it takes g++ for an old clang), and comparisons that know NaN under
 /// -ffast-math.
 #pragma once
@@ -14,7 +14,7 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// Writes a register to memory past the caches; the address is a multiple of the register's size. An ordinary store
+/// Writes a register by a non-temporal store; the address is a multiple of the register's size. An ordinary store
 /// where the instruction set has none.
 template <class Raw>
 EIGEN_STRONG_INLINE void stream(void* to, const Raw& raw) {

@@ -91,12 +91,16 @@ concept LayoutTag = requires {
 /// | column-major tensor [N, C, H, W]                                        | H*W   | N     |
 template <class Element>
 struct ChannelView {
+  /// Element (0, 0, 0).
   Element* data;
+  /// Extents.
   Index outer, channels, inner;
+  /// In elements.
   Index outer_stride, channel_stride;
 
   /// Values per channel.
   constexpr Index count() const noexcept { return outer * inner; }
+  /// All values.
   constexpr Index size() const noexcept { return count() * channels; }
   /// The first of the `inner` consecutive elements of channel c in slice o.
   constexpr Element* plane(Index o, Index c) const noexcept { return data + o * outer_stride + c * channel_stride; }

@@ -88,7 +88,7 @@ struct Packet {
     }
   }
 
-  /// The same past the caches, to an address that is a multiple of the bytes written.
+  /// The same as a non-temporal store, to an address that is a multiple of the bytes written.
   template <class Element>
   EIGEN_STRONG_INLINE void stream(Element* to) const {
     if constexpr (std::same_as<Element, Scalar>) {

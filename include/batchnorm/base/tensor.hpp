@@ -133,7 +133,7 @@ consteval bool owns_memory() {
   }
 }
 
-/// Gives an output that has no elements the extents asked for, where its type allows; other outputs are left alone.
+/// Gives an output that has no elements the given extents, where its type allows; other outputs are left alone.
 template <class T, std::size_t Rank>
 void resize_if_empty(T& t, const Extents<Rank>& extents) {
   if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<T>, T>) {

@@ -33,7 +33,7 @@ concept FusableActivation = std::copy_constructible<A> &&
   { activation.name() } -> std::convertible_to<std::string>;
 };
 
-/// An activation with an inverse: the z that gave y can be had back, so a backward pass can do without x.
+/// An activation with an inverse: z can be recovered from y, so a backward pass can do without x.
 template <class A, class Scalar = float>
 concept InvertibleActivation = FusableActivation<A, Scalar> && requires(const A& activation, const Packet<Scalar>& y) {
   { activation.inverse(y) } -> std::same_as<Packet<Scalar>>;
@@ -111,6 +111,7 @@ class leaky_relu {
       detail::fail("leaky_relu(slope): expected a positive and finite slope, got ", slope, "; for slope 0 use relu");
   }
 
+  /// Of y where z <= 0.
   constexpr double slope() const { return slope_; }
 
   friend constexpr bool operator==(const leaky_relu&, const leaky_relu&) = default;

@@ -17,17 +17,22 @@ using parameter_t = std::conditional_t<is_parameter_type<Scalar>, Scalar, float>
 template <class Scalar, class LayerOptions>
 class AffineLayer {
  public:
+  /// What the next forward pass does.
   Mode mode() const { return mode_; }
   /// What the next forward passes do; backward passes of earlier ones are not affected.
   void set_mode(Mode mode) { mode_ = mode; }
 
+  /// What the layer was made with.
   const LayerOptions& options() const { return options_; }
 
+  /// gamma and beta; may be assigned, in their sizes.
   AffineParameters<Scalar>& affine() { return affine_; }
   const AffineParameters<Scalar>& affine() const { return affine_; }
+  /// Sums over the backward passes since the last zero_gradients().
   Gradients<Scalar>& gradients() { return gradients_; }
   const Gradients<Scalar>& gradients() const { return gradients_; }
 
+  /// Sets the gradients to zero.
   void zero_gradients() { gradients_.zero(); }
 
   /// Calls visit(Parameter<Scalar>) for "gamma" and "beta", if the layer has them: all that an optimizer needs.

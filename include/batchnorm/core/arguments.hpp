@@ -25,6 +25,7 @@ template <class Activation>
 struct FusedOptions {
   /// The calling thread, unless said otherwise.
   Device device = {};
+  /// What is applied to what the normalization gives.
   Activation activation = {};
 };
 

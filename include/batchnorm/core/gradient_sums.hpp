@@ -15,16 +15,20 @@ inline namespace BATCHNORM_ABI {
 ///
 /// Shapes   dy, dy_x: [C]
 struct GradientSums {
+  /// Of dz, and of dz times the distance of x from the mean.
   Eigen::ArrayXd dy, dy_x;
 
   GradientSums() = default;
+  /// Sums over no values.
   explicit GradientSums(Index channels) { set_zero(detail::state_size("GradientSums", channels)); }
 
+  /// The same, for so many channels.
   void set_zero(Index channels) {
     dy.setZero(channels);
     dy_x.setZero(channels);
   }
 
+  /// Makes these the sums over both sets together.
   GradientSums& add(const GradientSums& other) {
     dy += other.dy;
     dy_x += other.dy_x;

@@ -19,6 +19,7 @@ inline namespace BATCHNORM_ABI {
 struct Moments {
   /// Values per channel, or the sum of their weights.
   double count = 0;
+  /// The mean, and the sum of the squared distances from it.
   Eigen::ArrayXd mean, m2;
 
   Moments() = default;

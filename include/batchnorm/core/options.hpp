@@ -1,5 +1,5 @@
 /// \file
-/// What a layer can be told: modes, policies, and the options they are given in.
+/// Layer configuration: modes, policies, and the options they are given in.
 #pragma once
 
 #include <batchnorm/base/finite.hpp>
@@ -26,12 +26,14 @@ enum class StatisticsSource { batch, running };
 /// | probe     | batch      | no             | no                  | looking at a batch; the paper's Algorithm 2  |
 /// | recompute | batch      | no             | yes                 | forward once more, for checkpointing         |
 struct Mode {
+  /// Which statistics forward normalizes with.
   StatisticsSource statistics;
   /// Whether forward blends the batch into the running statistics, after y was computed.
   bool update_running;
   /// Whether backward accumulates dgamma and dbeta.
   bool parameter_gradients;
 
+  /// The usual settings, as in the table.
   static const Mode training;
   static const Mode inference;
   static const Mode frozen;
@@ -49,6 +51,7 @@ inline constexpr Mode Mode::frozen{StatisticsSource::running, false, true};
 inline constexpr Mode Mode::probe{StatisticsSource::batch, false, false};
 inline constexpr Mode Mode::recompute{StatisticsSource::batch, false, true};
 
+/// Prints the name or, where there is none, the three switches.
 inline std::ostream& operator<<(std::ostream& out, const Mode& mode) {
   if (mode == Mode::training) return out << "training";
   if (mode == Mode::inference) return out << "inference";
@@ -85,14 +88,19 @@ struct Options {
   /// Added to the variance; in units of x squared. In a layer of floats at least 8.7e-78, so that 1 / sqrt(epsilon) is
   /// a float.
   double epsilon = 1e-5;
+  /// How much a new batch counts in the running statistics.
   Averaging averaging = exponential(0.1);
+  /// Which estimate of the variance they keep.
   RunningVariance running_variance = RunningVariance::unbiased;
+  /// What they do with a batch that is not finite.
   NonFinite non_finite = NonFinite::skip;
+  /// What training does with one value per channel.
   SingleValue single_value = SingleValue::error;
   /// Whether there is a gamma.
   bool scale = true;
   /// Whether there is a beta.
   bool shift = true;
+  /// The mode that the layer begins in.
   Mode mode = Mode::training;
 };
 

@@ -20,11 +20,12 @@ inline constexpr bool is_parameter_type = std::same_as<Scalar, float> || std::sa
 /// The affine transform y = gamma * x_hat + beta. An empty gamma means 1, an empty beta 0.
 template <class Scalar>
 struct AffineParameters {
+  /// [C] or empty.
   ChannelArray<Scalar> gamma, beta;
 
   /// No scale, no shift.
   AffineParameters() = default;
-  /// gamma = 1 and beta = 0, each only if asked for.
+  /// gamma = 1 and beta = 0, each if enabled.
   explicit AffineParameters(Index channels, bool scale = true, bool shift = true)
       : gamma(ChannelArray<Scalar>::Ones(detail::state_size("AffineParameters", scale ? channels : 0))),
         beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
@@ -41,14 +42,16 @@ struct AffineParameters {
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
 template <class Scalar>
 struct Gradients {
+  /// [C] or empty, as the parameters.
   ChannelArray<Scalar> gamma, beta;
 
   Gradients() = default;
-  /// Zeros, each only if asked for.
+  /// Zeros, each if enabled.
   explicit Gradients(Index channels, bool scale = true, bool shift = true)
       : gamma(ChannelArray<Scalar>::Zero(detail::state_size("Gradients", scale ? channels : 0))),
         beta(ChannelArray<Scalar>::Zero(shift ? channels : 0)) {}
 
+  /// Sets both to zero.
   void zero() {
     gamma.setZero();
     beta.setZero();
@@ -58,7 +61,9 @@ struct Gradients {
 /// One parameter as an optimizer sees it.
 template <class Scalar>
 struct Parameter {
+  /// "gamma" or "beta".
   std::string_view name;
+  /// The layer's own memory, [C].
   Eigen::Map<ChannelArray<Scalar>> value, gradient;
   /// Whether weight decay applies to it; it does not to gamma and beta.
   bool weight_decay;
@@ -66,7 +71,7 @@ struct Parameter {
 
 namespace detail {
 
-/// Calls visit(Parameter<Scalar>) for "gamma" and "beta", as far as there are any.
+/// Calls visit(Parameter<Scalar>) for "gamma" and "beta", if present.
 template <class Scalar, class Visit>
 void for_each_parameter(AffineParameters<Scalar>& affine, Gradients<Scalar>& gradients, Visit&& visit) {
   const auto offer = [&](const char* name, ChannelArray<Scalar>& value, ChannelArray<Scalar>& gradient) {

@@ -13,14 +13,16 @@ enum class PopulationVariance {
   of_all_values     ///< that of all values about their common mean: it has the spread between batches too
 };
 
-/// What PopulationStatistics can be told; those settings that Options has too mean the same.
+/// Configuration of PopulationStatistics; those settings that Options has too mean the same.
 struct PopulationOptions {
   /// The divisor: m - 1 or m of each batch, or that of the number of all values.
   RunningVariance running_variance = RunningVariance::unbiased;
+  /// What becomes of a batch that is not finite.
   NonFinite non_finite = NonFinite::error;
   /// Of a batch with one value per channel, which has no variance for mean_of_batches: all but `error` leave it out and
   /// count it in skipped(). For of_all_values it is a value like others.
   SingleValue single_value = SingleValue::error;
+  /// Which variance is taken for that of the population.
   PopulationVariance variance = PopulationVariance::mean_of_batches;
 
   friend constexpr bool operator==(const PopulationOptions&, const PopulationOptions&) = default;
@@ -39,6 +41,7 @@ struct PopulationOptions {
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, steps 8 to 10.
 class PopulationStatistics {
  public:
+  /// Of no batches.
   explicit PopulationStatistics(Index channels, const PopulationOptions& options = {})
       : options_(options),
         all_(detail::state_size("PopulationStatistics", channels)),

@@ -57,11 +57,12 @@ struct RunningStatistics {
   /// Batches that were blended in, and batches that were left out.
   std::int64_t batches = 0, skipped = 0;
 
+  /// Mean 0 and variance 1, before any batch.
   explicit RunningStatistics(Index channels)
       : mean(Eigen::ArrayXd::Zero(detail::state_size("RunningStatistics", channels))),
         variance(Eigen::ArrayXd::Ones(channels)) {}
 
-  /// Blends one batch in, wholly or not at all; returns whether it did.
+  /// Updates with one batch, atomically: all channels or none. Returns whether it did.
   ///
   ///   mean     = (1 - w) * mean     + w * moments.mean
   ///   variance = (1 - w) * variance + w * moments.m2 / (count - 1)        w = averaging.weight(batches)

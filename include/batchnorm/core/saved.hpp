@@ -94,7 +94,7 @@ struct SavedTensors {
 
 }  // namespace detail
 
-/// What backward needs of a forward pass: C numbers a few times over, nothing of x's size.
+/// What backward needs of a forward pass: a few arrays of C numbers, nothing of x's size.
 ///
 /// Filled by BatchNorm::forward; its storage is reused from call to call. A Saved outlives changes of the layer's mode
 /// and running statistics.
@@ -110,6 +110,7 @@ struct Saved {
   bool parameter_gradients = false;
   /// What y went through last.
   detail::SavedActivation activation;
+  /// Of x, a residual and y: fingerprints, nothing of their size.
   detail::SavedTensors tensors;
 };
 

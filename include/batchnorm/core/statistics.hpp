@@ -22,6 +22,7 @@ struct Statistics {
   /// of which dx = dz * gamma * inv_std.
   double count = 0;
 
+  /// C.
   Index channels() const { return mean.size(); }
 };
 
@@ -42,7 +43,7 @@ struct StatisticsView {
 
   StatisticsView(const Statistics& statistics)
       : means(statistics.mean), spreads(statistics.inv_std), divisor(0), epsilon(0), count(statistics.count) {}
-  /// Of a batch of `count` values per channel, whose moments are there when they are asked for.
+  /// Of a batch of `count` values per channel, whose moments may be computed later, before they are read.
   StatisticsView(const Moments& moments, double count_, double epsilon_)
       : means(moments.mean), spreads(moments.m2), divisor(count_), epsilon(epsilon_), count(count_) {}
   StatisticsView(const RunningStatistics& running, double epsilon_)

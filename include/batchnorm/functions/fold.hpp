@@ -13,6 +13,7 @@ inline namespace BATCHNORM_ABI {
 /// Shapes   scale, shift: [C]
 template <class Scalar>
 struct ScaleShift {
+  /// [C].
   ChannelArray<Scalar> scale, shift;
 };
 

@@ -196,7 +196,9 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
                   "must not be const");
   }
 
+  /// What is fused.
   const Activation& activation() const { return activation_; }
+  /// The averages that inference normalizes with; may be assigned.
   RunningStatistics& running() { return running_; }
   const RunningStatistics& running() const { return running_; }
   /// What the last forward pass that was kept in the layer left for backward.

@@ -13,6 +13,7 @@ inline namespace BATCHNORM_ABI {
 struct RecalibrateOptions {
   /// The calling thread, unless said otherwise.
   Device device = {};
+  /// Which variance is taken for that of the population.
   PopulationVariance variance = PopulationVariance::mean_of_batches;
 };
 

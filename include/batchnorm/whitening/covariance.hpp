@@ -47,11 +47,12 @@ struct RunningCovariance {
   /// Batches that were blended in, and batches that were left out.
   std::int64_t batches = 0, skipped = 0;
 
+  /// Mean 0 and covariance I, before any batch.
   explicit RunningCovariance(Index channels, Index groups = 1)
       : mean(Eigen::ArrayXd::Zero(detail::state_size("RunningCovariance", channels))),
         covariance(GroupedMatrix::Identity(channels / groups, channels / groups).replicate(groups, 1)) {}
 
-  /// Blends one batch in, wholly or not at all; returns whether it did.
+  /// Updates with one batch, atomically: all channels or none. Returns whether it did.
   ///
   ///   mean       = (1 - w) * mean       + w * moments.mean
   ///   covariance = (1 - w) * covariance + w * moments.scatter / (count - 1)        w = averaging.weight(batches)

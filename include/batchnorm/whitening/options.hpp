@@ -1,5 +1,5 @@
 /// \file
-/// What a whitening layer can be told.
+/// Configuration of the whitening layer.
 #pragma once
 
 #include <batchnorm/core/options.hpp>
@@ -23,6 +23,7 @@ struct WhiteningOptions {
   Index channels = 0;
   /// Into how many groups of neighbors the channels are divided; each is whitened by itself.
   Index groups = 1;
+  /// How the root is computed.
   WhiteningMethod method = WhiteningMethod::eigen;
   /// Newton-Schulz steps: IterNorm's five.
   int iterations = 5;

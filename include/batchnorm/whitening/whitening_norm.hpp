@@ -25,7 +25,7 @@ inline namespace BATCHNORM_ABI {
 ///
 /// Scalar, layout, modes, options and running statistics are as in BatchNorm, and so are NaNs, but that one reaches all
 /// channels of its group. There is no fused activation, and a single value per channel cannot be trained on. Products,
-/// roots and statistics are in double whatever Scalar is. A copy is a layer of its own.
+/// roots and statistics are in double whatever Scalar is. Copies are independent.
 ///
 /// Population statistics: run the batches in Mode::probe and call running().update(moments(), cumulative()) on fresh
 /// running statistics after each.
@@ -145,6 +145,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
                   "const");
   }
 
+  /// The averages that inference whitens with; may be assigned.
   RunningCovariance& running() { return running_; }
   const RunningCovariance& running() const { return running_; }
   /// The moments of the last batch that a forward pass read.
