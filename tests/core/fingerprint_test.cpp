@@ -244,17 +244,19 @@ TYPED_TEST(FingerprintOf, SmallTensorsIsOfEveryElement) {
 
 // Changes of all elements alike must not cancel in the sum.
 TYPED_TEST(FingerprintOf, NoticesWhatIsDoneToEveryElement) {
-  for (const auto& [outer, channels, inner] :
-       {std::tuple<Index, Index, Index>{7, 3, 1}, {60, 100, 1}, {1, 100, 60}, {16, 8, 49}}) {
-    const auto n = static_cast<std::size_t>(outer * channels * inner);
+  struct Shape {
+    Index outer, channels, inner;
+  };
+  for (const Shape& shape : {Shape{7, 3, 1}, {60, 100, 1}, {1, 100, 60}, {16, 8, 49}}) {
+    const auto n = static_cast<std::size_t>(shape.outer * shape.channels * shape.inner);
     std::mt19937 generator(5);
     std::vector<TypeParam> x(n);
     for (TypeParam& value : x) value = TypeParam(std::normal_distribution<float>()(generator));
-    const auto before = fingerprint(x, outer, channels, inner);
+    const auto before = fingerprint(x, shape.outer, shape.channels, shape.inner);
     const auto after = [&](const auto& change) {
       std::vector<TypeParam> y(n);
       std::transform(x.begin(), x.end(), y.begin(), change);
-      return fingerprint(y, outer, channels, inner);
+      return fingerprint(y, shape.outer, shape.channels, shape.inner);
     };
     EXPECT_NE(after([](TypeParam v) { return TypeParam(-v); }), before);
     EXPECT_NE(after([](TypeParam v) { return TypeParam(v * TypeParam(2)); }), before);
@@ -263,8 +265,8 @@ TYPED_TEST(FingerprintOf, NoticesWhatIsDoneToEveryElement) {
     EXPECT_NE(after([](TypeParam) { return TypeParam(0); }), before);
     std::vector<TypeParam> reversed(x.rbegin(), x.rend()), rotated = x;
     std::rotate(rotated.begin(), rotated.begin() + 1, rotated.end());
-    EXPECT_NE(fingerprint(reversed, outer, channels, inner), before);
-    EXPECT_NE(fingerprint(rotated, outer, channels, inner), before);
+    EXPECT_NE(fingerprint(reversed, shape.outer, shape.channels, shape.inner), before);
+    EXPECT_NE(fingerprint(rotated, shape.outer, shape.channels, shape.inner), before);
   }
 }
 

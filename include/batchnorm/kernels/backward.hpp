@@ -18,8 +18,9 @@ namespace detail {
 /// What a term of the sums needs of its channel.
 template <class V>
 struct GradientConstants {
-  ScaledNormalizer<V> normalizer;
-  V dz_shift;
+  V inverse_unit, shift, scale, offset, dz_shift;
+
+  EIGEN_STRONG_INLINE ScaledNormalizer<V> normalizer() const { return {inverse_unit, shift, scale, offset}; }
 };
 
 /// S1 += u, S2 += u v with u = (dz - dz_shift) * dz_scale and v = (x - mean) * inverse_unit, but for rounding: both are
@@ -86,7 +87,7 @@ class GradientShift {
     };
     return std::apply(
         [&](const auto& x, const auto&... others) {
-          return forward_.dz(constants.normalizer, forward_.position(read(x)), read(others)...);
+          return forward_.dz(constants.normalizer(), forward_.position(read(x)), read(others)...);
         },
         inputs_);
   }
@@ -149,11 +150,13 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
       block,
       [&](Index c, auto lanes) {
         if constexpr (Forward::needs_z) {
-          return GradientConstants<Channels>{forward.scaled(c, lanes), all_channels(0)};
+          const ScaledNormalizer<Channels> normalizer = forward.scaled(c, lanes);
+          return GradientConstants<Channels>{normalizer.inverse_unit, normalizer.shift, normalizer.scale,
+                                             normalizer.offset, all_channels(0)};
         } else {
           const Channels mean = forward.mean(c, lanes),
                          unit = inverse_unit_for<Scalar>(forward.inv_spread(c, lanes), mean), zero = all_channels(0);
-          return GradientConstants<Channels>{{unit, -(mean * unit), zero, zero}, zero};
+          return GradientConstants<Channels>{unit, -(mean * unit), zero, zero, zero};
         }
       },
       [&](auto& constants) {
@@ -171,7 +174,7 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
           chunk, table,
           [&]<class V>(const GradientConstants<V>& constants) {
             const V scale = V::broadcast(dz_scale);
-            return GradientTerm<V, Forward>{constants.normalizer, scale, -constants.dz_shift * scale, forward};
+            return GradientTerm<V, Forward>{constants.normalizer(), scale, -constants.dz_shift * scale, forward};
           },
           inputs, sums);
     };
