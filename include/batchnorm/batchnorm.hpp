@@ -15,8 +15,8 @@
 // Tensors, and where and how a call runs.
 #include <batchnorm/base/denormals.hpp>  // FlushDenormals
 #include <batchnorm/base/device.hpp>     // Device, CallOptions
-#include <batchnorm/base/layout.hpp>  // samples_in_rows, samples_in_columns, channel_first, channel_last, channel_axis
-#include <batchnorm/base/packet.hpp>  // Packet, statistics_t
+#include <batchnorm/base/layout.hpp>     // samples_in_rows, ..., channel_axis, channel_view, channel_slice
+#include <batchnorm/base/packet.hpp>     // Packet, statistics_t
 
 // What can be chosen.
 #include <batchnorm/core/activation.hpp>  // relu, leaky_relu, sigmoid, add_relu, activations::identity, activations::tanh

@@ -281,3 +281,99 @@ TYPED_TEST(AddressOf, AnElementIsAMultipleOfItsAlignment) {
     }
   }
 }
+
+namespace {
+
+/// 0, 1, 2, ... in the order of memory.
+template <int Rank, int Order>
+Eigen::Tensor<float, Rank, Order> numbered(const Eigen::array<Eigen::Index, Rank>& extents) {
+  Eigen::Tensor<float, Rank, Order> t(extents);
+  for (Index k = 0; k < t.size(); ++k) t.data()[k] = float(k);
+  return t;
+}
+
+/// The values of a channel that a view sees.
+std::multiset<float> values_of_channel(const bn::ChannelView<const float>& view, Index c) {
+  std::multiset<float> values;
+  for (Index o = 0; o < view.outer; ++o) values.insert(view.plane(o, c), view.plane(o, c) + view.inner);
+  return values;
+}
+
+/// Those of samples [first, first + count) of a tensor of rank 4, by its own operator().
+template <int ChannelAxis, class T>
+std::multiset<float> values_of_samples(const T& t, Index first, Index count, Index channel) {
+  constexpr int sample_axis = ChannelAxis == 0 ? 1 : 0;
+  std::multiset<float> values;
+  Eigen::array<Index, 4> i;
+  for (i[0] = 0; i[0] < t.dimension(0); ++i[0]) {
+    for (i[1] = 0; i[1] < t.dimension(1); ++i[1]) {
+      for (i[2] = 0; i[2] < t.dimension(2); ++i[2]) {
+        for (i[3] = 0; i[3] < t.dimension(3); ++i[3]) {
+          const Index sample = i[sample_axis];
+          if (i[ChannelAxis] == channel && sample >= first && sample < first + count) values.insert(t(i));
+        }
+      }
+    }
+  }
+  return values;
+}
+
+template <int ChannelAxis, int Order>
+void expect_slices_of_samples() {
+  using Layout = bn::channel_axis<ChannelAxis>;
+  const auto t = numbered<4, Order>({5, 3, 4, 2});
+  constexpr int sample_axis = ChannelAxis == 0 ? 1 : 0;
+  const Index samples = t.dimension(sample_axis);
+  for (Index first = 0; first <= samples; ++first) {
+    for (Index count = 0; first + count <= samples; ++count) {
+      const auto view = bn::detail::slice_samples<Layout>(t, first, count);
+      EXPECT_EQ(view.channels, t.dimension(ChannelAxis));
+      for (Index c = 0; c < view.channels; ++c) {
+        EXPECT_EQ(values_of_channel(view, c), values_of_samples<ChannelAxis>(t, first, count, c))
+            << "channel " << c << " on axis " << ChannelAxis << ", samples " << first << " to " << first + count;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST(SliceSamples, IsTheViewOfTheseSamplesAlone) {
+  expect_slices_of_samples<0, Eigen::RowMajor>();
+  expect_slices_of_samples<1, Eigen::RowMajor>();
+  expect_slices_of_samples<2, Eigen::RowMajor>();
+  expect_slices_of_samples<3, Eigen::RowMajor>();
+  expect_slices_of_samples<1, Eigen::ColMajor>();
+  expect_slices_of_samples<3, Eigen::ColMajor>();
+}
+
+TEST(SliceSamples, IsRefusedWhereSamplesShareAnAxisOfTheViewWithAnother) {
+  const auto t = numbered<4, Eigen::ColMajor>({5, 3, 4, 2});
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::detail::slice_samples<bn::channel_axis<2>>(t, 0, 2); }),
+                        "slice_samples", "row-major"));
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::detail::slice_samples<bn::channel_axis<0>>(t, 0, 2); }),
+                        "slice_samples", "row-major"));
+}
+
+TEST(ChannelSlice, IsTheViewOfTheseChannelsWithTheStridesOfAll) {
+  auto nchw = numbered<4, Eigen::RowMajor>({2, 6, 3, 5});
+  const auto planes = bn::channel_slice<bn::channel_first>(nchw, 2, 3);
+  EXPECT_EQ(planes.dimensions(), (std::array<Index, 4>{2, 3, 3, 5}));
+  const auto view = bn::channel_view<bn::channel_first>(planes);
+  EXPECT_EQ(view.data, nchw.data() + 2 * 15);
+  EXPECT_EQ((Seen{view.outer, view.channels, view.inner, view.outer_stride, view.channel_stride}),
+            (Seen{2, 3, 15, 6 * 15, 15}));
+  const auto& constant = nchw;
+  const auto rows = bn::channel_view<bn::channel_last>(bn::channel_slice<bn::channel_last>(constant, 1, 4));
+  EXPECT_EQ((Seen{rows.outer, rows.channels, rows.inner, rows.outer_stride, rows.channel_stride}),
+            (Seen{2 * 6 * 3, 4, 1, 5, 1}));
+}
+
+TEST(ChannelSlice, RefusesChannelsThatAreNotThere) {
+  auto nchw = numbered<4, Eigen::RowMajor>({2, 6, 3, 5});
+  for (const auto& [first, count] : {std::pair<Index, Index>{-1, 2}, {0, 7}, {5, 2}, {2, -1}}) {
+    EXPECT_TRUE(
+        has_parts(message_of([&, f = first, n = count] { (void)bn::channel_slice<bn::channel_first>(nchw, f, n); }),
+                  "channel_slice", "within the 6 of t", "[2, 6, 3, 5] row-major"));
+  }
+}

@@ -172,7 +172,38 @@ ChannelView<element_t<T>> view_of_matrix(T& t, const char* name) {
 
 }  // namespace detail
 
+/// Some channels of a larger tensor, where they lie: an argument of calls as a tensor is. Made by channel_slice.
+template <class Element, int Rank, int StorageOrder, int Axis>
+class ChannelSlice {
+ public:
+  // What makes it a tensor, as Eigen spells it.
+  static constexpr int NumDimensions = Rank, Layout = StorageOrder;
+  using Index = batchnorm::Index;
+
+  /// `view`: of these channels alone.
+  ChannelSlice(const ChannelView<Element>& view, const std::array<Index, std::size_t(Rank)>& dimensions)
+      : view_(view), dimensions_(dimensions) {}
+
+  /// The axis that the channels were taken of.
+  static constexpr int axis = Axis;
+  /// The first element.
+  Element* data() const { return view_.data; }
+  /// The extents, with `count` channels.
+  const std::array<Index, std::size_t(Rank)>& dimensions() const { return dimensions_; }
+  /// These channels as the kernels see them.
+  const ChannelView<Element>& view() const { return view_; }
+
+ private:
+  ChannelView<Element> view_;
+  std::array<Index, std::size_t(Rank)> dimensions_;
+};
+
 namespace detail {
+
+template <class T>
+inline constexpr bool is_channel_slice = false;
+template <class Element, int Rank, int StorageOrder, int Axis>
+inline constexpr bool is_channel_slice<ChannelSlice<Element, Rank, StorageOrder, Axis>> = true;
 
 /// Whether channel_view takes a T, which is neither const nor a reference. If not, the compiler says why: in one sentence,
 /// as the callers leave out what would not compile either.
@@ -190,6 +221,11 @@ consteval bool has_channel_view() {
   } else if constexpr (rank_of<T>() < 2) {
     static_assert(rank_of<T>() >= 2, "batchnorm: x needs a batch axis and a channel axis: rank 2 or more");
     return false;
+  } else if constexpr (is_channel_slice<T>) {
+    constexpr bool is_of_this_layout = T::axis == Layout::template axis<rank_of<T>()>();
+    static_assert(is_of_this_layout,
+                  "batchnorm: a channel_slice of another axis than that of the call: give both the same layout");
+    return is_of_this_layout;
   } else if constexpr (Dense<T>) {
     constexpr bool is_matrix = !bool(T::IsVectorAtCompileTime);
     static_assert(is_matrix,
@@ -214,7 +250,9 @@ auto channel_view(T&& t, const char* name = "x") {
   if constexpr (detail::has_channel_view<Layout, std::remove_cvref_t<T>>()) {
     constexpr int axis = Layout::template axis<detail::rank_of<T>()>();
     detail::check_alignment(reinterpret_cast<std::uintptr_t>(t.data()), alignof(detail::scalar_t<T>), name);
-    if constexpr (detail::Dense<T>) {
+    if constexpr (detail::is_channel_slice<std::remove_cvref_t<T>>) {
+      return t.view();
+    } else if constexpr (detail::Dense<T>) {
       return detail::view_of_matrix<axis>(t, name);
     } else {
       return detail::view_of_tensor<axis>(t);
@@ -223,6 +261,80 @@ auto channel_view(T&& t, const char* name = "x") {
     return ChannelView<float>{};
   }
 }
+
+/// Channels [first, first + count) of a tensor, where they lie: norm.forward(channel_slice<L>(x, 0, 64), y). Of matrices,
+/// blocks do: x.leftCols(64).
+///
+/// Shapes   t: as for channel_view, rank >= 2; the result: t's, with `count` channels
+/// Aliasing the result is of t's memory
+/// Throws   std::invalid_argument unless 0 <= first, 0 <= count and first + count are within the channels of t
+template <class Layout, class T>
+auto channel_slice(T&& t, Index first, Index count) {
+  using Plain = std::remove_cvref_t<T>;
+  static_assert(detail::TensorInMemory<T>,
+                "batchnorm: channel_slice is for tensors: of a matrix take a block, for example x.leftCols(64)");
+  if constexpr (detail::TensorInMemory<T>) {
+    constexpr int rank = detail::rank_of<T>(), axis = Layout::template axis<rank>();
+    auto view = channel_view<Layout>(t, "channel_slice");
+    auto dimensions = detail::extents_of(t);
+    if (first < 0 || count < 0 || first + count > view.channels) {
+      detail::fail("channel_slice(t, first, count): expected channels within the ", view.channels, " of t, got ", first,
+                   " to ", first + count, "; t is ",
+                   detail::ShapeText<std::size_t(rank)>{dimensions, detail::is_row_major<T>()});
+    }
+    view.data = view.plane(0, first);
+    view.channels = count;
+    dimensions[std::size_t(axis)] = count;
+    return ChannelSlice<detail::element_t<T>, rank, int(Plain::Layout), axis>(view, dimensions);
+  }
+}
+
+namespace detail {
+
+/// The axis of the samples: the first that is not the channels'.
+template <class Layout, int Rank>
+consteval int sample_axis() {
+  return Layout::template axis<Rank>() == 0 ? 1 : 0;
+}
+
+/// Samples [first, first + count) of the view of a tensor. In row-major storage they are the slowest axis of `outer`, or
+/// of `inner` where the channels come first of all; in column-major storage the fastest.
+///
+/// Throws   std::invalid_argument where samples and another axis share `inner` or `outer` so that the rest is no view
+template <class Layout, class T>
+ChannelView<element_t<T>> slice_samples(T& t, Index first, Index count) {
+  constexpr int rank = rank_of<T>();
+  auto view = channel_view<Layout>(t);
+  const Index samples = extents_of(t)[std::size_t(sample_axis<Layout, rank>())];
+  if (samples == 0) return view;
+  constexpr bool in_outer = is_row_major<T>() == (Layout::template axis<rank>() > 0);
+  const Index in_a_sample = (in_outer ? view.outer : view.inner) / samples;
+  if constexpr (is_row_major<T>() && in_outer) {
+    view.data += first * in_a_sample * view.outer_stride;
+    view.outer = count * in_a_sample;
+  } else if constexpr (is_row_major<T>()) {
+    view.data += first * in_a_sample;
+    view.inner = count * in_a_sample;
+  } else if (in_a_sample == 1 && in_outer) {
+    view.data += first * view.outer_stride;
+    view.outer = count;
+  } else if (in_a_sample == 1) {
+    view.data += first;
+    view.inner = count;
+  } else if (!in_outer && view.outer == 1) {
+    view.data += first;
+    view.outer = in_a_sample;
+    view.outer_stride = samples;
+    view.inner = count;
+  } else {
+    fail(
+        "slice_samples: expected samples that can be seen by themselves, got a column-major tensor with its channels "
+        "between other axes; store it row-major, or with the channels on axis 1");
+  }
+  return view;
+}
+
+}  // namespace detail
 
 namespace detail {
 
