@@ -252,6 +252,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     const auto in = call.inputs(options_.channels, xs...);
     check_state(call);
     const StatisticsSource source = source_for(call, in[0]);
+    check_running(call, source);
     const auto out = call.output(y, in);
     const std::array fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
     normalize(options.device, source, detail::views(in), out.view);
@@ -346,24 +347,25 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     return saved.parameter_gradients ? &gradients_ : nullptr;
   }
 
-  /// What to normalize with: what the mode says, unless x has too few values for it. Running statistics that are needed
-  /// must make sense.
+  /// What to normalize with: what the mode says, unless x has too few values for it.
   template <class Input>
   StatisticsSource source_for(const Call& call, const Input& x) const {
-    StatisticsSource source = mode_.statistics;
-    if (detail::reads_batch(mode_)) {
-      call.check_not_empty(x);
-      if (x.view.count() == 1 && options_.single_value == SingleValue::error) {
-        detail::fail(call.name,
-                     "(x): expected at least 2 values per channel to take the variance of, got 1; use a larger batch, "
-                     "infer(), or Options::single_value; x is ",
-                     x.shape);
-      }
-      if (x.view.count() == 1 && options_.single_value == SingleValue::running) source = StatisticsSource::running;
+    if (!detail::reads_batch(mode_)) return mode_.statistics;
+    call.check_not_empty(x);
+    if (x.view.count() > 1 || options_.single_value == SingleValue::zero_variance) return mode_.statistics;
+    if (options_.single_value == SingleValue::error) {
+      detail::fail(call.name,
+                   "(x): expected at least 2 values per channel to take the variance of, got 1; use a larger batch, "
+                   "infer(), or Options::single_value; x is ",
+                   x.shape);
     }
+    return StatisticsSource::running;
+  }
+
+  /// Running statistics that a pass needs must make sense.
+  void check_running(const Call& call, StatisticsSource source) const {
     if (source == StatisticsSource::running) running_.check_usable(call.name);
     if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
-    return source;
   }
 
   /// Users may assign parameters and statistics, so they are looked at in each call.
