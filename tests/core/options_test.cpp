@@ -23,6 +23,7 @@ TEST(Mode, IsThreeSwitches) {
   EXPECT_EQ(bn::Mode::inference, (bn::Mode{running, false, false}));
   EXPECT_EQ(bn::Mode::frozen, (bn::Mode{running, false, true}));
   EXPECT_EQ(bn::Mode::probe, (bn::Mode{batch, false, false}));
+  EXPECT_EQ(bn::Mode::recompute, (bn::Mode{batch, false, true}));
   EXPECT_NE(bn::Mode::training, bn::Mode::probe);
 }
 
@@ -31,6 +32,7 @@ TEST(Mode, PrintsItsNameOrItsSwitches) {
   EXPECT_EQ(printed(bn::Mode::inference), "inference");
   EXPECT_EQ(printed(bn::Mode::frozen), "frozen");
   EXPECT_EQ(printed(bn::Mode::probe), "probe");
+  EXPECT_EQ(printed(bn::Mode::recompute), "recompute");
   const std::string other = printed({bn::StatisticsSource::batch, true, false});
   EXPECT_NE(other.find("batch"), std::string::npos);
   EXPECT_NE(other.find("without parameter gradients"), std::string::npos);

@@ -147,10 +147,11 @@ TEST(Semantics, AModeSaysWhichStatisticsWhetherRunningIsUpdatedAndWhetherParamet
     bool batch, updates, gradients;
   };
   using enum bn::StatisticsSource;
-  const Row rows[] = {{bn::Mode::training, true, true, true},     {bn::Mode::inference, false, false, false},
-                      {bn::Mode::frozen, false, false, true},     {bn::Mode::probe, true, false, false},
-                      {{batch, true, false}, true, true, false},  {{batch, false, true}, true, false, true},
-                      {{running, true, true}, false, true, true}, {{running, true, false}, false, true, false}};
+  const Row rows[] = {{bn::Mode::training, true, true, true},      {bn::Mode::inference, false, false, false},
+                      {bn::Mode::frozen, false, false, true},      {bn::Mode::probe, true, false, false},
+                      {bn::Mode::recompute, true, false, true},    {{batch, true, false}, true, true, false},
+                      {{batch, false, true}, true, false, true},   {{running, true, true}, false, true, true},
+                      {{running, true, false}, false, true, false}};
   const Matrix x = four_values(), dy{{1}, {2}, {3}, {4}};
   for (const Row& row : rows) {
     SCOPED_TRACE(testing::Message() << row.mode);
