@@ -59,21 +59,19 @@ inline auto buffer_rows(SampleRows& buffer, Index rows, Index channels) {
   return buffer.topRows(rows);
 }
 
-/// Mean and scatter of a batch: reads x twice.
-template <class Element>
-void batch_covariance(const Device& device, const ChannelView<const Element>& x, std::vector<WhiteningGroup>& groups,
-                      Moments& by_channel, CovarianceMoments& moments) {
-  batch_moments(device, x, by_channel);
-  moments.count = static_cast<double>(x.count());
+/// Mean and scatter of a batch, whose moments by channel are known: reads x once.
+inline void batch_covariance(const Device& device, const SampleReader& x, const Moments& by_channel,
+                             std::vector<WhiteningGroup>& groups, CovarianceMoments& moments) {
+  moments.count = by_channel.count;
   moments.mean = by_channel.mean.matrix();
-  moments.scatter.resize(x.channels, x.channels / static_cast<Index>(groups.size()));
+  moments.scatter.resize(x.channels(), x.channels() / static_cast<Index>(groups.size()));
   for_each_group(device, moments.scatter, x.count(), [&](Index group, const ChannelRange& channels) {
     auto scatter = group_of(moments.scatter, group);
     const auto mean = moments.mean.segment(channels.first, channels.size);
     scatter.setZero();
     for_each_samples(x.count(), [&](Index first, Index samples) {
       auto rows = buffer_rows(groups[static_cast<std::size_t>(group)].x, samples, channels.size);
-      read_samples(x, channels, first, mean, rows);
+      x.read(channels, first, mean, rows);
       scatter.template selfadjointView<Eigen::Lower>().rankUpdate(rows.transpose());
     });
     mirror_lower(scatter);
@@ -91,10 +89,9 @@ void inverse_square_roots(const Device& device, const Covariance& covariance, st
 }
 
 /// y = (x - mean) W diag(gamma) + beta: reads x and writes y once.
-template <class Element>
-void whiten(const Device& device, const ChannelView<const Element>& x, const Eigen::VectorXd& mean,
-            const GroupedMatrix& whitening, const WhiteningAffine& affine, std::vector<WhiteningGroup>& groups,
-            const ChannelView<Element>& y) {
+inline void whiten(const Device& device, const SampleReader& x, const Eigen::VectorXd& mean,
+                   const GroupedMatrix& whitening, const WhiteningAffine& affine, std::vector<WhiteningGroup>& groups,
+                   const SampleWriter& y) {
   for_each_group(device, whitening, x.count(), [&](Index group, const ChannelRange& channels) {
     auto& at_work = groups[static_cast<std::size_t>(group)];
     const auto of_group = [&](const Eigen::VectorXd& values) { return values.segment(channels.first, channels.size); };
@@ -102,10 +99,10 @@ void whiten(const Device& device, const ChannelView<const Element>& x, const Eig
     for_each_samples(x.count(), [&](Index first, Index samples) {
       auto rows = buffer_rows(at_work.x, samples, channels.size);
       auto product = buffer_rows(at_work.product, samples, channels.size);
-      read_samples(x, channels, first, of_group(mean), rows);
+      x.read(channels, first, of_group(mean), rows);
       product.noalias() = rows * at_work.transform;
       product.rowwise() += of_group(affine.beta).transpose();
-      write_samples(product, y, channels, first);
+      y.write(product, channels, first);
     });
   });
 }
@@ -126,15 +123,13 @@ struct WhiteningPass {
 ///
 /// With running statistics dx = dy diag(gamma) W. Reads x and dy twice (dy alone the second time, on running statistics)
 /// and writes dx once.
-template <class Element>
-void whitening_backward(const Device& device, const std::array<ChannelView<const Element>, 2>& inputs,
-                        const WhiteningPass& pass, std::vector<WhiteningGroup>& groups, Eigen::VectorXd& dgamma,
-                        Eigen::VectorXd& dbeta, const ChannelView<Element>& dx) {
-  const auto& [x, dy] = inputs;
+inline void whitening_backward(const Device& device, const SampleReader& x, const SampleReader& dy,
+                               const WhiteningPass& pass, std::vector<WhiteningGroup>& groups, Eigen::VectorXd& dgamma,
+                               Eigen::VectorXd& dbeta, const SampleWriter& dx) {
   const double count = static_cast<double>(x.count());
-  dgamma.resize(x.channels);
-  dbeta.setZero(x.channels);
-  const auto backward = [&, &x = x, &dy = dy](Index group, const ChannelRange& channels) {
+  dgamma.resize(x.channels());
+  dbeta.setZero(x.channels());
+  const auto backward = [&](Index group, const ChannelRange& channels) {
     auto& at_work = groups[static_cast<std::size_t>(group)];
     const auto of_group = [&](auto& values) { return values.segment(channels.first, channels.size); };
     const auto whitening = group_of(pass.whitening, group);
@@ -146,8 +141,8 @@ void whitening_backward(const Device& device, const std::array<ChannelView<const
     for_each_samples(x.count(), [&](Index first, Index samples) {
       auto deviations = buffer_rows(at_work.x, samples, channels.size);
       auto gradients = buffer_rows(at_work.dy, samples, channels.size);
-      read_samples(x, channels, first, of_group(pass.mean), deviations);
-      read_samples(dy, channels, first, zero, gradients);
+      x.read(channels, first, of_group(pass.mean), deviations);
+      dy.read(channels, first, zero, gradients);
       cross.noalias() += deviations.transpose() * gradients;
       of_group(dbeta) += gradients.colwise().sum().transpose();
     });
@@ -166,14 +161,14 @@ void whitening_backward(const Device& device, const std::array<ChannelView<const
     for_each_samples(x.count(), [&](Index first, Index samples) {
       auto gradients = buffer_rows(at_work.dy, samples, channels.size);
       auto product = buffer_rows(at_work.product, samples, channels.size);
-      read_samples(dy, channels, first, mean_dy, gradients);
+      dy.read(channels, first, mean_dy, gradients);
       product.noalias() = gradients * at_work.transform;
       if (of_batch) {
         auto deviations = buffer_rows(at_work.x, samples, channels.size);
-        read_samples(x, channels, first, of_group(pass.mean), deviations);
+        x.read(channels, first, of_group(pass.mean), deviations);
         product.noalias() += deviations * at_work.dsigma;
       }
-      write_samples(product, dx, channels, first);
+      dx.write(product, channels, first);
     });
   };
   for_each_group(device, pass.whitening, x.count(), backward);

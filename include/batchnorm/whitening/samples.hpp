@@ -35,22 +35,67 @@ void for_each_matrix(const ChannelView<Element>& view, const ChannelRange& chann
   }
 }
 
-/// rows = x - mean, for as many samples from `first` on as there are rows.
-template <class Element, class Mean, class Rows>
-void read_samples(const ChannelView<const Element>& x, const ChannelRange& channels, Index first, const Mean& mean,
-                  Rows&& rows) {
-  for_each_matrix(x, channels, first, rows.rows(), [&](Index row, const auto& samples) {
-    rows.middleRows(row, samples.rows()) = samples.template cast<double>().rowwise() - mean.transpose();
-  });
+/// A view whose element type is known elsewhere.
+template <class Void, class Element>
+ChannelView<Void> untyped(const ChannelView<Element>& v) {
+  return {v.data, v.outer, v.channels, v.inner, v.outer_stride, v.channel_stride};
+}
+template <class Element, class Void>
+ChannelView<Element> typed(const ChannelView<Void>& v) {
+  return {static_cast<Element*>(v.data), v.outer, v.channels, v.inner, v.outer_stride, v.channel_stride};
 }
 
-/// y = rows, rounded to y's type.
-template <class Element, class Rows>
-void write_samples(const Rows& rows, const ChannelView<Element>& y, const ChannelRange& channels, Index first) {
-  for_each_matrix(y, channels, first, rows.rows(), [&](Index row, auto samples) {
-    samples = rows.middleRows(row, samples.rows()).template cast<Element>();
-  });
-}
+using Means = Eigen::Ref<const Eigen::VectorXd>;
+
+/// A tensor that is read as samples in double, whatever its elements are: so that what is done to samples is no template.
+class SampleReader {
+ public:
+  template <class Element>
+  SampleReader(const ChannelView<Element>& x)
+      : view_(untyped<const void>(x)),
+        read_([](const ChannelView<const void>& view, const ChannelRange& channels, Index first, const Means& mean,
+                 Eigen::Ref<SampleRows> rows) {
+          for_each_matrix(
+              typed<const Element>(view), channels, first, rows.rows(), [&](Index row, const auto& samples) {
+                rows.middleRows(row, samples.rows()) = samples.template cast<double>().rowwise() - mean.transpose();
+              });
+        }) {}
+
+  Index count() const { return view_.outer * view_.inner; }
+  Index channels() const { return view_.channels; }
+
+  /// rows = x - mean, for as many samples from `first` on as there are rows.
+  void read(const ChannelRange& channels, Index first, const Means& mean, Eigen::Ref<SampleRows> rows) const {
+    read_(view_, channels, first, mean, rows);
+  }
+
+ private:
+  ChannelView<const void> view_;
+  void (*read_)(const ChannelView<const void>&, const ChannelRange&, Index, const Means&, Eigen::Ref<SampleRows>);
+};
+
+/// The same for a tensor that is written.
+class SampleWriter {
+ public:
+  template <class Element>
+  SampleWriter(const ChannelView<Element>& y)
+      : view_(untyped<void>(y)),
+        write_([](const ChannelView<void>& view, const ChannelRange& channels, Index first,
+                  const Eigen::Ref<const SampleRows>& rows) {
+          for_each_matrix(typed<Element>(view), channels, first, rows.rows(), [&](Index row, auto samples) {
+            samples = rows.middleRows(row, samples.rows()).template cast<Element>();
+          });
+        }) {}
+
+  /// y = rows, rounded to y's type.
+  void write(const Eigen::Ref<const SampleRows>& rows, const ChannelRange& channels, Index first) const {
+    write_(view_, channels, first, rows);
+  }
+
+ private:
+  ChannelView<void> view_;
+  void (*write_)(const ChannelView<void>&, const ChannelRange&, Index, const Eigen::Ref<const SampleRows>&);
+};
 
 }  // namespace detail
 }  // namespace BATCHNORM_ABI

@@ -181,7 +181,8 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
     const auto out = call.output(y, in);
     const auto fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
     if (detail::reads_batch(mode_)) {
-      detail::batch_covariance(device, in[0].view, groups_, by_channel_, incoming_);
+      detail::batch_moments(device, in[0].view, by_channel_);
+      detail::batch_covariance(device, in[0].view, by_channel_, groups_, incoming_);
     }
     if (mode_.update_running) running_.check(incoming_, options_.averaging, options_.non_finite);
     choose_whitening(device);
@@ -218,7 +219,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
     check_state(call);
     call.check_same(in[0], saved_tensors_, saved_tensors_.x, "keep a copy of what is overwritten in place");
     const auto out = call.output(dx, in);
-    detail::whitening_backward(device, detail::views(in), {saved_.statistics, mean_, whitening_, saved_affine_},
+    detail::whitening_backward(device, in[0].view, in[1].view, {saved_.statistics, mean_, whitening_, saved_affine_},
                                groups_, dgamma_, dbeta_, out.view);
     if (!saved_.parameter_gradients) return;
     if (options_.scale) gradients_.gamma += dgamma_.array().template cast<Scalar>();
