@@ -10,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <utility>
 
 namespace Eigen {
 struct DefaultDevice;
@@ -69,10 +70,11 @@ class BlockQueue {
     }
   }
 
-  /// Returns when no thread is in a block any more and none is left; throws what the first block that threw did.
-  void wait() const {
+  /// Returns when no thread is in a block any more and none is left; throws what the first block that threw did, and
+  /// keeps none of it: a thread that comes late has nothing to free while the caller looks.
+  void wait() {
     for (int finished = finished_.load(); finished != blocks_; finished = finished_.load()) finished_.wait(finished);
-    if (error_) std::rethrow_exception(error_);
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
