@@ -8,8 +8,11 @@
 ///          Covariate Shift", arXiv:1502.03167.
 #pragma once
 
+/// 0: interfaces still change.
 #define BATCHNORM_VERSION_MAJOR 0
+/// Changes with the interface.
 #define BATCHNORM_VERSION_MINOR 2
+/// Changes with anything else.
 #define BATCHNORM_VERSION_PATCH 0
 
 // Tensors, and where and how a call runs.

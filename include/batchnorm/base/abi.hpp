@@ -30,6 +30,8 @@
 #include <atomic>
 #include <cstring>
 
+/// \def BATCHNORM_ISA
+/// The instruction set that Eigen is compiled for.
 #if defined(EIGEN_VECTORIZE_AVX512)
 #define BATCHNORM_ISA avx512
 #elif defined(EIGEN_VECTORIZE_AVX2)
@@ -48,18 +50,26 @@
 #define BATCHNORM_ISA scalar
 #endif
 
+/// \def BATCHNORM_FMA
+/// Whether Eigen's multiply_add rounds once; what follows is the alignment.
 #if defined(EIGEN_VECTORIZE_FMA)
 #define BATCHNORM_FMA fma_align
 #else
 #define BATCHNORM_FMA align
 #endif
 
+/// One token of three.
 #define BATCHNORM_JOIN(isa, fma, bytes) BATCHNORM_JOIN_EXPANDED(isa, fma, bytes)
+/// The same of macros' values.
 #define BATCHNORM_JOIN_EXPANDED(isa, fma, bytes) isa##_##fma##bytes
+/// The name of the inline namespace, for example `avx512_fma_align64`.
 #define BATCHNORM_ABI BATCHNORM_JOIN(BATCHNORM_ISA, BATCHNORM_FMA, EIGEN_MAX_ALIGN_BYTES)
 
+/// A macro's value as text.
 #define BATCHNORM_TEXT(token) BATCHNORM_TEXT_EXPANDED(token)
+/// A token as text.
 #define BATCHNORM_TEXT_EXPANDED(token) #token
+/// What units must agree on to share Eigen's functions, but for the width of an index.
 #define BATCHNORM_UNIT          \
   BATCHNORM_TEXT(BATCHNORM_ABI) \
   "_static" BATCHNORM_TEXT(EIGEN_MAX_STATIC_ALIGN_BYTES) "_malloc" BATCHNORM_TEXT(EIGEN_MALLOC_ALREADY_ALIGNED)
@@ -67,10 +77,13 @@
 /// Outside the inline namespace: one record for all units, whatever their flags.
 namespace batchnorm::program_record {
 
-/// The first kind of unit that came, and the first that differed from it. Weak and not inline, so that they are shared
-/// exactly where Eigen's functions are: inline variables g++ shares with libraries that dlopen() keeps apart, too.
+/// The first kind of unit that came. Weak and not inline, so that it is shared exactly where Eigen's functions are: inline
+/// variables g++ shares with libraries that dlopen() keeps apart, too.
 // NOLINTNEXTLINE(misc-definitions-in-headers)
-[[gnu::weak]] constinit std::atomic<const char*> first_unit{nullptr}, other_unit{nullptr};
+[[gnu::weak]] constinit std::atomic<const char*> first_unit{nullptr};
+/// The first that differed from it.
+// NOLINTNEXTLINE(misc-definitions-in-headers)
+[[gnu::weak]] constinit std::atomic<const char*> other_unit{nullptr};
 
 }  // namespace batchnorm::program_record
 

@@ -16,6 +16,7 @@ inline namespace BATCHNORM_ABI {
 
 /// A matrix with one sample in each row and one channel in each column: axis 1. The default.
 struct samples_in_rows {
+  /// The axis of the channels in a tensor of this rank.
   template <int Rank>
   static consteval int axis() {
     static_assert(Rank == 2,
@@ -23,11 +24,13 @@ struct samples_in_rows {
                   "channel_first or channel_last");
     return 1;
   }
+  /// As it is written.
   static std::string name() { return "samples_in_rows"; }
 };
 
 /// A matrix with one sample in each column and one channel in each row: axis 0.
 struct samples_in_columns {
+  /// The axis of the channels in a tensor of this rank.
   template <int Rank>
   static consteval int axis() {
     static_assert(Rank == 2,
@@ -35,11 +38,13 @@ struct samples_in_columns {
                   "channel_last");
     return 0;
   }
+  /// As it is written.
   static std::string name() { return "samples_in_columns"; }
 };
 
 /// Tensors of rank 3 and more with the channels on axis 1, as in NCHW.
 struct channel_first {
+  /// The axis of the channels in a tensor of this rank.
   template <int Rank>
   static consteval int axis() {
     static_assert(Rank >= 3,
@@ -47,26 +52,31 @@ struct channel_first {
                   "samples_in_columns");
     return 1;
   }
+  /// As it is written.
   static std::string name() { return "channel_first"; }
 };
 
 /// The channels on the last axis, as in NHWC.
 struct channel_last {
+  /// The axis of the channels in a tensor of this rank.
   template <int Rank>
   static consteval int axis() {
     return Rank - 1;
   }
+  /// As it is written.
   static std::string name() { return "channel_last"; }
 };
 
 /// The channels on axis K, counted from 0 as the tensor is written.
 template <int K>
 struct channel_axis {
+  /// The axis of the channels in a tensor of this rank.
   template <int Rank>
   static consteval int axis() {
     static_assert(0 <= K && K < Rank, "batchnorm: channel_axis<k> needs 0 <= k < rank");
     return K;
   }
+  /// As it is written.
   static std::string name() { return "channel_axis<" + std::to_string(K) + ">"; }
 };
 
@@ -93,10 +103,16 @@ template <class Element>
 struct ChannelView {
   /// Element (0, 0, 0).
   Element* data;
-  /// Extents.
-  Index outer, channels, inner;
-  /// In elements.
-  Index outer_stride, channel_stride;
+  /// Slices.
+  Index outer;
+  /// Channels in each slice.
+  Index channels;
+  /// Consecutive elements of one channel in one slice.
+  Index inner;
+  /// From a slice to the next, in elements.
+  Index outer_stride;
+  /// From a channel to the next, in elements.
+  Index channel_stride;
 
   /// Values per channel.
   constexpr Index count() const noexcept { return outer * inner; }
@@ -176,8 +192,11 @@ ChannelView<element_t<T>> view_of_matrix(T& t, const char* name) {
 template <class Element, int Rank, int StorageOrder, int Axis>
 class ChannelSlice {
  public:
-  // What makes it a tensor, as Eigen spells it.
-  static constexpr int NumDimensions = Rank, Layout = StorageOrder;
+  /// Its rank, as Eigen spells it.
+  static constexpr int NumDimensions = Rank;
+  /// Its storage order, as Eigen spells it.
+  static constexpr int Layout = StorageOrder;
+  /// The type of an extent, as Eigen spells it.
   using Index = batchnorm::Index;
 
   /// `view`: of these channels alone.

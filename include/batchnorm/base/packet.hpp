@@ -42,9 +42,12 @@ using statistics_t = typename detail::statistics<std::remove_const_t<Element>>::
 /// As many Scalars as a register of the instruction set holds, with arithmetic lane by lane.
 template <class Scalar>
 struct Packet {
+  /// Eigen's packet.
   using Raw = typename Eigen::internal::packet_traits<Scalar>::type;
+  /// Lanes.
   static constexpr Index size = Eigen::internal::packet_traits<Scalar>::size;
 
+  /// The lanes as Eigen's functions take them.
   Raw raw;
 
   /// The value in every lane.
@@ -103,16 +106,20 @@ struct Packet {
     }
   }
 
+  /// a + b.
   friend EIGEN_STRONG_INLINE Packet operator+(const Packet& a, const Packet& b) {
     return {Eigen::internal::padd(a.raw, b.raw)};
   }
+  /// a - b.
   friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a, const Packet& b) {
     return {Eigen::internal::psub(a.raw, b.raw)};
   }
+  /// a * b.
   friend EIGEN_STRONG_INLINE Packet operator*(const Packet& a, const Packet& b) {
     return {Eigen::internal::pmul(a.raw, b.raw)};
   }
 
+  /// The square root, as Eigen approximates it.
   friend EIGEN_STRONG_INLINE Packet sqrt(const Packet& a) { return {Eigen::internal::psqrt(a.raw)}; }
 
   /// a * b + c, rounded once where the instruction set can.
@@ -142,6 +149,8 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Scalar sum(const Packet& a) { return Eigen::internal::predux(a.raw); }
 
   // What activations are written with.
+
+  /// a / b: a quotient, under -ffast-math too.
   friend EIGEN_STRONG_INLINE Packet operator/(const Packet& a, const Packet& b) {
 #if __FINITE_MATH_ONLY__
     if constexpr (std::same_as<Scalar, float>) return {detail::divide_floats(a.raw, b.raw)};
@@ -154,6 +163,7 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Packet min(const Packet& a, const Packet& b) {
     return with_nan_of(a, b, {Eigen::internal::pmin<Eigen::PropagateNaN>(a.raw, b.raw)});
   }
+  /// |a|; NaN stays NaN.
   friend EIGEN_STRONG_INLINE Packet abs(const Packet& a) { return {Eigen::internal::pabs(a.raw)}; }
   /// |magnitude| with the sign bit of `sign`.
   friend EIGEN_STRONG_INLINE Packet copysign(const Packet& magnitude, const Packet& sign) {

@@ -22,11 +22,11 @@ class TensorRef;
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 
-/// Sizes are 64 bits wide, whatever EIGEN_DEFAULT_DENSE_INDEX_TYPE says.
 /// One value for each channel.
 template <class Scalar>
 using ChannelArray = Eigen::Array<Scalar, Eigen::Dynamic, 1>;
 
+/// Sizes are 64 bits wide, whatever EIGEN_DEFAULT_DENSE_INDEX_TYPE says.
 using Index = std::ptrdiff_t;
 
 namespace detail {

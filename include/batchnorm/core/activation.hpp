@@ -64,37 +64,44 @@ Packet<Scalar> logistic_derivative(const Packet<Scalar>& z) {
 }  // namespace detail
 
 /// The activations that come with the library. batchnorm names relu, leaky_relu, sigmoid and add_relu too; identity and
-/// tanh only stand here, since std::identity and ::tanh would make them ambiguous under `using namespace batchnorm`.
+/// tanh only stand here, since std::identity and the C library's tanh would make them ambiguous under `using namespace batchnorm`.
 namespace activations {
 
 /// No activation: y = z.
 struct identity {
+  /// y = z.
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z) const {
     return z;
   }
+  /// dz = dy.
   template <class Scalar>
   Packet<Scalar> backward(const Packet<Scalar>&, const Packet<Scalar>& dy) const {
     return dy;
   }
+  /// z = y.
   template <class Scalar>
   Packet<Scalar> inverse(const Packet<Scalar>& y) const {
     return y;
   }
+  /// As errors and describe() print it.
   static std::string name() { return "identity"; }
 };
 
 /// y = max(z, 0), with gradient 0 at z = 0. NaN stays NaN.
 struct relu {
+  /// y = max(z, 0).
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z) const {
     return max(z, Packet<Scalar>::broadcast(0));
   }
+  /// dz = dy where z > 0, else 0.
   template <class Scalar>
   Packet<Scalar> backward(const Packet<Scalar>& z, const Packet<Scalar>& dy) const {
     const auto zero = Packet<Scalar>::broadcast(0);
     return select_less_equal(z, zero, zero, dy);
   }
+  /// As errors and describe() print it.
   static std::string name() { return "relu"; }
 };
 
@@ -114,12 +121,15 @@ class leaky_relu {
   /// Of y where z <= 0.
   constexpr double slope() const { return slope_; }
 
+  /// Whether the slopes are alike.
   friend constexpr bool operator==(const leaky_relu&, const leaky_relu&) = default;
 
+  /// y = z where z > 0, else slope * z.
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z) const {
     return select_less_equal(z, Packet<Scalar>::broadcast(0), z * slope_packet<Scalar>(), z);
   }
+  /// dz = dy where z > 0, else slope * dy.
   template <class Scalar>
   Packet<Scalar> backward(const Packet<Scalar>& z, const Packet<Scalar>& dy) const {
     return select_less_equal(z, Packet<Scalar>::broadcast(0), dy * slope_packet<Scalar>(), dy);
@@ -129,6 +139,7 @@ class leaky_relu {
   Packet<Scalar> inverse(const Packet<Scalar>& y) const {
     return select_less_equal(y, Packet<Scalar>::broadcast(0), y / slope_packet<Scalar>(), y);
   }
+  /// With its parameters, as errors and describe() print it.
   std::string name() const {
     std::ostringstream text;
     text << "leaky_relu(" << slope_ << ")";
@@ -149,15 +160,18 @@ class leaky_relu {
 /// Measured over all normal y and y', y errs by at most 1.6 epsilon of its value (2.8 in float with AVX-512) and y' by
 /// 2.6; below the least normal number they fade into 0.
 struct sigmoid {
+  /// y = 1 / (1 + exp(-z)).
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z) const {
     const auto one = Packet<Scalar>::broadcast(1);
     return one / (one + exp(-z));
   }
+  /// dz = dy y (1 - y).
   template <class Scalar>
   Packet<Scalar> backward(const Packet<Scalar>& z, const Packet<Scalar>& dy) const {
     return dy * detail::logistic_derivative(z);
   }
+  /// As errors and describe() print it.
   static std::string name() { return "sigmoid"; }
 };
 
@@ -168,6 +182,7 @@ struct sigmoid {
 ///
 /// Source   S. L. Moshier, Cephes Mathematical Library, tanh.c: the rational function and its coefficients.
 struct tanh {
+  /// y = tanh(z).
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z) const {
     const auto constant = [](double value) { return Packet<Scalar>::broadcast(static_cast<Scalar>(value)); };
@@ -184,16 +199,19 @@ struct tanh {
     const auto elsewhere = one - two / (exp(two * t) + one);
     return copysign(select_less_equal(t, constant(0.625), near_zero, elsewhere), z);
   }
+  /// dz = dy (1 - y^2).
   template <class Scalar>
   Packet<Scalar> backward(const Packet<Scalar>& z, const Packet<Scalar>& dy) const {
     // tanh(z) = 2 s(2z) - 1, s the logistic function.
     return dy * (Packet<Scalar>::broadcast(4) * detail::logistic_derivative(z + z));
   }
+  /// As errors and describe() print it.
   static std::string name() { return "tanh"; }
 };
 
 /// The end of a residual block: y = max(z + residual, 0), with gradient 0 at z + residual = 0. NaN stays NaN.
 struct add_relu {
+  /// y = max(z + residual, 0).
   template <class Scalar>
   Packet<Scalar> forward(const Packet<Scalar>& z, const Packet<Scalar>& residual) const {
     return relu{}.forward(z + residual);
@@ -203,6 +221,7 @@ struct add_relu {
   Packet<Scalar> backward(const Packet<Scalar>& z, const Packet<Scalar>& residual, const Packet<Scalar>& dy) const {
     return relu{}.backward(z + residual, dy);
   }
+  /// As errors and describe() print it.
   static std::string name() { return "add_relu"; }
 };
 

@@ -15,9 +15,12 @@ inline namespace BATCHNORM_ABI {
 ///
 /// Shapes   dy, dy_x: [C]
 struct GradientSums {
-  /// Of dz, and of dz times the distance of x from the mean.
-  Eigen::ArrayXd dy, dy_x;
+  /// Of dz.
+  Eigen::ArrayXd dy;
+  /// Of dz times the distance of x from the mean.
+  Eigen::ArrayXd dy_x;
 
+  /// Of no channels.
   GradientSums() = default;
   /// Sums over no values.
   explicit GradientSums(Index channels) { set_zero(detail::state_size("GradientSums", channels)); }

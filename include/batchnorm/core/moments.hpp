@@ -19,14 +19,18 @@ inline namespace BATCHNORM_ABI {
 struct Moments {
   /// Values per channel, or the sum of their weights.
   double count = 0;
-  /// The mean, and the sum of the squared distances from it.
-  Eigen::ArrayXd mean, m2;
+  /// The mean.
+  Eigen::ArrayXd mean;
+  /// The sum of the squared distances from the mean.
+  Eigen::ArrayXd m2;
 
+  /// Of no channels.
   Moments() = default;
   /// The moments of no values at all.
   explicit Moments(Index channels)
       : mean(Eigen::ArrayXd::Zero(detail::state_size("Moments", channels))), m2(Eigen::ArrayXd::Zero(channels)) {}
 
+  /// C.
   Index channels() const { return mean.size(); }
 
   /// The batch variance that normalizes: m2 / count.

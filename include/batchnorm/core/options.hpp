@@ -33,13 +33,13 @@ struct Mode {
   /// Whether backward accumulates dgamma and dbeta.
   bool parameter_gradients;
 
-  /// The usual settings, as in the table.
-  static const Mode training;
-  static const Mode inference;
-  static const Mode frozen;
-  static const Mode probe;
-  static const Mode recompute;
+  static const Mode training;   ///< The paper's Algorithm 1.
+  static const Mode inference;  ///< A trained network.
+  static const Mode frozen;     ///< Fine-tuning with the statistics as constants.
+  static const Mode probe;      ///< Looking at a batch.
+  static const Mode recompute;  ///< Forward once more, for checkpointing.
 
+  /// Whether all three switches are alike.
   friend constexpr bool operator==(const Mode&, const Mode&) = default;
   /// Prints the name or, where there is none, the three switches.
   friend std::ostream& operator<<(std::ostream& out, const Mode& mode);
@@ -84,6 +84,7 @@ enum class SingleValue {
 
 /// The settings of a layer; every field but `channels` has a default.
 struct Options {
+  /// How many channels x has: at least 1.
   Index channels = 0;
   /// Added to the variance; in units of x squared. In a layer of floats at least 8.7e-78, so that 1 / sqrt(epsilon) is
   /// a float.

@@ -20,8 +20,10 @@ inline constexpr bool is_parameter_type = std::same_as<Scalar, float> || std::sa
 /// The affine transform y = gamma * x_hat + beta. An empty gamma means 1, an empty beta 0.
 template <class Scalar>
 struct AffineParameters {
-  /// [C] or empty.
-  ChannelArray<Scalar> gamma, beta;
+  /// The scale, [C] or empty.
+  ChannelArray<Scalar> gamma;
+  /// The shift, [C] or empty.
+  ChannelArray<Scalar> beta;
 
   /// No scale, no shift.
   AffineParameters() = default;
@@ -42,9 +44,12 @@ struct AffineParameters {
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
 template <class Scalar>
 struct Gradients {
-  /// [C] or empty, as the parameters.
-  ChannelArray<Scalar> gamma, beta;
+  /// dgamma: [C] or empty, as the parameter.
+  ChannelArray<Scalar> gamma;
+  /// dbeta: [C] or empty, as the parameter.
+  ChannelArray<Scalar> beta;
 
+  /// Of no channels; backward gives them their size.
   Gradients() = default;
   /// Zeros, each if enabled.
   explicit Gradients(Index channels, bool scale = true, bool shift = true)
@@ -64,7 +69,9 @@ struct Parameter {
   /// "gamma" or "beta".
   std::string_view name;
   /// The layer's own memory, [C].
-  Eigen::Map<ChannelArray<Scalar>> value, gradient;
+  Eigen::Map<ChannelArray<Scalar>> value;
+  /// The layer's own memory, [C]: what the backward passes added up.
+  Eigen::Map<ChannelArray<Scalar>> gradient;
   /// Whether weight decay applies to it; it does not to gamma and beta.
   bool weight_decay;
 };

@@ -25,6 +25,7 @@ struct PopulationOptions {
   /// Which variance is taken for that of the population.
   PopulationVariance variance = PopulationVariance::mean_of_batches;
 
+  /// Whether all settings are alike.
   friend constexpr bool operator==(const PopulationOptions&, const PopulationOptions&) = default;
 };
 
@@ -47,7 +48,9 @@ class PopulationStatistics {
         all_(detail::state_size("PopulationStatistics", channels)),
         variance_(Eigen::ArrayXd::Zero(channels)) {}
 
+  /// As given.
   const PopulationOptions& options() const { return options_; }
+  /// C.
   Index channels() const { return all_.channels(); }
 
   /// Takes one batch in, or leaves it out as the options say.
@@ -81,8 +84,9 @@ class PopulationStatistics {
     return *this;
   }
 
-  /// Batches taken in so far, and batches left out.
+  /// Batches taken in so far.
   std::int64_t batches() const { return batches_; }
+  /// Batches left out so far.
   std::int64_t skipped() const { return skipped_; }
   /// Values per channel taken in so far.
   double count() const { return all_.count; }

@@ -53,9 +53,14 @@ void check_values(const char* call, const Mean& mean, const Variances& variance_
 ///
 /// Starts at mean 0, variance 1, batches 0.
 struct RunningStatistics {
-  Eigen::ArrayXd mean, variance;
-  /// Batches that were blended in, and batches that were left out.
-  std::int64_t batches = 0, skipped = 0;
+  /// [C].
+  Eigen::ArrayXd mean;
+  /// [C], of the estimate that Options::running_variance names.
+  Eigen::ArrayXd variance;
+  /// Batches that were blended in.
+  std::int64_t batches = 0;
+  /// Batches that were left out.
+  std::int64_t skipped = 0;
 
   /// Mean 0 and variance 1, before any batch.
   explicit RunningStatistics(Index channels)

@@ -104,8 +104,10 @@ template <class Scalar>
 struct Saved {
   /// What y was normalized with; running statistics are constants, of count 0.
   Statistics statistics;
-  /// The parameters that forward ran with.
-  ChannelArray<Scalar> gamma, beta;
+  /// The scale that forward ran with.
+  ChannelArray<Scalar> gamma;
+  /// The shift that forward ran with.
+  ChannelArray<Scalar> beta;
   /// Whether backward accumulates dgamma and dbeta.
   bool parameter_gradients = false;
   /// What y went through last.

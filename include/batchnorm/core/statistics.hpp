@@ -17,7 +17,10 @@ inline namespace BATCHNORM_ABI {
 /// Shapes   mean, inv_std: [C]
 /// Units    mean: those of x; inv_std: 1 / those of x
 struct Statistics {
-  Eigen::ArrayXd mean, inv_std;
+  /// What is subtracted from x.
+  Eigen::ArrayXd mean;
+  /// What x - mean is multiplied by.
+  Eigen::ArrayXd inv_std;
   /// The values per channel of the batch that these are the statistics of: backward goes through them. 0: constants,
   /// of which dx = dz * gamma * inv_std.
   double count = 0;

@@ -13,8 +13,10 @@ inline namespace BATCHNORM_ABI {
 /// Shapes   scale, shift: [C]
 template <class Scalar>
 struct ScaleShift {
-  /// [C].
-  ChannelArray<Scalar> scale, shift;
+  /// What x is multiplied by.
+  ChannelArray<Scalar> scale;
+  /// What is added then.
+  ChannelArray<Scalar> shift;
 };
 
 /// Folds statistics and parameters into two numbers per channel.

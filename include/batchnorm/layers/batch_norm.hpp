@@ -183,12 +183,14 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
         "batchnorm: forward takes (x, y[, options]), or (x, residual, y[, options]) where the activation has a "
         "residual; it updates statistics and keeps what backward needs, so on a const layer call infer(x, y)");
   }
+  /// Refused likewise.
   template <class... Args>
   void backward(const Args&...) const {
     static_assert(detail::never<Args...> || !is_valid,
                   "batchnorm: backward takes (x, dy, dx[, options]), or (x, residual, dy, dx, dresidual[, options]) "
                   "where the activation has a residual; it adds to gradients(), so the layer must not be const");
   }
+  /// Refused likewise.
   template <class... Args>
   void backward_from_output(const Args&...) const {
     static_assert(detail::never<Args...> || !is_valid,
@@ -200,6 +202,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   const Activation& activation() const { return activation_; }
   /// The averages that inference normalizes with; may be assigned.
   RunningStatistics& running() { return running_; }
+  /// The same, const.
   const RunningStatistics& running() const { return running_; }
   /// What the last forward pass that was kept in the layer left for backward.
   const Saved<Scalar>& saved() const { return saved_; }
@@ -231,6 +234,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
          << running_.batches << " batches seen, " << running_.skipped << " skipped)";
     return text.str();
   }
+  /// Prints describe().
   friend std::ostream& operator<<(std::ostream& out, const BatchNorm& layer) { return out << layer.describe(); }
 
  private:

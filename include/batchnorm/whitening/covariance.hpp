@@ -30,8 +30,11 @@ auto group_of(Matrix& grouped, Index group) {
 /// Shapes   mean: [C]; scatter: [C, C / groups]
 /// Units    mean: those of x; scatter: those of x squared
 struct CovarianceMoments {
+  /// Values per channel.
   double count = 0;
+  /// [C].
   Eigen::VectorXd mean;
+  /// The products of deviations, group below group.
   GroupedMatrix scatter;
 };
 
@@ -42,10 +45,14 @@ struct CovarianceMoments {
 ///
 /// Shapes   mean: [C]; covariance: [C, C / groups]
 struct RunningCovariance {
+  /// [C].
   Eigen::ArrayXd mean;
+  /// Group below group.
   GroupedMatrix covariance;
-  /// Batches that were blended in, and batches that were left out.
-  std::int64_t batches = 0, skipped = 0;
+  /// Batches that were blended in.
+  std::int64_t batches = 0;
+  /// Batches that were left out.
+  std::int64_t skipped = 0;
 
   /// Mean 0 and covariance I, before any batch.
   explicit RunningCovariance(Index channels, Index groups = 1)

@@ -14,12 +14,14 @@ enum class WhiteningMethod {
           ///< wholly, which regularizes
 };
 
+/// Prints `eigen` or `newton`.
 inline std::ostream& operator<<(std::ostream& out, WhiteningMethod method) {
   return out << (method == WhiteningMethod::eigen ? "eigen" : "newton");
 }
 
-/// The settings of a WhiteningNorm; every field but `channels` has a default. Those that Options has too mean the same.
+/// The settings of a WhiteningNorm; every field but `channels` has a default.
 struct WhiteningOptions {
+  /// How many channels x has: at least 1.
   Index channels = 0;
   /// Into how many groups of neighbors the channels are divided; each is whitened by itself.
   Index groups = 1;
@@ -29,12 +31,17 @@ struct WhiteningOptions {
   int iterations = 5;
   /// Added to the covariance's diagonal; in units of x squared.
   double epsilon = 1e-5;
+  /// How much a new batch counts in the running statistics.
   Averaging averaging = exponential(0.1);
-  /// Of the running covariance.
+  /// Which estimate of the covariance they keep.
   RunningVariance running_variance = RunningVariance::unbiased;
+  /// What they do with a batch that is not finite.
   NonFinite non_finite = NonFinite::skip;
+  /// Whether there is a gamma.
   bool scale = true;
+  /// Whether there is a beta.
   bool shift = true;
+  /// The mode that the layer begins in.
   Mode mode = Mode::training;
 };
 

@@ -138,6 +138,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
                   "batchnorm: forward takes (x, y[, options]); it updates statistics and keeps what backward needs, so "
                   "on a const layer call infer(x, y)");
   }
+  /// Refused likewise.
   template <class... Args>
   void backward(const Args&...) const {
     static_assert(detail::never<Args...> || !is_valid,
@@ -147,6 +148,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
 
   /// The averages that inference whitens with; may be assigned.
   RunningCovariance& running() { return running_; }
+  /// The same, const.
   const RunningCovariance& running() const { return running_; }
   /// The moments of the last batch that a forward pass read.
   const CovarianceMoments& moments() const { return moments_; }
@@ -165,6 +167,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
          << running_.batches << " batches seen, " << running_.skipped << " skipped)";
     return text.str();
   }
+  /// Prints describe().
   friend std::ostream& operator<<(std::ostream& out, const WhiteningNorm& layer) { return out << layer.describe(); }
 
  private:
