@@ -63,9 +63,9 @@ class PopulationStatistics {
     if (is_too_small(moments) || (options_.non_finite == NonFinite::skip && !moments.all_finite())) {
       ++skipped_;
     } else if (options_.variance == PopulationVariance::mean_of_batches) {
-      take_in(moments, moments.m2 / detail::variance_divisor(moments.count, options_.running_variance), 1);
+      take_in(moments, moments.m2, detail::variance_divisor(moments.count, options_.running_variance), 1);
     } else {
-      take_in(moments, variance_, 1);
+      take_in(moments, variance_, 1, 1);
     }
   }
 
@@ -79,7 +79,7 @@ class PopulationStatistics {
     if (other.options_ != options_) {
       detail::fail("PopulationStatistics::merge(other): expected the same options, got others; construct both alike");
     }
-    take_in(other.all_, other.variance_, other.batches_);
+    take_in(other.all_, other.variance_, 1, other.batches_);
     skipped_ += other.skipped_;
     return *this;
   }
@@ -139,13 +139,12 @@ class PopulationStatistics {
     return moments.count < 2 && options_.variance == PopulationVariance::mean_of_batches;
   }
 
-  /// Takes in the values of some batches and the mean of their variances.
-  template <class Variance>
-  void take_in(const Moments& moments, const Variance& variance, std::int64_t batches) {
+  /// Takes in the values of some batches, and sums / divisor, the mean of their variances.
+  void take_in(const Moments& moments, const Eigen::ArrayXd& sums, double divisor, std::int64_t batches) {
     if (moments.count == 0) return;
     const double count = moments.count;
     all_.merge(moments);
-    variance_ += count / static_cast<double>(all_.count) * (variance - variance_);
+    for (Index c = 0; c < channels(); ++c) variance_[c] += count / all_.count * (sums[c] / divisor - variance_[c]);
     batches_ += batches;
   }
 

@@ -11,13 +11,13 @@ inline namespace BATCHNORM_ABI {
 
 namespace detail {
 
-/// running = (1 - weight) * running + weight * batch; with weight 1 the batch, whatever was there before.
-template <class Running, class Batch>
-void blend(Running& running, const Batch& batch, double weight) {
-  if (weight == 1.0) {
-    running = batch;
-  } else {
-    running = (1.0 - weight) * running + weight * batch;
+/// running = (1 - weight) * running + weight * sums / divisor; with weight 1 the batch, whatever was there before.
+template <class Running, class Sums>
+void blend(Running& running, const Sums& sums, double divisor, double weight) {
+  double* const values = running.data();
+  for (Index k = 0; k < running.size(); ++k) {
+    const double batch = sums.data()[k] / divisor;
+    values[k] = weight == 1.0 ? batch : (1.0 - weight) * values[k] + weight * batch;
   }
 }
 
@@ -90,8 +90,8 @@ struct RunningStatistics {
       return false;
     }
     const double weight = averaging.weight(batches);
-    detail::blend(mean, moments.mean, weight);
-    detail::blend(variance, moments.m2 / detail::variance_divisor(moments.count, kind), weight);
+    detail::blend(mean, moments.mean, 1, weight);
+    detail::blend(variance, moments.m2, detail::variance_divisor(moments.count, kind), weight);
     ++batches;
     return true;
   }

@@ -79,8 +79,8 @@ struct RunningCovariance {
       return false;
     }
     const double weight = averaging.weight(batches);
-    detail::blend(mean, moments.mean.array(), weight);
-    detail::blend(covariance, moments.scatter / detail::variance_divisor(moments.count, kind), weight);
+    detail::blend(mean, moments.mean, 1, weight);
+    detail::blend(covariance, moments.scatter, detail::variance_divisor(moments.count, kind), weight);
     ++batches;
     return true;
   }
