@@ -105,6 +105,30 @@ TEST(Accuracy, OfTheGradientDoesNotSufferFromAMeanOfDy) {
   }
 }
 
+// What dz is shifted by is estimated from a few of its values: one that is far out may be among them.
+TEST(Accuracy, OfTheGradientSumsDoesNotSufferFromAnOutlierInDy) {
+  Random random(8);
+  for (const auto& [count, inner] : regimes) {
+    const Values x = rounded_to<float>(normal_values(count, 3, random));
+    for (const Index at : {Index(0), Index(1), inner / 2, count / 2}) {
+      for (const Real outlier : {1e3L, 1e6L, -1e6L}) {
+        Values dy = rounded_to<float>(Values::Constant(count, 3, std::copysign(7e-3L, outlier)));
+        dy.row(at) = outlier;
+        const KernelStep<float> step(x, dy, inner, 1e-5);
+        const auto exact = reference::backward(x, dy, PerChannel::Ones(3), 1e-5L);
+        const Values x_hat = reference::forward(x, PerChannel::Ones(3), PerChannel::Zero(3), 1e-5L).x_hat;
+        for (Index c = 0; c < 3; ++c) {
+          EXPECT_LE(std::abs(Real(step.gradients.beta[c]) - exact.dbeta(c)), promised * std::abs(exact.dbeta(c)));
+          // x_hat has an error of its own, beside 1.
+          EXPECT_LE(std::abs(Real(step.gradients.gamma[c]) - exact.dgamma(c)),
+                    promised * (dy.col(c) * x_hat.col(c).abs().max(1)).abs().sum())
+              << count << " " << inner << " at " << at;
+        }
+      }
+    }
+  }
+}
+
 // Halves of a batch: the distances from the whole batch's mean do not add up to 0 in either.
 TEST(Accuracy, OfTheSumsOfAPartOfABatchDoesNotSufferFromAMeanOfDyEither) {
   Random random(7);

@@ -59,7 +59,7 @@ class Runs : public testing::Test {
   template <bool Streaming, std::size_t M, std::size_t N, class Function>
   static void write(Index length, Index ahead, const Function& function, const std::array<Element*, M>& outputs,
                     const std::array<const Element*, N>& inputs) {
-    detail::write_run<Streaming, detail::Cache::l2>(length, ahead, function, outputs, inputs);
+    detail::write_run<Streaming>(length, {ahead, detail::Cache::l2}, function, outputs, inputs);
     if (Streaming) detail::finish_streaming();
   }
 

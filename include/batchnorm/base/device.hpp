@@ -56,10 +56,18 @@ std::exception_ptr exception_of(const F& f) noexcept {
   return nullptr;
 }
 
+/// What is done with each block, seen without its type: the code around it is there once.
+struct BlockBody {
+  const void* body;
+  void (*call)(const void* body, Index block);
+
+  void operator()(Index block) const { call(body, block); }
+};
+
 /// The work of one call, cut into blocks that threads claim from a counter.
 class BlockQueue {
  public:
-  BlockQueue(int blocks, std::function<void(int)> body) : blocks_(blocks), body_(std::move(body)) {}
+  BlockQueue(int blocks, const BlockBody& body) : blocks_(blocks), body_(body) {}
 
   /// Runs blocks until none is left to claim, or claims them only, once one has thrown. A thread that comes late claims
   /// nothing and never touches the body.
@@ -85,7 +93,7 @@ class BlockQueue {
   }
 
   const int blocks_;
-  const std::function<void(int)> body_;
+  const BlockBody body_;
   std::atomic<int> next_{0}, finished_{0};
   std::atomic<bool> failed_{false};
   /// Written before finished_ reaches blocks_, and read after.
@@ -134,13 +142,24 @@ class Device {
   /// block any more; the blocks behind it may not have been run then.
   template <class Body>
   void for_each_block(Index blocks, Index bytes, const Body& body) const {
+    run(blocks, bytes, {&body, [](const void* of, Index block) { (*static_cast<const Body*>(of))(block); }});
+  }
+
+ private:
+  /// A sleeping thread takes about 0.1 ms to wake, so it must be given this much memory traffic to be worth it.
+  static constexpr Index bytes_per_thread = Index(4) << 20;
+
+  void run(Index blocks, Index bytes, const detail::BlockBody& body) const {
     const Index threads = std::min({static_cast<Index>(threads_), blocks, bytes / bytes_per_thread});
     if (threads <= 1) {
       for (Index block = 0; block < blocks; ++block) body(block);
-      return;
+    } else {
+      run_on(threads, blocks, body);
     }
-    const auto queue =
-        std::make_shared<detail::BlockQueue>(static_cast<int>(blocks), [&body](int block) { body(Index(block)); });
+  }
+
+  EIGEN_DONT_INLINE void run_on(Index threads, Index blocks, const detail::BlockBody& body) const {
+    const auto queue = std::make_shared<detail::BlockQueue>(static_cast<int>(blocks), body);
     // Helpers that have been asked use the body, so nothing may be thrown past it: who cannot be asked does not help.
     detail::exception_of([&] {
       for (Index helper = 1; helper < threads; ++helper) schedule_(pool_, [queue] { queue->work(); });
@@ -148,10 +167,6 @@ class Device {
     queue->work();
     queue->wait();
   }
-
- private:
-  /// A sleeping thread takes about 0.1 ms to wake, so it must be given this much memory traffic to be worth it.
-  static constexpr Index bytes_per_thread = Index(4) << 20;
 
   int threads_ = 1;
   void* pool_ = nullptr;

@@ -42,8 +42,8 @@ struct GradientTerm {
   }
 };
 
-/// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the mean of four
-/// values if these have one sign, else not at all.
+/// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the smallest of four
+/// values if these have one sign, else not at all. The smallest, so that an outlier among them costs the others nothing.
 template <class Element, std::size_t N, class Forward>
 class GradientShift {
   using Scalar = statistics_t<Element>;
@@ -52,7 +52,9 @@ class GradientShift {
   static constexpr Index W = V::size;
 
  public:
-  GradientShift(const Views<const Element, N>& inputs, const Forward& forward) : inputs_(inputs), forward_(forward) {}
+  /// From the first values of all, so that every block has the same shift: over all of them x - mean adds up to 0.
+  GradientShift(const Views<const Element, N>& inputs, const Forward& forward)
+      : sample_({0, inputs[0].outer, 0, inputs[0].inner}), inputs_(inputs), forward_(forward) {}
 
   /// The shifts in a table of which column c is channel `first` + c.
   static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormalizer<Scalar>) / sizeof(Scalar)); }
@@ -62,36 +64,29 @@ class GradientShift {
     for (Index c = 0; c < channels; c += W) {
       const auto constants = table.packet(c);
       const Index size = std::min(W, channels - c);
-      const V a = dz(constants, 0, first + c, size), b = dz(constants, 1, first + c, size),
-              d = dz(constants, 2, first + c, size), e = dz(constants, 3, first + c, size);
+      const auto [a, b, d, e] = dz(constants, first + c, size);
       const V least = min(min(a, b), min(d, e)), most = max(max(a, b), max(d, e)), zero = V::broadcast(0);
-      const V mean = ((a + b) + (d + e)) * V::broadcast(Scalar(0.25));
-      const V of_one_sign = select_less_equal(least, zero, select_less_equal(zero, most, zero, mean), mean);
-      const V near = select_less_equal((most - least) * V::broadcast(4), abs(mean), mean, zero);
+      const V of_one_sign = max(least, zero) + min(most, zero);
+      const V near = select_less_equal((most - least) * V::broadcast(4), abs(of_one_sign), of_one_sign, zero);
       shifts(table).store(c, whole ? of_one_sign : near);
     }
   }
 
  private:
-  /// dz at value k of the channels c, c + 1, ..., c + size - 1.
-  V dz(const GradientConstants<V>& constants, Index k, Index c, Index size) const {
-    const auto& first = inputs_[0];
-    const Index o = first.inner == 1 ? std::min(k, first.outer - 1) : 0,
-                i = std::min(first.inner / 2 + k, first.inner - 1);
-    const auto read = [&](const auto& view) {
-      const Element* from = view.plane(o, c) + i;
-      if (size == W && view.channel_stride == 1) return V::load(from);
-      Scalar lanes[W] = {};
-      for (Index lane = 0; lane < size; ++lane) lanes[lane] = static_cast<Scalar>(from[lane * view.channel_stride]);
-      return V::load(lanes);
+  /// dz at the values of the sample of the channels c, c + 1, ..., c + size - 1.
+  std::array<V, 4> dz(const GradientConstants<V>& constants, Index c, Index size) const {
+    const auto values = each(inputs_, [&](const auto& view) { return sample_.packets(view, c, size); });
+    const auto at = [&](std::size_t k) {
+      return std::apply(
+          [&](const auto& x, const auto&... others) {
+            return forward_.dz(constants.normalizer(), forward_.position(x[k]), others[k]...);
+          },
+          values);
     };
-    return std::apply(
-        [&](const auto& x, const auto&... others) {
-          return forward_.dz(constants.normalizer(), forward_.position(read(x)), read(others)...);
-        },
-        inputs_);
+    return {at(0), at(1), at(2), at(3)};
   }
 
+  Sample<4> sample_;
   const Views<const Element, N>& inputs_;
   const Forward& forward_;
 };
@@ -114,105 +109,165 @@ EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelV
   return sum;
 }
 
-/// The sums of a chunk where those in Scalar are not finite, or so small that products have lost digits: taken again
-/// with dz of another size.
-template <class Scalar, class Reduce>
-EIGEN_DONT_INLINE void rescue(const Reduce& sum_chunk, Index channels, ChannelSums& sums) {
-  constexpr double largest = 0x1p120, least = 0x1p-80;
-  const auto size = [&](Index c) { return std::abs(sums.s1[c]) + std::abs(sums.s2[c]); };
-  for (const double scale : {0x1p-64, 0x1p64}) {
-    const auto is_in_need = [&](Index c) { return scale < 1 ? !(size(c) <= largest) : size(c) > 0 && size(c) < least; };
-    Index c = 0;
-    while (c < channels && !is_in_need(c)) ++c;
-    if (c == channels) continue;
-    const ChannelSums before = sums;
-    sum_chunk(static_cast<Scalar>(scale));
-    for (c = 0; c < channels; ++c) {
-      const bool takes = scale < 1 ? !(std::abs(before.s1[c]) + std::abs(before.s2[c]) <= largest)
-                                   : std::abs(before.s1[c]) + std::abs(before.s2[c]) > 0 &&
-                                         std::abs(before.s1[c]) + std::abs(before.s2[c]) < least;
-      sums.s1[c] = takes ? sums.s1[c] / scale : before.s1[c];
-      sums.s2[c] = takes ? sums.s2[c] / scale : before.s2[c];
+/// The gradient sums of the channels of a block, chunk by chunk, whatever the kind of block: from Scalar sums of a shifted
+/// dz about the rounded mean to double sums of dz about the mean.
+template <class Element, std::size_t N, class Forward>
+class BlockGradients {
+  using Scalar = statistics_t<Element>;
+  using Shift = GradientShift<Element, N, Forward>;
+  using Table = ColumnTable<Scalar, GradientConstants>;
+
+ public:
+  /// `whole`: whether the mean is that of all values of x, whose distances then add up to 0.
+  BlockGradients(const ColumnShape& block, const Views<const Element, N>& inputs, const Forward& forward, bool whole)
+      : block_(block), forward_(forward), constants_(block, Make{forward}, [&](Table& constants) {
+          Shift(inputs, forward).complete(constants, block.first_channel, block.channels, whole);
+          const auto &inverse_units = constants.row(0), &shifts = Shift::shifts(constants);
+          for (Index c = 0; c < block.channels; c += Channels::size) {
+            inverse_unit_.store(c, Channels::load(inverse_units.values + c));
+            dz_shift_.store(c, Channels::load(shifts.values + c));
+          }
+        }) {
+    so_far_.set_zero(block.channels);
+  }
+
+  /// What chunks are summed with.
+  const Table& constants() const { return constants_; }
+
+  /// Takes the sums of a chunk of n values, made with dz times a scale. Returns with which scale they are to be made again,
+  /// 0 if they are good.
+  Scalar take(const ChannelSums& sums, double n, Scalar scale) {
+    if (scale != 1) return rescue(sums, n, scale);
+    if (is_any_in_need(sums)) {
+      rescued_ = sums;
+      return rescue(sums, n, scale);
+    }
+    add(sums, n);
+    return 0;
+  }
+
+  /// Into those of all channels.
+  void store(GradientSums& total) const {
+    const Index first = block_.first_channel;
+    for_each_overlapping_packet<double>(block_.channels, [&](Index c, auto lanes) {
+      const Channels unit = inverse_unit_.packet(c), s1 = so_far_.s1.packet(c), shift = dz_shift_.packet(c);
+      const Channels mean_in_unit = forward_.mean(first + c, lanes) * unit;
+      const Channels s2 = (so_far_.s2.packet(c) - residual<Scalar>(mean_in_unit) * s1) / unit;
+      lanes.store(total.dy.data() + first + c, s1 + shift * all_channels(count_));
+      lanes.store(total.dy_x.data() + first + c, s2);
+    });
+  }
+
+  /// Where distances from the mean do not add up to 0: what the shift of dz has left out.
+  EIGEN_DONT_INLINE void add_distances(const BlockParts& parts, const ChannelView<const Element>& x,
+                                       GradientSums& total) const {
+    const Index first = block_.first_channel;
+    for (Index c = 0; c < block_.channels; ++c) {
+      if (dz_shift_[c] == 0) continue;
+      double mean[Channels::size];
+      forward_.mean(first + c, PartialPacket<double>{1}).store(mean);
+      for (Index k = 0; k < parts.chunks; ++k) {
+        total.dy_x[first + c] +=
+            dz_shift_[c] * sum_of_distances(parts.part(parts.of, k), x, forward_, first + c, mean[0]);
+      }
     }
   }
-}
 
-/// The sums of a block, into those of its channels: from Scalar sums of a shifted dz about the rounded mean to double
-/// sums of dz about the mean. `whole`: whether the mean is that of all values of x, whose distances then add up to 0.
+ private:
+  struct Make {
+    const Forward& forward;
+
+    GradientConstants<Channels> operator()(Index c, auto lanes) const {
+      const Channels zero = all_channels(0);
+      if constexpr (Forward::needs_z) {
+        const ScaledNormalizer<Channels> normalizer = forward.scaled(c, lanes);
+        return {normalizer.inverse_unit, normalizer.shift, normalizer.scale, normalizer.offset, zero};
+      } else {
+        const Channels mean = forward.mean(c, lanes),
+                       unit = inverse_unit_for<Scalar>(forward.inv_spread(c, lanes), mean);
+        return {unit, -(mean * unit), zero, zero, zero};
+      }
+    }
+  };
+
+  /// Sums beyond these are not finite, or so small that products may have lost digits.
+  static constexpr double largest = 0x1p120, least = 0x1p-80;
+  /// With these scales they are made again.
+  static constexpr Scalar smaller = Scalar(0x1p-64), larger = Scalar(0x1p64);
+
+  static bool is_in_need(const ChannelSums& sums, Index c, Scalar scale) {
+    const double size = std::abs(sums.s1[c]) + std::abs(sums.s2[c]);
+    return scale == smaller ? !(size <= largest) : size > 0 && size < least;
+  }
+
+  bool is_any_in_need(const ChannelSums& sums) const {
+    if constexpr (std::same_as<Scalar, double>) return false;
+    const Channels zero = all_channels(0), one = all_channels(1);
+    Channels bad = zero;
+    for_each_overlapping_packet<double>(block_.channels, [&](Index c, auto lanes) {
+      const Channels size = abs(lanes.load(sums.s1.values + c, zero)) + abs(lanes.load(sums.s2.values + c, zero));
+      const Channels good = select_less_equal(size, all_channels(largest), one, zero);
+      const Channels tiny = select_less_equal(all_channels(least), size, zero, size);
+      bad = max(bad, one - select_less_equal(tiny, zero, good, zero));
+    });
+    return sum(bad) > 0;
+  }
+
+  /// Takes for the channels that are in need of this scale what was made with it; then the next scale's turn.
+  EIGEN_DONT_INLINE Scalar rescue(const ChannelSums& sums, double n, Scalar scale) {
+    for (Index c = 0; scale != 1 && c < block_.channels; ++c) {
+      if (!is_in_need(rescued_, c, scale)) continue;
+      rescued_.s1[c] = sums.s1[c] / scale;
+      rescued_.s2[c] = sums.s2[c] / scale;
+    }
+    for (Scalar next = scale == 1 ? smaller : larger; next != scale; next = next == smaller ? larger : scale) {
+      for (Index c = 0; c < block_.channels; ++c) {
+        if (is_in_need(rescued_, c, next)) return next;
+      }
+    }
+    add(rescued_, n);
+    return 0;
+  }
+
+  void add(const ChannelSums& sums, double n) {
+    for (Index c = 0; c < block_.channels; c += Channels::size) {
+      so_far_.s1.store(c, so_far_.s1.packet(c) + sums.s1.packet(c));
+      so_far_.s2.store(c, so_far_.s2.packet(c) + sums.s2.packet(c));
+    }
+    count_ += n;
+  }
+
+  ColumnShape block_;
+  const Forward& forward_;
+  ColumnBuffer<double, max_columns> inverse_unit_, dz_shift_;
+  Table constants_;
+  ChannelSums so_far_, rescued_;
+  double count_ = 0;
+};
+
+/// The gradient sums of a block, into those of its channels.
 template <class B, class Element, std::size_t N, class Forward>
 void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, const Forward& forward, bool whole,
                          GradientSums& total) {
   using Scalar = statistics_t<Element>;
-  using Shift = GradientShift<Element, N, Forward>;
-  const Index first = block.first_channel, channels = block.channels;
-  ColumnBuffer<double, max_columns> dz_shift;
-  const ColumnTable<Scalar, GradientConstants> table(
-      block,
-      [&](Index c, auto lanes) {
-        if constexpr (Forward::needs_z) {
-          const ScaledNormalizer<Channels> normalizer = forward.scaled(c, lanes);
-          return GradientConstants<Channels>{normalizer.inverse_unit, normalizer.shift, normalizer.scale,
-                                             normalizer.offset, all_channels(0)};
-        } else {
-          const Channels mean = forward.mean(c, lanes),
-                         unit = inverse_unit_for<Scalar>(forward.inv_spread(c, lanes), mean), zero = all_channels(0);
-          return GradientConstants<Channels>{unit, -(mean * unit), zero, zero, zero};
-        }
-      },
-      [&](auto& constants) {
-        Shift(inputs, forward).complete(constants, first, channels, whole);
-        const auto& shifts = Shift::shifts(constants);
-        for (Index c = 0; c < channels; c += Channels::size) dz_shift.store(c, Channels::load(shifts.values + c));
-      });
-  ChannelSums sums, so_far;
-  so_far.set_zero(channels);
-  double values = 0;
+  BlockGradients<Element, N, Forward> result(block, inputs, forward, whole);
+  ChannelSums sums;
   for (Index k = 0; k < block.chunks(); ++k) {
     const auto chunk = block.chunk(k);
-    const auto sum_chunk = [&](Scalar dz_scale) {
+    Scalar dz_scale = 1;
+    do {
       block.reduce(
-          chunk, table,
+          chunk, result.constants(),
           [&]<class V>(const GradientConstants<V>& constants) {
             const V scale = V::broadcast(dz_scale);
             return GradientTerm<V, Forward>{constants.normalizer(), scale, -constants.dz_shift * scale, forward};
           },
           inputs, sums);
-    };
-    sum_chunk(1);
-    values += static_cast<double>(chunk.values());
-    if constexpr (std::same_as<Scalar, float>) {
-      Channels bad = all_channels(0);
-      for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
-        const Channels zero = all_channels(0), one = all_channels(1);
-        const Channels size = abs(lanes.load(sums.s1.values + c, zero)) + abs(lanes.load(sums.s2.values + c, zero));
-        const Channels good = select_less_equal(size, all_channels(0x1p120), one, zero);
-        const Channels tiny = select_less_equal(all_channels(0x1p-80), size, zero, size);
-        bad = max(bad, one - select_less_equal(tiny, zero, good, zero));
-      });
-      if (sum(bad) > 0) rescue<Scalar>(sum_chunk, channels, sums);
-    }
-    for (Index c = 0; c < channels; c += Channels::size) {
-      so_far.s1.store(c, so_far.s1.packet(c) + sums.s1.packet(c));
-      so_far.s2.store(c, so_far.s2.packet(c) + sums.s2.packet(c));
-    }
+      dz_scale = result.take(sums, static_cast<double>(chunk.values()), dz_scale);
+    } while (dz_scale != 0);
   }
-  for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
-    const Channels mean = forward.mean(first + c, lanes),
-                   unit = inverse_unit_for<Scalar>(forward.inv_spread(first + c, lanes), mean);
-    const Channels s1 = so_far.s1.packet(c), shift = dz_shift.packet(c);
-    const Channels s2 = (so_far.s2.packet(c) - residual<Scalar>(mean * unit) * s1) / unit;
-    lanes.store(total.dy.data() + first + c, s1 + shift * all_channels(values));
-    lanes.store(total.dy_x.data() + first + c, s2);
-  });
-  for (Index c = 0; !whole && c < channels; ++c) {
-    if (dz_shift[c] == 0) continue;
-    double mean[Channels::size];
-    forward.mean(first + c, PartialPacket<double>{1}).store(mean);
-    for (Index k = 0; k < block.chunks(); ++k) {
-      total.dy_x[first + c] +=
-          dz_shift[c] * sum_of_distances(block.part(block.chunk(k)), inputs[0], forward, first + c, mean[0]);
-    }
-  }
+  result.store(total);
+  if (!whole) result.add_distances(BlockParts(block), inputs[0], total);
 }
 
 /// The sums that all gradients are made of: sum dz and sum dz (x - mean) for each channel.

@@ -49,7 +49,7 @@ struct AffineView {
 /// |mean| >> std. The statement without an instruction hides from g++ 12 that the same numbers come back: from -O2 on it
 /// drops the conversions of a vector from double to float and back as if nothing were rounded.
 template <class Scalar>
-Channels residual(const Channels& mean) {
+EIGEN_STRONG_INLINE Channels residual(const Channels& mean) {
   Scalar rounded[Channels::size];
   mean.store(rounded);
 #if defined(__GNUC__)

@@ -42,8 +42,8 @@ class Shifts {
     for (Index c = 0; c < channels; c += Channels::size) inverse_unit_.store(c, all_channels(1));
   }
 
-  Scalar& operator[](Index c) { return shift_[c]; }
   EIGEN_STRONG_INLINE Packet<Scalar> shift(Index c) const { return shift_.packet(c); }
+  EIGEN_STRONG_INLINE Channels in_double(Index c) const { return Channels::load(shift_.values + c); }
   EIGEN_STRONG_INLINE Channels inverse_unit(Index c) const { return inverse_unit_.packet(c); }
   EIGEN_STRONG_INLINE void store(Index c, const Channels& mean) { mean.store(shift_.values + c); }
 
@@ -59,24 +59,38 @@ class Shifts {
     return {scales, -shift(c) * scales};
   }
 
-  /// From a few values of a channel, of which a sum in Scalar was too large, too small, or 0.
-  template <class Value>
-  void estimate(Index c, Index values, const Value& value) {
-    const double first = value(0);
-    double s1 = 0, s2 = 0;
-    for (Index k = 0; k < values; ++k) {
-      const double distance = value(k) - first;
-      s1 += distance;
-      s2 += distance * distance;
+  /// From a few values of each channel: their mean, taken about one of them, so that a constant channel finds its value
+  /// exactly.
+  template <class Element, std::size_t Values>
+  void estimate(const Sample<Values>& sample, const ChannelView<const Element>& x, Index first_channel,
+                Index channels) {
+    using V = Packet<Scalar>;
+    for (Index c = 0; c < channels; c += V::size) {
+      const Index size = std::min(V::size, channels - c);
+      const std::array values = sample.packets(x, first_channel + c, size);
+      const V first = values[0], zero = V::broadcast(0);
+      V s1 = zero, s2 = zero;
+      for (std::size_t k = 1; k < Values; ++k) {
+        const V distance = values[k] - first;
+        s1 = s1 + distance;
+        s2 = multiply_add(distance, distance, s2);
+      }
+      const V mean = multiply_add(s1, V::broadcast(Scalar(1) / Scalar(Values)), first);
+      if constexpr (std::same_as<Scalar, double>) {
+        shift_.store(c, mean);
+      } else {
+        // Squares that have over- or underflowed.
+        const V one = V::broadcast(1), is_small = select_less_equal(V::broadcast(0x1p-60f), s2, zero, one);
+        const V is_unusual = select_less_equal(s2, V::broadcast(0x1p60f), is_small, one);
+        shift_.store(c, select_less_equal(one, is_unusual, first, mean));
+        if (sum(PartialPacket<Scalar>{size}.keep(is_unusual)) == 0) continue;
+        Scalar unusual[V::size];
+        is_unusual.store(unusual);
+        for (Index k = 0; k < size; ++k) {
+          if (unusual[k] > 0) estimate_in_double(sample, x, first_channel, c + k);
+        }
+      }
     }
-    const double n = static_cast<double>(values), variance = (s2 - s1 * s1 / n) / n;
-    if (!(s2 <= std::numeric_limits<double>::max())) return;
-    shift_[c] = static_cast<Scalar>(first + s1 / n);
-    // Values that are alike leave their own size to go by; zeros may be followed by anything.
-    const double size = variance > 0 ? std::sqrt(variance) : std::abs(first);
-    const int exponent = size > 0 ? -std::ilogb(size) : 40;
-    inverse_unit_[c] = std::ldexp(1, std::clamp(exponent, -most, most));
-    has_units_ = true;
   }
 
   /// What to do about the sums of n values of a channel, of which m2 is known already. Returns whether anything was done,
@@ -124,6 +138,27 @@ class Shifts {
   static constexpr double large = 0x1p126, small = 0x1p-90;
 
  private:
+  /// The same for a channel of any size, and its unit.
+  template <class Element, std::size_t Values>
+  EIGEN_DONT_INLINE void estimate_in_double(const Sample<Values>& sample, const ChannelView<const Element>& x,
+                                            Index first_channel, Index c) {
+    const auto value = [&](std::size_t k) { return static_cast<double>(sample.value(x, k, first_channel + c)); };
+    const double first = value(0), n = static_cast<double>(Values);
+    double s1 = 0, s2 = 0;
+    for (std::size_t k = 0; k < Values; ++k) {
+      const double distance = value(k) - first;
+      s1 += distance;
+      s2 += distance * distance;
+    }
+    if (!(s2 <= std::numeric_limits<double>::max())) return;
+    shift_[c] = static_cast<Scalar>(first + s1 / n);
+    // Values that are alike leave their own size to go by; zeros may be followed by anything.
+    const double variance = (s2 - s1 * s1 / n) / n, size = variance > 0 ? std::sqrt(variance) : std::abs(first);
+    const int exponent = size > 0 ? -std::ilogb(size) : 40;
+    inverse_unit_[c] = std::ldexp(1, std::clamp(exponent, -most, most));
+    has_units_ = true;
+  }
+
   static constexpr int most = 100;
   static constexpr double least_scale = 0x1p-80, largest_scale = 0x1p100;
 
@@ -132,82 +167,88 @@ class Shifts {
   bool has_units_ = false;
 };
 
+/// The moments of the channels of a block, chunk by chunk, whatever the kind of block.
+template <class Scalar>
+class BlockMoments {
+ public:
+  template <class Element, std::size_t Values>
+  BlockMoments(const ColumnShape& block, const ChannelView<const Element>& x, const Sample<Values>& sample)
+      : block_(block), shifts_(block.channels) {
+    std::fill_n(m2_.values, block.channels + m2_.room, 0.0);
+    shifts_.estimate(sample, x, block.first_channel, block.channels);
+  }
+
+  /// What a chunk is summed with.
+  const ColumnTable<Scalar, ShiftedSums>& constants() {
+    constants_.fill_by_packets(block_, [&](Index c) { return shifts_.term(c); });
+    return constants_;
+  }
+
+  /// Whether the sums of a chunk of n values have to be taken again, with other constants. Channels whose sums were good
+  /// get the same ones, bit for bit, each time.
+  bool again(const ChannelSums& sums, double n, int attempt) {
+    if (attempt == shifts_.attempts || !is_any_bad(sums, n)) return false;
+    bool result = false;
+    for (Index c = 0; c < block_.channels; ++c) result |= shifts_.adjust(c, sums.s1[c], sums.s2[c], n, m2_[c]);
+    return result;
+  }
+
+  /// Merges the moments of a chunk of n values with those of the chunks before.
+  void merge(const ChannelSums& sums, double n) {
+    const Channels values = all_channels(n), fraction = all_channels(n / (count_ + n)),
+                   weight = all_channels(count_ * (n / (count_ + n)));
+    for (Index c = 0; c < block_.channels; c += Channels::size) {
+      const Channels unit = shifts_.unit(c), s1 = sums.s1.packet(c) * unit, offset = s1 / values;
+      const Channels chunk_mean = shifts_.in_double(c) + offset;
+      const Channels chunk_m2 = max(sums.s2.packet(c) * unit * unit - s1 * offset, all_channels(0));
+      const Channels known_mean = count_ > 0 ? mean_.packet(c) : chunk_mean, distance = chunk_mean - known_mean;
+      mean_.store(c, known_mean + distance * fraction);
+      m2_.store(c, m2_.packet(c) + chunk_m2 + distance * distance * weight);
+      shifts_.store(c, mean_.packet(c));
+    }
+    count_ += n;
+  }
+
+  void store(Moments& moments) const {
+    std::copy_n(mean_.values, block_.channels, moments.mean.data() + block_.first_channel);
+    std::copy_n(m2_.values, block_.channels, moments.m2.data() + block_.first_channel);
+  }
+
+ private:
+  bool is_any_bad(const ChannelSums& sums, double n) const {
+    Channels bad = all_channels(0);
+    for_each_overlapping_packet<double>(block_.channels, [&](Index c, auto lanes) {
+      const Channels s1 = lanes.load(sums.s1.values + c, all_channels(0)),
+                     s2 = lanes.load(sums.s2.values + c, all_channels(0)),
+                     m2 = lanes.load(m2_.values + c, all_channels(0));
+      bad = max(bad, lanes.keep(shifts_.is_bad(c, s1, s2, n, m2)));
+    });
+    return sum(bad) > 0;
+  }
+
+  ColumnShape block_;
+  Shifts<Scalar> shifts_;
+  ColumnTable<Scalar, ShiftedSums> constants_;
+  ColumnBuffer<double, max_columns> mean_, m2_;
+  double count_ = 0;
+};
+
 /// The moments of a block, into those of its channels.
 template <class B, class Element>
 void block_moments(const B& block, const ChannelView<const Element>& x, Moments& moments) {
-  using Scalar = statistics_t<Element>;
-  const Index channels = block.channels;
-  Shifts<Scalar> shifts(channels);
-  ColumnBuffer<double, max_columns> mean, m2;
-  ColumnTable<Scalar, ShiftedSums> table;
+  BlockMoments<statistics_t<Element>> result(block, x, Sample<8>(block.part(block.chunk(0))));
   ChannelSums sums;
-  const auto sum_chunk = [&](const auto& chunk) {
-    table.fill_by_packets(block, [&](Index c) { return shifts.term(c); });
-    block.reduce(
-        chunk, table, [](const auto& constants) { return constants; }, Views<const Element, 1>{x}, sums);
-  };
-  const auto is_any = [&](const auto& is_bad) {
-    Channels bad = all_channels(0);
-    for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
-      const Channels s1 = lanes.load(sums.s1.values + c, all_channels(0)),
-                     s2 = lanes.load(sums.s2.values + c, all_channels(0));
-      bad = max(bad, lanes.keep(is_bad(c, s1, s2, lanes.load(m2.values + c, all_channels(0)))));
-    });
-    return sum(bad) > 0;
-  };
-
-  // The first shift is the mean of a few values, taken about one of them: a constant channel finds its value exactly.
-  for (Index c = 0; c < channels; ++c) shifts[c] = static_cast<Scalar>(block.first_value(x, c));
-  std::fill_n(m2.values, channels + m2.room, 0.0);
-  const auto sample = block.sample();
-  sum_chunk(sample);
-  const double in_sample = static_cast<double>(sample.values());
-  const bool unusual = std::same_as<Scalar, float> && is_any([&](Index, const Channels&, const Channels& s2, auto&&) {
-                         const Channels good =
-                             select_less_equal(all_channels(0x1p-60), s2, all_channels(1), all_channels(0));
-                         return all_channels(1) - select_less_equal(s2, all_channels(0x1p60), good, all_channels(0));
-                       });
-  for (Index c = 0; c < channels; ++c) {
-    if (unusual && !(sums.s2[c] >= 0x1p-60 && sums.s2[c] <= 0x1p60)) {
-      shifts.estimate(c, sample.values(), [&](Index k) { return static_cast<double>(block.value(x, c, k)); });
-    } else {
-      shifts[c] += static_cast<Scalar>(sums.s1[c] / in_sample);
-    }
-  }
-
-  double count = 0;
   for (Index k = 0; k < block.chunks(); ++k) {
     const auto chunk = block.chunk(k);
     const double n = static_cast<double>(chunk.values());
-    sum_chunk(chunk);
-    // Channels whose sums were good get the same ones, bit for bit, each time.
-    for (int attempt = 1; attempt < shifts.attempts; ++attempt) {
-      if (!is_any([&](Index c, const Channels& s1, const Channels& s2, const Channels& known) {
-            return shifts.is_bad(c, s1, s2, n, known);
-          })) {
-        break;
-      }
-      bool again = false;
-      for (Index c = 0; c < channels; ++c) again |= shifts.adjust(c, sums.s1[c], sums.s2[c], n, m2[c]);
-      if (!again) break;
-      sum_chunk(chunk);
-    }
-
-    const Channels values = all_channels(n), fraction = all_channels(n / (count + n)),
-                   weight = all_channels(count * (n / (count + n)));
-    for (Index c = 0; c < channels; c += Channels::size) {
-      const Channels unit = shifts.unit(c), s1 = sums.s1.packet(c) * unit, offset = s1 / values;
-      const Channels chunk_mean = Channels::load(&shifts[c]) + offset;
-      const Channels chunk_m2 = max(sums.s2.packet(c) * unit * unit - s1 * offset, all_channels(0));
-      const Channels known_mean = count > 0 ? mean.packet(c) : chunk_mean, distance = chunk_mean - known_mean;
-      mean.store(c, known_mean + distance * fraction);
-      m2.store(c, m2.packet(c) + chunk_m2 + distance * distance * weight);
-      shifts.store(c, mean.packet(c));
-    }
-    count += n;
+    int attempt = 0;
+    do {
+      block.reduce(
+          chunk, result.constants(), [](const auto& constants) { return constants; }, Views<const Element, 1>{x}, sums);
+    } while (result.again(sums, n, ++attempt));
+    result.merge(sums, n);
   }
-  std::copy_n(mean.values, channels, moments.mean.data() + block.first_channel);
-  std::copy_n(m2.values, channels, moments.m2.data() + block.first_channel);
+  result.store(moments);
 }
 
 /// Makes room for the moments of x.

@@ -36,6 +36,98 @@ EIGEN_STRONG_INLINE Channels channels_of(const Values& values, Index c, auto lan
   return lanes.load(values.data() + c, all_channels(0));
 }
 
+/// A few values of every channel, to estimate from: out of the middle of a plane, or of short ones the first.
+template <std::size_t Values>
+class Sample {
+ public:
+  explicit Sample(const PlaneChunk& part) {
+    const Index length = part.end - part.begin;
+    Place place{part.first, part.begin + std::clamp<Index>(length - Index(Values), 0, length / 2)};
+    for (Place& taken : places_) {
+      taken = place;
+      if (place.inner + 1 < part.end) {
+        ++place.inner;
+      } else if (place.outer + 1 < part.first + part.slices) {
+        place = {place.outer + 1, part.begin};
+      }
+    }
+  }
+
+  /// Value k of channel c.
+  template <class Element>
+  Element value(const ChannelView<const Element>& x, std::size_t k, Index c) const {
+    return *address(x, k, c);
+  }
+  /// Those of the channels c, c + 1, ..., c + size - 1, and zeros in the lanes behind them.
+  template <class Element>
+  std::array<Packet<statistics_t<Element>>, Values> packets(const ChannelView<const Element>& x, Index c,
+                                                            Index size) const {
+    using Scalar = statistics_t<Element>;
+    constexpr Index W = Packet<Scalar>::size;
+    const bool side_by_side = size == W && x.channel_stride == 1;
+    // All are written before any is read: a packet of what was written in parts has to wait for that.
+    Scalar lanes[Values][W] = {};
+    for (std::size_t k = 0; !side_by_side && k < Values; ++k) {
+      const Element* from = address(x, k, c);
+      for (Index lane = 0; lane < size; ++lane) lanes[k][lane] = static_cast<Scalar>(from[lane * x.channel_stride]);
+    }
+    std::array<Packet<Scalar>, Values> result;
+    for (std::size_t k = 0; k < Values; ++k) {
+      result[k] = side_by_side ? Packet<Scalar>::load(address(x, k, c)) : Packet<Scalar>::load(lanes[k]);
+    }
+    return result;
+  }
+
+ private:
+  struct Place {
+    Index outer, inner;
+  };
+
+  template <class Element>
+  const Element* address(const ChannelView<const Element>& x, std::size_t k, Index c) const {
+    return x.plane(places_[k].outer, c) + places_[k].inner;
+  }
+
+  std::array<Place, Values> places_;
+};
+
+/// Which channels a block has, and how its columns belong to them: column j to channel j / repeat % channels.
+struct ColumnShape {
+  Index first_channel, channels, repeat, columns;
+
+  /// The first column of a channel.
+  Index column(Index c) const { return c * repeat; }
+
+  /// From one column per channel to all, in some rows, and zeros in what a packet may read behind them.
+  template <class Scalar>
+  EIGEN_DONT_INLINE void spread(ColumnBuffer<Scalar, max_columns>* rows, std::size_t count) const {
+    constexpr Index W = Packet<Scalar>::size;
+    for (std::size_t k = 0; k < count; ++k) {
+      auto& row = rows[k];
+      for (Index c = channels - 1; repeat > 1 && c >= 0; --c) std::fill_n(row.values + c * repeat, repeat, row[c]);
+      // What packets copy beyond is copied again, or behind the columns.
+      for (Index done = channels * repeat; done < columns; done *= 2) {
+        for (Index i = 0; i < std::min(done, columns - done); i += W) row.store(done + i, row.packet(i));
+      }
+      row.store(columns, Packet<Scalar>::broadcast(0));
+    }
+  }
+};
+
+/// What a block consists of, as planes, seen without its type: for what is done rarely, and so need not be there twice.
+struct BlockParts : ColumnShape {
+  const void* of;
+  Index chunks;
+  PlaneChunk (*part)(const void* of, Index chunk);
+
+  template <class B>
+  explicit BlockParts(const B& block)
+      : ColumnShape(block), of(&block), chunks(block.chunks()), part([](const void* some, Index k) {
+          const B& all = *static_cast<const B*>(some);
+          return all.part(all.chunk(k));
+        }) {}
+};
+
 /// The constants of the columns of a block: a row of memory for each member of Coefficients<V>.
 template <class Scalar_, template <class> class Coefficients>
 class ColumnTable {
@@ -44,12 +136,12 @@ class ColumnTable {
 
   ColumnTable() = default;
   /// Computes the constants in double and rounds them once: make(c, lanes) gives those of channels c, c + 1, ...
-  template <class B, class Make>
-  ColumnTable(const B& block, const Make& make) : ColumnTable(block, make, [](const ColumnTable&) {}) {}
+  template <class Make>
+  ColumnTable(const ColumnShape& block, const Make& make) : ColumnTable(block, make, [](const ColumnTable&) {}) {}
 
   /// The same, but finish(table) may read and write the constants while column c is still channel c.
-  template <class B, class Make, class Finish>
-  ColumnTable(const B& block, const Make& make, const Finish& finish) {
+  template <class Make, class Finish>
+  ColumnTable(const ColumnShape& block, const Make& make, const Finish& finish) {
     Channels extreme = all_channels(0);
     for_each_overlapping_packet<double>(block.channels, [&](Index c, auto lanes) {
       const auto values = members_of<Packet<double>>(make(block.first_channel + c, lanes));
@@ -68,8 +160,8 @@ class ColumnTable {
   }
 
   /// The same where they are known: channel c of the block has constants(c).
-  template <class B, class Constants>
-  void fill(const B& block, const Constants& constants) {
+  template <class Constants>
+  void fill(const ColumnShape& block, const Constants& constants) {
     for (Index c = 0; c < block.channels; ++c) {
       const auto values = members_of<Scalar>(constants(c));
       for (std::size_t k = 0; k < members; ++k) rows_[k][c] = values[k];
@@ -78,8 +170,8 @@ class ColumnTable {
   }
 
   /// The same, for the channels c, c + 1, ... at a time, as far as packets reach.
-  template <class B, class Constants>
-  void fill_by_packets(const B& block, const Constants& constants) {
+  template <class Constants>
+  void fill_by_packets(const ColumnShape& block, const Constants& constants) {
     for (Index c = 0; c < block.channels; c += Packet<Scalar>::size) {
       const auto values = members_of<Packet<Scalar>>(constants(c));
       for (std::size_t k = 0; k < members; ++k) rows_[k].store(c, values[k]);
@@ -124,14 +216,7 @@ class ColumnTable {
     (std::make_index_sequence<members>{});
   }
 
-  /// From one column per channel to all, and zeros in what a packet may read behind them.
-  template <class B>
-  void spread(const B& block) {
-    for (auto& row : rows_) {
-      block.spread(row.values);
-      std::fill_n(row.values + block.columns(), Packet<Scalar>::size, Scalar(0));
-    }
-  }
+  void spread(const ColumnShape& block) { block.spread(rows_.data(), members); }
 
   std::array<ColumnBuffer<Scalar, max_columns>, members> rows_;
   bool has_extremes_ = false;

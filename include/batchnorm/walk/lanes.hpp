@@ -5,6 +5,8 @@
 #include <batchnorm/base/packet.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <utility>
 
 namespace batchnorm {
@@ -26,6 +28,15 @@ struct WholePacket {
   EIGEN_STRONG_INLINE const Packet<Scalar>& keep(const Packet<Scalar>& packet) const { return packet; }
 };
 
+/// Copies size < 2 Part elements, in pieces of constant sizes: a call of memcpy takes longer than all of them.
+template <Index Part, class Element>
+EIGEN_ALWAYS_INLINE void copy_few(const Element* from, Index size, Element* to) {
+  if constexpr (Part > 0) {
+    if (size & Part) std::memcpy(static_cast<void*>(to), from, Part * sizeof(Element));
+    copy_few<Part / 2>(from + (size & Part), size, to + (size & Part));
+  }
+}
+
 /// Access to the first `size` elements of a packet, at the end of a row. The tail goes through the same packet
 /// operations as the rest: a scalar twin of an expression can round differently.
 template <class Scalar>
@@ -37,14 +48,18 @@ struct PartialPacket {
   EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>& fill) const {
     Scalar lanes[Packet<Scalar>::size];
     fill.store(lanes);
-    for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
+    if constexpr (std::same_as<Element, Scalar>) {
+      copy_few<Packet<Scalar>::size>(from, size, lanes);
+    } else {
+      for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
+    }
     return Packet<Scalar>::load(lanes);
   }
   template <class Element>
   EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
     Element lanes[Packet<Scalar>::size];
     packet.store(lanes);
-    std::copy_n(lanes, size, to);
+    copy_few<Packet<Scalar>::size>(lanes, size, to);
   }
   EIGEN_STRONG_INLINE Packet<Scalar> keep(const Packet<Scalar>& packet) const {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(size - 1)),
@@ -87,26 +102,33 @@ EIGEN_STRONG_INLINE void for_each_overlapping_packet(Index size, const Body& bod
   body(size - W, WholePacket<Scalar>{});
 }
 
-/// body(k) for the constants k = 0, ..., Count - 1: packets with a constant index stay in registers, whereas g++ keeps an
-/// array that a loop variable indexes in memory.
-template <std::size_t Count, class Body>
-EIGEN_ALWAYS_INLINE void for_constants(const Body& body) {
-  [&]<std::size_t... K>(std::index_sequence<K...>) { (body(std::integral_constant<std::size_t, K>{}), ...); }
-  (std::make_index_sequence<Count>{});
+/// Adds what the packets at element i of some inputs contribute to two sums. Not a lambda, nor is any caller on the way
+/// to the loop: accumulators that lambdas hand on by reference end up in memory with g++.
+template <class Term, class Lanes, class Scalar, class Element, std::size_t... N>
+EIGEN_ALWAYS_INLINE void add_packet(const Term& term, const Lanes& lanes, Packet<Scalar>& s1, Packet<Scalar>& s2,
+                                    const std::array<const Element*, sizeof...(N)>& from, Index i,
+                                    std::index_sequence<N...>) {
+  term.add(lanes, s1, s2, from[N] + i...);
+}
+template <class Term, class Lanes, class Scalar, class Element, std::size_t N>
+EIGEN_ALWAYS_INLINE void add_packet(const Term& term, const Lanes& lanes, Packet<Scalar>& s1, Packet<Scalar>& s2,
+                                    const std::array<const Element*, N>& from, Index i) {
+  add_packet(term, lanes, s1, s2, from, i, std::make_index_sequence<N>{});
 }
 
 /// The most additions that a lane goes through before it is added to a double: the error of a sum of one sign grows by a
 /// quarter of the unit roundoff with each, whatever the width of a packet.
 inline constexpr Index lane_additions = 16;
 
-/// totals[k] += lane k of the packet.
+/// totals[k] += lane k of the packet; `is_first`: = it, since there is no total yet.
 template <class Scalar>
-EIGEN_ALWAYS_INLINE void add_lanes(double* totals, const Packet<Scalar>& packet) {
+EIGEN_ALWAYS_INLINE void add_lanes(double* totals, const Packet<Scalar>& packet, bool is_first = false) {
   constexpr Index W = Packet<Scalar>::size, D = Packet<double>::size;
   Scalar lanes[W];
   packet.store(lanes);
   for (Index k = 0; k < W; k += D) {
-    (Packet<double>::load(totals + k) + Packet<double>::load(lanes + k)).store(totals + k);
+    const auto term = Packet<double>::load(lanes + k);
+    (is_first ? term : Packet<double>::load(totals + k) + term).store(totals + k);
   }
 }
 

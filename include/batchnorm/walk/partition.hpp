@@ -17,8 +17,9 @@ inline constexpr Index block_bytes = Index(2) << 20;
 inline constexpr Index prefetch_bytes = Index(16) << 10;
 /// The most ranges that the values of a channel are cut into, and so the most partial sums that it has.
 inline constexpr Index max_ranges = 64;
-/// Sums in Scalar lanes go over at most this many values of a plane, or rows, before they are flushed to double.
-inline constexpr Index chunk_values = 8192;
+/// Sums are taken over at most this many values of a plane, or rows, before they are looked at and merged: few enough to
+/// be in cache still if they have to be taken again.
+inline constexpr Index chunk_values = Index(32) << 10;
 inline constexpr Index chunk_rows = 512;
 /// The columns of a block, each with constants and sums of its own, which stay in L1.
 inline constexpr Index max_columns = 1024;

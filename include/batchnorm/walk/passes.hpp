@@ -25,20 +25,35 @@ using Blocks = std::variant<PlaneBlocks, RowBlocks>;
 /// Whether a pass reduces channels, or only writes.
 enum class Pass { reduces, writes };
 
+/// How all views of a pass lie in memory.
+struct Arrangement {
+  /// Whether slices follow each other without gaps, and channels do.
+  bool dense = true, side_by_side = true;
+
+  template <class View>
+  void add(const View& v) {
+    dense = dense && (v.outer == 1 || v.outer_stride == v.channels * v.inner);
+    side_by_side = side_by_side && v.channel_stride == v.inner;
+  }
+};
+
+/// The blocks for a pass over outer x channels x inner elements, of which the inputs have so many bytes each.
+inline Blocks blocks_for(Pass pass, Index outer, Index channels, Index inner, const Arrangement& all, Index bytes) {
+  constexpr Index short_plane = 512, enough_rows = 16;
+  const bool short_planes = inner < short_plane && outer >= enough_rows;
+  if (all.side_by_side && (inner == 1 || short_planes)) return RowBlocks(outer, channels, inner, all.dense, bytes);
+  if (pass == Pass::reduces) return PlaneBlocks::to_reduce(outer, channels, inner, bytes);
+  return PlaneBlocks::to_write(outer, channels, inner, bytes);
+}
+
 /// The blocks for the views of a pass, which have elements.
 template <class Element, std::size_t N, std::size_t M = 0>
 Blocks blocks_for(Pass pass, const Views<const Element, N>& inputs, const Views<Element, M>& outputs = {}) {
-  const auto all = [&](const auto& property) {
-    return std::all_of(inputs.begin(), inputs.end(), property) && std::all_of(outputs.begin(), outputs.end(), property);
-  };
-  const bool dense = all([](const auto& v) { return v.outer == 1 || v.outer_stride == v.channels * v.inner; });
-  const bool side_by_side = all([](const auto& v) { return v.channel_stride == v.inner; });
-  constexpr Index short_plane = 512, enough_rows = 16, bytes = N * sizeof(Element);
+  Arrangement all;
+  for (const auto& view : inputs) all.add(view);
+  for (const auto& view : outputs) all.add(view);
   const auto& x = inputs[0];
-  const bool short_planes = x.inner < short_plane && x.outer >= enough_rows;
-  if (side_by_side && (x.inner == 1 || short_planes)) return RowBlocks(x.outer, x.channels, x.inner, dense, bytes);
-  if (pass == Pass::reduces) return PlaneBlocks::to_reduce(x.outer, x.channels, x.inner, bytes);
-  return PlaneBlocks::to_write(x.outer, x.channels, x.inner, bytes);
+  return blocks_for(pass, x.outer, x.channels, x.inner, all, Index(N * sizeof(Element)));
 }
 
 /// Calls body(inputs, outputs); dense views of one channel are handed over as one long plane.
@@ -59,8 +74,9 @@ struct Traffic {
   bool streaming;
   /// Whether chunks are taken from the last to the first: a pass that follows another then starts in what is cached.
   bool backwards;
-  /// The elements that inputs are asked for ahead of their use, in the first chunks of a block.
-  Index ahead, chunks_ahead;
+  /// How inputs are prefetched, in the first chunks of a block.
+  Ahead ahead;
+  Index chunks_ahead;
 };
 
 /// Whether outputs go past the caches. Not where an output is an input, whose lines are in the caches; and outputs are
@@ -103,22 +119,23 @@ EIGEN_DONT_INLINE void write_channel(const PlaneChunk& part, Index c, const Cons
                                      const Views<Element, M>& outputs) {
   for (Index o = part.first; o < part.first + part.slices; ++o) {
     const auto here = [&](const auto& view) { return view.plane(o, c) + part.begin; };
-    write_run<false, Cache::l1>(
-        part.end - part.begin, 0, [&](Index, const auto&... in) { return function(constants, in...); },
+    write_run<false>(
+        part.end - part.begin, {0, Cache::l1}, [&](Index, const auto&... in) { return function(constants, in...); },
         each(outputs, here), each(inputs, here));
   }
 }
 
 /// Writes a block channel by channel, those of extreme size by the form that has room for them: slow, and rare. The
 /// others get the bits that they always have.
-template <class B, class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
-EIGEN_DONT_INLINE void write_extremes(const B& block, const Table& table, const Make& make, const Function& function,
-                                      const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+template <class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
+EIGEN_DONT_INLINE void write_extremes(const BlockParts& block, const Table& table, const Make& make,
+                                      const Function& function, const Views<const Element, N>& inputs,
+                                      const Views<Element, M>& outputs) {
   for (Index c = 0; c < block.channels; ++c) {
     const Index channel = block.first_channel + c, column = block.column(c);
     const auto write = [&](const auto& constants) {
-      for (Index k = 0; k < block.chunks(); ++k) {
-        write_channel(block.part(block.chunk(k)), channel, constants, function, inputs, outputs);
+      for (Index k = 0; k < block.chunks; ++k) {
+        write_channel(block.part(block.of, k), channel, constants, function, inputs, outputs);
       }
     };
     if (table.is_extreme(column)) {
@@ -130,23 +147,23 @@ EIGEN_DONT_INLINE void write_extremes(const B& block, const Table& table, const 
 }
 
 /// Writes a block: outputs = function(constants, packets of the inputs...).
-template <template <class> class Coefficients, Cache Into, class B, class Make, class Function, class Element,
-          std::size_t N, std::size_t M>
+template <template <class> class Coefficients, class B, class Make, class Function, class Element, std::size_t N,
+          std::size_t M>
 void write_block(const B& block, const Make& make, const Traffic& traffic, const Function& function,
                  const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
   using Scalar = statistics_t<Element>;
   const ColumnTable<Scalar, Coefficients> table(block, make);
   if constexpr (HasScaledForm<Make> && std::same_as<Scalar, float>) {
-    if (table.has_extremes()) return write_extremes(block, table, make, function, inputs, outputs);
+    if (table.has_extremes()) return write_extremes(BlockParts(block), table, make, function, inputs, outputs);
   }
   const Index chunks = block.chunks();
   for (Index k = 0; k < chunks; ++k) {
     const Index chunk = traffic.backwards ? chunks - 1 - k : k;
-    const Index ahead = chunk < traffic.chunks_ahead ? traffic.ahead : 0;
+    const Ahead ahead{chunk < traffic.chunks_ahead ? traffic.ahead.elements : 0, traffic.ahead.into};
     if (traffic.streaming) {
-      block.template write<true, Into>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      block.template write<true>(block.chunk(chunk), ahead, table, function, inputs, outputs);
     } else {
-      block.template write<false, Into>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      block.template write<false>(block.chunk(chunk), ahead, table, function, inputs, outputs);
     }
   }
   if (traffic.streaming) finish_streaming();
@@ -168,8 +185,8 @@ void write_all(const Device& device, Order order, const Make& make, const Functi
       const Index ahead = bytes > streaming_bytes ? blocks.ahead(inputs[0]) : 0;
       device.for_each_block(blocks.count(), bytes, [&](Index k) {
         const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
-        write_block<Coefficients, decltype(block)::writes_from>(
-            block, make, {streaming, backwards, ahead, block.chunks()}, function, inputs, outputs);
+        write_block<Coefficients>(block, make, {streaming, backwards, {ahead, block.writes_from}, block.chunks()},
+                                  function, inputs, outputs);
       });
     };
     std::visit(write, blocks_for(Pass::writes, inputs, outputs));
@@ -192,8 +209,8 @@ void reduce_and_write(const Device& device, const AllBlocks& blocks, const Reduc
     const auto block = blocks[k];
     reduce(block);
     const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
-    write_block<Coefficients, Cache::l2>(block, make, {streaming, true, blocks.stride(outputs[0]), chunks_ahead},
-                                         function, inputs, outputs);
+    write_block<Coefficients>(block, make, {streaming, true, {blocks.stride(outputs[0]), Cache::l2}, chunks_ahead},
+                              function, inputs, outputs);
   });
 }
 

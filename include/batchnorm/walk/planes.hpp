@@ -35,27 +35,9 @@ class PlaneBlock : public Block {
   /// What a chunk consists of, as planes.
   static PlaneChunk part(const PlaneChunk& chunk) { return chunk; }
 
-  /// A few values of each channel.
-  PlaneChunk sample() const {
-    const PlaneChunk chunk = all_[first_chunk_];
-    return {chunk.first, 1, chunk.begin, std::min(chunk.end, chunk.begin + 16)};
-  }
-  template <class Element>
-  Element first_value(const ChannelView<const Element>& x, Index c) const {
-    return value(x, c, 0);
-  }
-  /// Value k of the sample of a channel.
-  template <class Element>
-  Element value(const ChannelView<const Element>& x, Index c, Index k) const {
-    const PlaneChunk chunk = all_[first_chunk_];
-    return x.plane(chunk.first, first_channel + c)[chunk.begin + k];
-  }
-
   /// A column of constants stands for a channel.
   Index columns() const { return channels; }
-  static Index column(Index c) { return c; }
-  template <class Scalar>
-  void spread(Scalar*) const {}
+  operator ColumnShape() const { return {first_channel, channels, 1, channels}; }
 
   /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
   /// contributes.
@@ -70,14 +52,14 @@ class PlaneBlock : public Block {
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...).
-  template <bool Streaming, Cache Into, class Table, class Function, class Element, std::size_t N, std::size_t M>
-  void write(const PlaneChunk& chunk, Index ahead, const Table& table, const Function& function,
+  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write(const PlaneChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
       for (Index c = 0; c < channels; ++c) {
         const auto constants = table.broadcast(c);
         const auto here = [&](const auto& view) { return view.plane(o, first_channel + c) + chunk.begin; };
-        write_run<Streaming, Into>(
+        write_run<Streaming>(
             chunk.end - chunk.begin, ahead, [&](Index, const auto&... in) { return function(constants, in...); },
             each(outputs, here), each(inputs, here));
       }
@@ -105,54 +87,77 @@ class PlaneBlock : public Block {
     }
   };
 
-  /// Adds what the packets at element i of a plane contribute. Not a lambda: accumulators that lambdas hand on by
-  /// reference end up in memory.
-  template <class Term, class Lanes, class Scalar, class Element, std::size_t N>
-  static EIGEN_ALWAYS_INLINE void add_packet(const Term& term, const Lanes& lanes, Packet<Scalar>& s1,
-                                             Packet<Scalar>& s2, const Views<const Element, N>& inputs, Index o,
-                                             Index c, Index i) {
-    std::apply([&](const auto&... x) { term.add(lanes, s1, s2, x.plane(o, c) + i...); }, inputs);
-  }
+  /// Four accumulators, with which the packets of a plane take turns: that hides the latency of the additions.
+  template <class Scalar>
+  struct Turns {
+    Packet<Scalar> s1[4], s2[4];
+    LaneTotals<Scalar> totals;
 
-  /// The packets of a plane take turns with four accumulators, which hide the latency of the additions.
+    EIGEN_ALWAYS_INLINE void start() {
+      s1[0] = s1[1] = s1[2] = s1[3] = s2[0] = s2[1] = s2[2] = s2[3] = Packet<Scalar>::broadcast(0);
+    }
+    EIGEN_ALWAYS_INLINE void flush() {
+      totals.add((s1[0] + s1[1]) + (s1[2] + s1[3]), (s2[0] + s2[1]) + (s2[2] + s2[3]));
+    }
+  };
+
+  /// The two sums of a channel, over planes that have a packet at least.
   template <class Term, class Element, std::size_t N>
   std::array<double, 2> sum_channel(const PlaneChunk& chunk, Index c, const Term& term,
                                     const Views<const Element, N>& inputs) const {
     using Scalar = statistics_t<Element>;
     constexpr Index W = Packet<Scalar>::size, step = 4 * W, line = line_bytes / Index(sizeof(Element));
-    const Index length = chunk.end - chunk.begin, slices = chunk.first + chunk.slices;
+    const Index length = chunk.end - chunk.begin, all_steps = length / step, rest = length % step;
     if (length < W) return sum_narrow(chunk, c, term, inputs);
-    const auto zero = Packet<Scalar>::broadcast(0);
-    LaneTotals<Scalar> totals;
-    for (Index o = chunk.first, i = 0; o < slices;) {
-      std::array<Packet<Scalar>, 4> s1{zero, zero, zero, zero}, s2 = s1;
-      for (Index left = lane_additions; left > 0 && o < slices;) {
-        const Index steps = std::min((length - i) / step, left);
+    constexpr WholePacket<Scalar> whole;
+    const OverlappingPacket<Scalar> tail{W - rest % W};
+    auto from = each(inputs, [&](const auto& x) { return x.plane(chunk.first, c) + chunk.begin; });
+    const auto to_next = each(inputs, [&](const auto& x) { return x.outer_stride - all_steps * step; });
+    Turns<Scalar> sums;
+    sums.start();
+    // What is left of a plane behind its last step is one more addition.
+    Index left = lane_additions - 1;
+    for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
+      for (Index done = 0;;) {
+        if (left <= 0) {
+          sums.flush();
+          sums.start();
+          left = lane_additions - 1;
+        }
+        const Index steps = std::min(all_steps - done, left);
+        if (from_memory) {
+          // Leaner loops, with a pointer that runs ahead, are slower: their reads overtake what has been prefetched.
+          for (Index k = 0; k < steps; ++k) {
+            for (Index i = 0; i < step; i += line) prefetch_next(o, c, chunk.begin + (done + k) * step + i, inputs);
+            add_step(term, sums, from);
+          }
+        } else {
+          for (Index k = 0; k < steps; ++k) add_step(term, sums, from);
+        }
         left -= steps;
-        for (const Index stop = i + steps * step; i < stop; i += step) {
-          for (Index k = i; from_memory && k < i + step; k += line) prefetch_next(o, c, chunk.begin + k, inputs);
-          for_constants<4>([&](auto k) {
-            add_packet(term, WholePacket<Scalar>{}, s1[k], s2[k], inputs, o, c, chunk.begin + i + Index(k) * W);
-          });
-        }
-        if (left == 0 || length - i >= step) continue;
-        // The rest of a plane is one addition for each accumulator.
-        const Index whole = (length - i) / W;
-        if (whole > 0) add_packet(term, WholePacket<Scalar>{}, s1[0], s2[0], inputs, o, c, chunk.begin + i);
-        if (whole > 1) add_packet(term, WholePacket<Scalar>{}, s1[1], s2[1], inputs, o, c, chunk.begin + i + W);
-        if (whole > 2) add_packet(term, WholePacket<Scalar>{}, s1[2], s2[2], inputs, o, c, chunk.begin + i + 2 * W);
-        i += whole * W;
-        if (i < length) {
-          const OverlappingPacket<Scalar> lanes{W - (length - i)};
-          add_packet(term, lanes, s1[3], s2[3], inputs, o, c, chunk.end - W);
-        }
-        --left;
-        ++o;
-        i = 0;
+        done += steps;
+        if (done == all_steps) break;
       }
-      totals.add((s1[0] + s1[1]) + (s1[2] + s1[3]), (s2[0] + s2[1]) + (s2[2] + s2[3]));
+      if (rest >= W) add_packet(term, whole, sums.s1[0], sums.s2[0], from, 0);
+      if (rest >= 2 * W) add_packet(term, whole, sums.s1[1], sums.s2[1], from, W);
+      if (rest >= 3 * W) add_packet(term, whole, sums.s1[2], sums.s2[2], from, 2 * W);
+      if (rest % W != 0) add_packet(term, tail, sums.s1[3], sums.s2[3], from, rest - W);
+      --left;
+      for (std::size_t n = 0; n < N; ++n) from[n] += to_next[n];
     }
-    return totals.sums();
+    sums.flush();
+    return sums.totals.sums();
+  }
+
+  template <class Term, class Scalar, class Element, std::size_t N>
+  static EIGEN_ALWAYS_INLINE void add_step(const Term& term, Turns<Scalar>& sums, std::array<const Element*, N>& from) {
+    constexpr Index W = Packet<Scalar>::size;
+    constexpr WholePacket<Scalar> whole;
+    add_packet(term, whole, sums.s1[0], sums.s2[0], from, 0);
+    add_packet(term, whole, sums.s1[1], sums.s2[1], from, W);
+    add_packet(term, whole, sums.s1[2], sums.s2[2], from, 2 * W);
+    add_packet(term, whole, sums.s1[3], sums.s2[3], from, 3 * W);
+    for (auto& x : from) x += 4 * W;
   }
 
   /// The same for planes that are shorter than a packet.
@@ -167,20 +172,21 @@ class PlaneBlock : public Block {
     for (Index begin = chunk.first; begin < slices; begin += lane_additions) {
       Packet<Scalar> s1 = zero, s2 = zero;
       for (Index o = begin; o < std::min(slices, begin + lane_additions); ++o) {
-        add_packet(term, lanes, s1, s2, inputs, o, c, chunk.begin);
+        add_packet(term, lanes, s1, s2, each(inputs, [&](const auto& x) { return x.plane(o, c); }), chunk.begin);
       }
       totals.add(s1, s2);
     }
     return totals.sums();
   }
 
-  /// Asks for what is read some time after an element: further on in its plane or, which the hardware does not see
+  /// Prefetches what is read some time after an element: further on in its plane or, which the hardware does not see
   /// coming, in the channel's next one.
   template <class Element, std::size_t N>
   static EIGEN_ALWAYS_INLINE void prefetch_next(Index o, Index c, Index i, const Views<const Element, N>& inputs) {
     const Index inner = inputs[0].inner, next = i + std::min(inner, prefetch_bytes / Index(sizeof(Element)));
-    for (const auto& x : inputs)
+    for (const auto& x : inputs) {
       prefetch<Cache::l2>(next < inner ? x.plane(o, c) + next : x.plane(o + 1, c) + next - inner, 0);
+    }
   }
 
   PlaneChunks all_;

@@ -50,38 +50,8 @@ class RowBlock : public Block {
     return {(first_row_ + chunk.first) * shape_.folds, chunk.values() / shape_.repeat, 0, shape_.repeat};
   }
 
-  /// A few values of each channel.
-  RowChunk sample() const {
-    if (rows_.extent == 0) return chunk(0);
-    constexpr Index enough = 8;
-    const Index values = shape_.repeat * shape_.folds;
-    return rows_from(0, std::min(rows_.extent, (enough + values - 1) / values), columns());
-  }
-  template <class Element>
-  Element first_value(const ChannelView<const Element>& x, Index c) const {
-    return *at(x, 0, 0, c * shape_.repeat);
-  }
-  /// Value k of the sample of a channel.
-  template <class Element>
-  Element value(const ChannelView<const Element>& x, Index c, Index k) const {
-    return x.plane(first_row_ * shape_.folds + k / shape_.repeat, first_channel + c)[k % shape_.repeat];
-  }
-
   Index columns() const { return channels * shape_.repeat * shape_.folds; }
-  /// The first column of a channel.
-  Index column(Index c) const { return c * shape_.repeat; }
-
-  /// Spreads one value per channel over the columns.
-  template <class Scalar>
-  void spread(Scalar* values) const {
-    if (shape_.repeat > 1) {
-      for (Index c = channels - 1; c >= 0; --c) std::fill_n(values + c * shape_.repeat, shape_.repeat, values[c]);
-    }
-    const Index all = columns();
-    for (Index done = channels; shape_.folds > 1 && done < all; done *= 2) {
-      std::copy_n(values, std::min(done, all - done), values + done);
-    }
-  }
+  operator ColumnShape() const { return {first_channel, channels, shape_.repeat, columns()}; }
 
   /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
   /// contributes.
@@ -89,18 +59,19 @@ class RowBlock : public Block {
   void reduce(const RowChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
     sum_columns(chunk, table, term, inputs, sums);
+    if (chunk.columns == channels) return;
     gather(chunk.columns, sums.s1.values);
     gather(chunk.columns, sums.s2.values);
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...). One row at a time, in memory order.
-  template <bool Streaming, Cache Into, class Table, class Function, class Element, std::size_t N, std::size_t M>
-  void write(const RowChunk& chunk, Index ahead, const Table& table, const Function& function,
+  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write(const RowChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index r = chunk.first; r < chunk.first + chunk.rows; ++r) {
       for_each_run(chunk, [&](Index run, Index first, Index length) {
         const auto here = [&](const auto& view) { return at(view, r, run, 0); };
-        write_run<Streaming, Into>(
+        write_run<Streaming>(
             length, ahead, [&](Index j, const auto&... in) { return function(table.packet(first + j), in...); },
             each(outputs, here), each(inputs, here));
       });
@@ -133,34 +104,58 @@ class RowBlock : public Block {
     Index rows;
   };
 
-  /// Two sums for each column. Some rows at a time, a tile of a few packets of columns down all of them: so the sums of
-  /// a column stay in registers for as many additions. What comes from memory is taken in pieces that its next rows can
-  /// be asked for beside; what is in cache, in tiles as wide as there are registers for.
+  /// How many packets of columns are summed side by side, in registers.
+  static constexpr std::size_t tile_packets = 4;
+  /// How many rows ahead of its use what comes from memory is asked for.
+  static constexpr Index rows_ahead = 8;
+
+  /// What a column's sums are gathered in before they go to double.
+  template <class Scalar>
+  struct ColumnSums {
+    ColumnBuffer<Scalar, max_columns> s1, s2;
+    bool is_empty;
+
+    void clear(Index j) {
+      s1.store(j, Packet<Scalar>::broadcast(0));
+      s2.store(j, Packet<Scalar>::broadcast(0));
+    }
+    EIGEN_ALWAYS_INLINE void add(Index j, const Packet<Scalar>& a, const Packet<Scalar>& b, bool is_first) {
+      s1.store(j, is_first ? a : s1.packet(j) + a);
+      s2.store(j, is_first ? b : s2.packet(j) + b);
+    }
+  };
+
+  /// Two sums for each column. A band of rows at a time, a tile of a few packets of columns down all of them: so the sums
+  /// of a column stay in registers for as many additions. Those of as many bands are added up before they go to double.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void sum_columns(const RowChunk& chunk, const Table& table, const MakeTerm& term,
                    const Views<const Element, N>& inputs, ChannelSums& sums) const {
-    constexpr std::size_t in_cache = 4, in_memory = N == 1 ? 2 : 4;
-    const Index together = from_memory ? 8 / Index(N) : lane_additions;
-    sums.set_zero(chunk.columns);
-    for (Index begin = 0; begin < chunk.rows; begin += together) {
-      for_each_run(chunk, [&](Index run, Index first, Index length) {
-        const Band<Element, N> band{each(inputs, [&](const auto& x) { return at(x, chunk.first + begin, run, 0); }),
-                                    each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
-                                    std::min(together, chunk.rows - begin)};
-        if (from_memory) {
-          sum_tiles<in_memory>(band, 0, first, length, table, term, sums);
-        } else {
-          sum_tiles<in_cache>(band, 0, first, length, table, term, sums);
-        }
-      });
+    using Scalar = typename Table::Scalar;
+    constexpr Index together = lane_additions / 2;
+    ColumnSums<Scalar> lanes;
+    for (Index begin = 0; begin < chunk.rows;) {
+      const bool is_first = begin == 0;
+      lanes.is_empty = true;
+      for (const Index end = std::min(chunk.rows, begin + together * together); begin < end; begin += together) {
+        for_each_run(chunk, [&](Index run, Index first, Index length) {
+          const Band<Element, N> band{each(inputs, [&](const auto& x) { return at(x, chunk.first + begin, run, 0); }),
+                                      each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
+                                      std::min(together, chunk.rows - begin)};
+          sum_tiles<tile_packets>(band, 0, first, length, table, term, lanes);
+        });
+        lanes.is_empty = false;
+      }
+      for (Index j = 0; j < chunk.columns; j += Packet<Scalar>::size) {
+        add_lanes(sums.s1.values + j, lanes.s1.packet(j), is_first);
+        add_lanes(sums.s2.values + j, lanes.s2.packet(j), is_first);
+      }
     }
   }
 
   /// The columns [j, length) of a run, whose first one is column `first`: tiles of T packets, then narrower ones.
-  template <std::size_t T, class Element, std::size_t N, class Table, class MakeTerm>
+  template <std::size_t T, class Element, std::size_t N, class Table, class MakeTerm, class Scalar>
   EIGEN_STRONG_INLINE void sum_tiles(const Band<Element, N>& band, Index j, Index first, Index length,
-                                     const Table& table, const MakeTerm& term, ChannelSums& sums) const {
-    using Scalar = typename Table::Scalar;
+                                     const Table& table, const MakeTerm& term, ColumnSums<Scalar>& sums) const {
     constexpr Index W = Packet<Scalar>::size;
     for (; j + Index(T) * W <= length; j += Index(T) * W) {
       sum_tile<T>(band, j, first, WholePacket<Scalar>{}, table, term, sums);
@@ -169,6 +164,7 @@ class RowBlock : public Block {
       sum_tiles<T / 2>(band, j, first, length, table, term, sums);
     } else if (j < length) {
       if (length >= W) {
+        if (sums.is_empty) sums.clear(first + j);
         sum_tile<1>(band, length - W, first, OverlappingPacket<Scalar>{W - (length - j)}, table, term, sums);
       } else {
         sum_tile<1>(band, j, first, PartialPacket<Scalar>{length}, table, term, sums);
@@ -176,48 +172,48 @@ class RowBlock : public Block {
     }
   }
 
-  template <std::size_t T, class Element, std::size_t N, class Lanes, class Table, class MakeTerm>
+  template <std::size_t T, class Element, std::size_t N, class Lanes, class Table, class MakeTerm, class Scalar>
   EIGEN_STRONG_INLINE void sum_tile(const Band<Element, N>& band, Index j, Index first, const Lanes& lanes,
-                                    const Table& table, const MakeTerm& term, ChannelSums& sums) const {
-    using Scalar = typename Table::Scalar;
-    using Term = decltype(term(table.packet(0)));
+                                    const Table& table, const MakeTerm& term, ColumnSums<Scalar>& sums) const {
+    sum_tile(band, j, first, lanes, table, term, sums, std::make_index_sequence<T>{});
+  }
+  template <class Element, std::size_t N, class Lanes, class Table, class MakeTerm, class Scalar, std::size_t... K>
+  EIGEN_STRONG_INLINE void sum_tile(const Band<Element, N>& band, Index j, Index first, const Lanes& lanes,
+                                    const Table& table, const MakeTerm& term, ColumnSums<Scalar>& sums,
+                                    std::index_sequence<K...>) const {
     constexpr Index W = Packet<Scalar>::size, line = line_bytes / Index(sizeof(Element));
-    const auto terms = [&]<std::size_t... K>(std::index_sequence<K...>) {
-      return std::array<Term, T>{term(table.packet(first + j + Index(K) * W))...};
-    }
-    (std::make_index_sequence<T>{});
-    std::array<Packet<Scalar>, T> s1, s2;
-    for_constants<T>([&](auto k) { s1[k] = s2[k] = Packet<Scalar>::broadcast(0); });
+    const auto zero = Packet<Scalar>::broadcast(0);
+    const std::array terms{term(table.packet(first + j + Index(K) * W))...};
+    Packet<Scalar> s1[]{(void(K), zero)...}, s2[]{(void(K), zero)...};
     auto from = band.from;
     for (auto& x : from) x += j;
     for (Index r = 0; r < band.rows; ++r) {
       // The next rows: the hardware does not see where this walk goes.
       if (from_memory) {
         for (std::size_t n = 0; n < N; ++n) {
-          for (Index k = 0; k < Index(T) * W; k += line) {
-            prefetch<Cache::l2>(from[n] + k, band.rows * band.strides[n] * Index(sizeof(Element)));
+          for (Index k = 0; k < Index(sizeof...(K)) * W; k += line) {
+            prefetch<Cache::l2>(from[n] + k, rows_ahead * band.strides[n] * Index(sizeof(Element)));
           }
         }
       }
-      for_constants<T>([&](auto k) {
-        std::apply([&](const auto*... x) { terms[k].add(lanes, s1[k], s2[k], x + Index(k) * W...); }, from);
-      });
+      (add_packet(terms[K], lanes, s1[K], s2[K], from, Index(K) * W), ...);
       for (std::size_t n = 0; n < N; ++n) from[n] += band.strides[n];
     }
-    for_constants<T>([&](auto k) {
-      add_lanes(sums.s1.values + first + j + Index(k) * W, s1[k]);
-      add_lanes(sums.s2.values + first + j + Index(k) * W, s2[k]);
-    });
+    // The columns that an overlapping packet has seen are there already.
+    const bool is_first = sums.is_empty && !std::same_as<Lanes, OverlappingPacket<Scalar>>;
+    (sums.add(first + j + Index(K) * W, s1[K], s2[K], is_first), ...);
   }
 
   /// Adds up the columns of each channel, in place.
-  void gather(Index columns, double* sums) const {
+  EIGEN_DONT_INLINE void gather(Index columns, double* sums) const {
     using Row = Eigen::Map<Eigen::ArrayXd>;
     for (Index c = 0; shape_.repeat > 1 && c < channels; ++c) {
       sums[c] = Row(sums + c * shape_.repeat, shape_.repeat).sum();
     }
-    for (Index j = channels; shape_.repeat == 1 && j < columns; j += channels) {
-      Row(sums, channels) += Row(sums + j, channels);
+    // Of folded rows one half at a time, which is many columns at a time.
+    for (Index folds = columns / channels; shape_.repeat == 1 && folds > 1; folds = (folds + 1) / 2) {
+      const Index half = (folds + 1) / 2 * channels, other = folds / 2 * channels;
+      Row(sums, other) += Row(sums + half, other);
     }
   }
 
@@ -232,11 +228,11 @@ class RowBlocks {
  public:
   /// `dense`: whether slices follow each other without gaps; `bytes`: those of all inputs, per element.
   RowBlocks(Index outer, Index channels, Index inner, bool dense, Index bytes)
-      : shape_{inner, inner == 1 ? folds_for(outer, channels) : 1, 1},
+      : from_memory_(outer * channels * inner * bytes > block_bytes),
+        shape_{inner, inner == 1 ? folds_for(outer, channels, from_memory_) : 1, 1},
         channels_{channels, group_for(channels, inner)},
         ranges_{outer / shape_.folds, 1},
-        tail_rows_(outer % shape_.folds),
-        from_memory_(outer * channels * inner * bytes > block_bytes) {
+        tail_rows_(outer % shape_.folds) {
     if (!dense) shape_.runs = shape_.folds;
     const Index row_bytes = channels_.part * inner * shape_.folds * bytes;
     const Index least = std::max<Index>(8, (ranges_.extent + max_ranges - 1) / max_ranges);
@@ -278,15 +274,14 @@ class RowBlocks {
  private:
   /// How many rows are folded into one: the least that make whole cache lines, and of many rows as many as make a long
   /// one.
-  static Index folds_for(Index outer, Index channels) {
-    constexpr Index long_row = 512, many_rows = 64;
-    if (channels >= long_row) return 1;
-    const Index most = max_columns / channels;
+  static Index folds_for(Index outer, Index channels, bool from_memory) {
+    constexpr Index many_rows = 64;
+    const Index long_row = from_memory ? max_columns : max_columns / 2, most = max_columns / channels;
     Index lines = 1;
     while (lines * channels % line_elements != 0) lines *= 2;
-    if (lines > most) return outer >= many_rows * most ? most : 1;
+    if (lines > most) return most > 1 && outer >= many_rows * most ? most : 1;
     Index folds = lines;
-    while (folds * channels < long_row && outer / folds >= 2 * many_rows) folds += lines;
+    while ((folds + lines) * channels <= long_row && outer / folds >= 2 * many_rows) folds += lines;
     return folds;
   }
 
@@ -299,10 +294,10 @@ class RowBlocks {
     return lines <= most ? most / lines * lines : most;
   }
 
+  bool from_memory_;
   RowShape shape_;
   Cut channels_, ranges_;
   Index tail_rows_;
-  bool from_memory_;
 };
 
 }  // namespace detail

@@ -14,10 +14,16 @@ namespace detail {
 /// The size of a cache line.
 inline constexpr Index line_bytes = 64;
 
-/// Which cache memory is asked into.
+/// Which cache memory is prefetched into.
 enum class Cache { l1, l2 };
 
-/// Asks for the cache line at `bytes` behind an address, which may lie beyond the data. Always inline, as all that does
+/// How inputs are prefetched: so many elements ahead of their use, not at all if that is 0.
+struct Ahead {
+  Index elements;
+  Cache into;
+};
+
+/// Prefetches the cache line at `bytes` behind an address, which may lie beyond the data. Always inline, as all that does
 /// nothing else must be: g++ drops calls of functions without an effect.
 template <Cache Into>
 EIGEN_ALWAYS_INLINE void prefetch(const void* from, Index bytes) {
@@ -35,12 +41,12 @@ EIGEN_STRONG_INLINE auto each(const std::array<T, N>& values, const F& f) {
 }
 
 /// Writes a run of `length` elements: outputs[m][i] = function(i, inputs[0][i], inputs[1][i], ...)[m]. An output may be
-/// one of the inputs. Inputs are asked into a cache `ahead` elements before their use, unless that is 0.
-template <Cache Into, class Element, std::size_t M, std::size_t N, class Function>
+/// one of the inputs.
+template <class Element, std::size_t M, std::size_t N, class Function>
 class RunWriter {
  public:
   RunWriter(const Function& function, const std::array<Element*, M>& outputs,
-            const std::array<const Element*, N>& inputs, Index ahead)
+            const std::array<const Element*, N>& inputs, const Ahead& ahead)
       : function_(function), outputs_(outputs), inputs_(inputs), ahead_(ahead) {}
 
   /// Through the caches.
@@ -49,7 +55,7 @@ class RunWriter {
     // The last packet may overlap the one before it. It is computed first, since an output may be an input.
     const Results last = result(length - W, whole);
     Index i = 0;
-    if (ahead_ != 0) {
+    if (ahead_.elements != 0) {
       for (; i + line < length; i += line) {
         prefetch_inputs(i);
         for (Index k = i; k < i + line; k += W) store_one(k, whole);
@@ -67,7 +73,7 @@ class RunWriter {
     const auto store_here = [&](Index i, auto lanes) { store_one(i, lanes); };
     for_each_packet<Scalar>(0, begin, store_here);
     for (Index i = begin; i < end; i += line) {
-      if (ahead_ != 0) prefetch_inputs(i);
+      if (ahead_.elements != 0) prefetch_inputs(i);
       std::array<Results, std::size_t(line / W)> results;
       for (Index k = 0; k < line / W; ++k) results[std::size_t(k)] = result(i + k * W, whole);
       for (std::size_t m = 0; m < M; ++m) {
@@ -92,20 +98,26 @@ class RunWriter {
   }
   EIGEN_STRONG_INLINE void store_one(Index i, auto lanes) const { put(i, lanes, result(i, lanes)); }
   EIGEN_ALWAYS_INLINE void prefetch_inputs(Index i) const {
-    for (const Element* from : inputs_) prefetch<Into>(from + i, ahead_ * Index(sizeof(Element)));
+    for (const Element* from : inputs_) {
+      if (ahead_.into == Cache::l1) {
+        prefetch<Cache::l1>(from + i, ahead_.elements * Index(sizeof(Element)));
+      } else {
+        prefetch<Cache::l2>(from + i, ahead_.elements * Index(sizeof(Element)));
+      }
+    }
   }
 
   const Function& function_;
   std::array<Element*, M> outputs_;
   std::array<const Element*, N> inputs_;
-  Index ahead_;
+  Ahead ahead_;
 };
 
-template <bool Streaming, Cache Into, class Element, std::size_t M, std::size_t N, class Function>
-EIGEN_STRONG_INLINE void write_run(Index length, Index ahead, const Function& function,
+template <bool Streaming, class Element, std::size_t M, std::size_t N, class Function>
+EIGEN_STRONG_INLINE void write_run(Index length, const Ahead& ahead, const Function& function,
                                    const std::array<Element*, M>& outputs,
                                    const std::array<const Element*, N>& inputs) {
-  const RunWriter<Into, Element, M, N, Function> writer(function, outputs, inputs, ahead);
+  const RunWriter<Element, M, N, Function> writer(function, outputs, inputs, ahead);
   if constexpr (Streaming) {
     writer.stream(length);
   } else {
