@@ -120,8 +120,6 @@ struct ChannelView {
   constexpr Index size() const noexcept { return count() * channels; }
   /// The first of the `inner` consecutive elements of channel c in slice o.
   constexpr Element* plane(Index o, Index c) const noexcept { return data + o * outer_stride + c * channel_stride; }
-  /// Whether each slice is a dense row of channels.
-  constexpr bool has_rows() const noexcept { return inner == 1 && channel_stride == 1; }
 
   /// The same elements, read only.
   constexpr operator ChannelView<const Element>() const noexcept requires(!std::is_const_v<Element>) {

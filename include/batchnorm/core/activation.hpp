@@ -64,7 +64,8 @@ Packet<Scalar> logistic_derivative(const Packet<Scalar>& z) {
 }  // namespace detail
 
 /// The activations that come with the library. batchnorm names relu, leaky_relu, sigmoid and add_relu too; identity and
-/// tanh only stand here, since std::identity and the C library's tanh would make them ambiguous under `using namespace batchnorm`.
+/// tanh only stand here, since std::identity and the C library's tanh would make them ambiguous under
+/// `using namespace batchnorm`.
 namespace activations {
 
 /// No activation: y = z.

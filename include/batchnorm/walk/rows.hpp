@@ -158,25 +158,22 @@ class RowBlock : public Block {
                                      const Table& table, const MakeTerm& term, ColumnSums<Scalar>& sums) const {
     constexpr Index W = Packet<Scalar>::size;
     for (; j + Index(T) * W <= length; j += Index(T) * W) {
-      sum_tile<T>(band, j, first, WholePacket<Scalar>{}, table, term, sums);
+      sum_tile(band, j, first, WholePacket<Scalar>{}, table, term, sums, std::make_index_sequence<T>{});
     }
     if constexpr (T > 1) {
       sum_tiles<T / 2>(band, j, first, length, table, term, sums);
     } else if (j < length) {
       if (length >= W) {
         if (sums.is_empty) sums.clear(first + j);
-        sum_tile<1>(band, length - W, first, OverlappingPacket<Scalar>{W - (length - j)}, table, term, sums);
+        sum_tile(band, length - W, first, OverlappingPacket<Scalar>{W - (length - j)}, table, term, sums,
+                 std::index_sequence<0>{});
       } else {
-        sum_tile<1>(band, j, first, PartialPacket<Scalar>{length}, table, term, sums);
+        sum_tile(band, j, first, PartialPacket<Scalar>{length}, table, term, sums, std::index_sequence<0>{});
       }
     }
   }
 
-  template <std::size_t T, class Element, std::size_t N, class Lanes, class Table, class MakeTerm, class Scalar>
-  EIGEN_STRONG_INLINE void sum_tile(const Band<Element, N>& band, Index j, Index first, const Lanes& lanes,
-                                    const Table& table, const MakeTerm& term, ColumnSums<Scalar>& sums) const {
-    sum_tile(band, j, first, lanes, table, term, sums, std::make_index_sequence<T>{});
-  }
+  /// A tile of one packet of columns for each K.
   template <class Element, std::size_t N, class Lanes, class Table, class MakeTerm, class Scalar, std::size_t... K>
   EIGEN_STRONG_INLINE void sum_tile(const Band<Element, N>& band, Index j, Index first, const Lanes& lanes,
                                     const Table& table, const MakeTerm& term, ColumnSums<Scalar>& sums,
