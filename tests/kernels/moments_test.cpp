@@ -7,6 +7,7 @@
 
 #include "support/compare.hpp"
 #include "support/hard_data.hpp"
+#include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using testing_support::equal_statistics;

@@ -11,6 +11,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "support/gradient_check.hpp"
+#include "support/kernels.hpp"
 #include "support/throws.hpp"
 
 namespace bn = batchnorm;
