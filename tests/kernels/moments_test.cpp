@@ -7,7 +7,6 @@
 
 #include "support/compare.hpp"
 #include "support/hard_data.hpp"
-#include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using testing_support::equal_statistics;
