@@ -7,13 +7,12 @@ execute_process(
   COMMAND ${CMAKE_COMMAND} --preset install -G ${GENERATOR} -B ${SCRATCH}/build
     -DCMAKE_CXX_COMPILER=${COMPILER} -DEigen3_DIR=${Eigen3_DIR} -DFETCHCONTENT_FULLY_DISCONNECTED=ON ${without}
   WORKING_DIRECTORY ${SOURCE} COMMAND_ERROR_IS_FATAL ANY)
-file(REMOVE_RECURSE ${SCRATCH}/prefix)
-execute_process(
-  COMMAND ${CMAKE_COMMAND} --install ${SCRATCH}/build --prefix ${SCRATCH}/prefix
-  COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+set(TREE ${SCRATCH}/build)
+set(PREFIX ${SCRATCH}/prefix)
+include(${CMAKE_CURRENT_LIST_DIR}/install.cmake)
 
 file(GLOB_RECURSE expected RELATIVE ${INSTALLED} ${INSTALLED}/*)
-file(GLOB_RECURSE installed RELATIVE ${SCRATCH}/prefix ${SCRATCH}/prefix/*)
+file(GLOB_RECURSE installed RELATIVE ${PREFIX} ${PREFIX}/*)
 if(NOT installed STREQUAL expected)
   message(FATAL_ERROR "expected ${expected}\ngot ${installed}")
 endif()
