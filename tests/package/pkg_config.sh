@@ -1,6 +1,6 @@
 #!/bin/sh
 # sh pkg_config.sh <compiler> <prefix> <version>
-# Builds main.cpp as pkg-config says, here, and runs it. It asks a copy of the installation: that may be moved.
+# Builds small.cpp as pkg-config says, here, and runs it. It asks a copy of the installation: that may be moved.
 set -eu
 
 skip() { echo "SKIPPED: $*"; exit 77; }
@@ -18,5 +18,5 @@ case $flags in
   *"$PWD/moved/"*) ;;
   *) echo "expected $PWD/moved/..."; exit 1 ;;
 esac
-"$1" -std=c++20 $flags "$(dirname "$0")/main.cpp" -o stranger
+"$1" -std=c++20 $flags "$(dirname "$0")/small.cpp" -o stranger
 ./stranger

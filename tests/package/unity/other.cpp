@@ -1,5 +1,3 @@
 #include <batchnorm/batchnorm.hpp>
 
-batchnorm::ScaleShift<float> folded() {
-  return batchnorm::fold(batchnorm::AffineParameters<float>(2), batchnorm::statistics(batchnorm::Moments(), 1e-5));
-}
+double mean_of_nothing() { return batchnorm::RunningStatistics(2).mean[1]; }
