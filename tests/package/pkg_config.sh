@@ -9,7 +9,7 @@ pkg-config --exists eigen3 || skip "pkg-config knows no Eigen on this machine"
 
 rm -rf moved
 cp -R "$2" moved
-PKG_CONFIG_PATH=$PWD/moved/share/pkgconfig
+PKG_CONFIG_PATH=$PWD/moved/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 export PKG_CONFIG_PATH
 pkg-config --exact-version="$3" --print-errors batchnorm
 flags=$(pkg-config --cflags batchnorm)
