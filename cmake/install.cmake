@@ -1,8 +1,8 @@
 # What `cmake --install` copies: the headers, a package that find_package(batchnorm) finds, and one for pkg-config.
 # Both ask for an installed Eigen, whatever Eigen this tree was configured with.
 #
-# In a parent project the rules are there but sleep, unless it sets BATCHNORM_INSTALL=ON: a program does not install the
-# headers that it was made with, and yet a parent's install(EXPORT) may name a target that links batchnorm::batchnorm.
+# Without BATCHNORM_INSTALL, as in a parent project by default, the rules are there but not carried out: a program does
+# not install the headers that it was made with, and yet its install(EXPORT) may name what links batchnorm::batchnorm.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(BATCHNORM_CMAKE_DIR ${CMAKE_INSTALL_DATADIR}/cmake/batchnorm)
