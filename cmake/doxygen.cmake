@@ -1,4 +1,4 @@
-# The target `doxygen`: html/index.html in the build folder, with a page for each public name and each document.
+# The target `doxygen`: html/index.html in the build folder, the reference of all public names, with the documents.
 find_package(Doxygen REQUIRED)
 configure_file(cmake/doxygen/Doxyfile.in Doxyfile @ONLY)
 add_custom_target(doxygen
