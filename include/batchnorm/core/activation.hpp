@@ -111,7 +111,10 @@ struct relu {
 /// Source   Maas, Hannun & Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
 class leaky_relu {
  public:
+  /// Of slope 0.01.
   constexpr leaky_relu() = default;
+  /// Of this slope.
+  ///
   /// Throws   std::invalid_argument unless slope > 0 and a finite float: y of slope 0 is relu's and has no inverse
   constexpr explicit leaky_relu(double slope) : slope_(slope) {
     // A float's least normal number, so that z * slope and y / slope make sense in float too.

@@ -25,7 +25,7 @@ struct Statistics {
   /// of which dx = dz * gamma * inv_std.
   double count = 0;
 
-  /// C.
+  /// How many.
   Index channels() const { return mean.size(); }
 };
 
