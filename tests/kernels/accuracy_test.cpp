@@ -121,7 +121,7 @@ TEST(Accuracy, OfTheGradientSumsDoesNotSufferFromAnOutlierInDy) {
           EXPECT_LE(std::abs(Real(step.gradients.beta[c]) - exact.dbeta(c)), promised * std::abs(exact.dbeta(c)));
           // x_hat has an error of its own, beside 1.
           EXPECT_LE(std::abs(Real(step.gradients.gamma[c]) - exact.dgamma(c)),
-                    promised * (dy.col(c) * x_hat.col(c).abs().max(1)).abs().sum())
+                    promised * (dy.col(c) * x_hat.col(c).abs().max(Real(1))).abs().sum())
               << count << " " << inner << " at " << at;
         }
       }
