@@ -54,8 +54,10 @@ if $bench; then
 fi
 if $ci; then
   need git                git                git               found git
+  need pkg-config         pkgconf-pkg-config pkgconf           found pkg-config
   need clang              clang              -                 found clang++
   need libclang-rt-dev    compiler-rt        -                 has_thread_sanitizer
+  need doxygen            doxygen            doxygen           found doxygen
   need clang-format       clang-tools-extra  clang-format      found clang-format
   need clang-tidy         clang-tools-extra  llvm              found clang-tidy
 fi

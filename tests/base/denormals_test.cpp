@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "support/kernels.hpp"
+
 namespace bn = batchnorm;
 
 namespace {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/compare.hpp"
+#include "support/kernels.hpp"
 #include "support/throws.hpp"
 
 namespace bn = batchnorm;

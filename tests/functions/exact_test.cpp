@@ -10,6 +10,7 @@
 
 #include "support/compare.hpp"
 #include "support/containers.hpp"
+#include "support/kernels.hpp"
 #include "support/shapes.hpp"
 
 namespace testing_support {

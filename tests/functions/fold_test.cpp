@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "support/compare.hpp"
+#include "support/kernels.hpp"
 #include "support/throws.hpp"
 
 namespace bn = batchnorm;

@@ -6,6 +6,7 @@
 #include <batchnorm/functions/forward.hpp>
 
 #include "support/compare.hpp"
+#include "support/kernels.hpp"
 
 namespace testing_support {
 

@@ -1,6 +1,7 @@
 // Against the reference in every regime of memory that the kernels know, small and large enough for streaming stores.
 #include <gtest/gtest.h>
 
+#include "support/kernels.hpp"
 #include "support/problem.hpp"
 
 namespace testing_support {

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "support/kernels.hpp"
 #include "support/problem.hpp"
 
 namespace testing_support {

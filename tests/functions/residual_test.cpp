@@ -1,6 +1,7 @@
 // y = relu(bn(x) + residual) and its gradients: against the reference, over which memory, and what is refused.
 #include <gtest/gtest.h>
 
+#include "support/kernels.hpp"
 #include "support/problem.hpp"
 #include "support/throws.hpp"
 

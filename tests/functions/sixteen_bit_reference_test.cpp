@@ -1,6 +1,7 @@
 // half and bfloat16 against the reference computed from the same 16-bit inputs: one rounding on top of float's errors.
 #include <gtest/gtest.h>
 
+#include "support/kernels.hpp"
 #include "support/problem.hpp"
 
 namespace testing_support {

@@ -1,4 +1,5 @@
 #include "support/against_reference.hpp"
+#include "support/kernels.hpp"
 
 namespace testing_support {
 

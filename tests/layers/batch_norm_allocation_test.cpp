@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/containers.hpp"
+#include "support/kernels.hpp"
 #include "support/shapes.hpp"
 
 namespace {

@@ -6,6 +6,7 @@
 
 #include "support/containers.hpp"
 #include "support/gradient_check.hpp"
+#include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using testing_support::Arrangement;

@@ -8,6 +8,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "support/compare.hpp"
+#include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using Eigen::Index;

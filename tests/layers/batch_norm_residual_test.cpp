@@ -11,6 +11,7 @@
 #include "support/compare.hpp"
 #include "support/containers.hpp"
 #include "support/gradient_check.hpp"
+#include "support/kernels.hpp"
 #include "support/shapes.hpp"
 #include "support/throws.hpp"
 

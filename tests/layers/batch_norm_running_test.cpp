@@ -9,6 +9,7 @@
 #include "support/compare.hpp"
 #include "support/containers.hpp"
 #include "support/hard_data.hpp"
+#include "support/kernels.hpp"
 #include "support/shapes.hpp"
 #include "support/throws.hpp"
 

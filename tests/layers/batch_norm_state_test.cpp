@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/compare.hpp"
+#include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using testing_support::equal_bits;

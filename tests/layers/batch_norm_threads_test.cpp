@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/compare.hpp"
+#include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using Eigen::Index;

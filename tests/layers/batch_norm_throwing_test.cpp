@@ -9,6 +9,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "support/compare.hpp"
+#include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using testing_support::equal_bits;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <unsupported/Eigen/CXX11/Tensor>
 
+#include "support/kernels.hpp"
 #include "support/throws.hpp"
 
 namespace bn = batchnorm;

@@ -1,4 +1,4 @@
-// Whitening: the transform, its exact gradient, groups, population statistics, layouts and errors, for both methods.
+// Whitening: the transform, groups, population statistics, layouts and errors, for both methods.
 #define EIGEN_USE_THREADS
 #include <gtest/gtest.h>
 
@@ -10,97 +10,12 @@
 #include <sstream>
 #include <unsupported/Eigen/CXX11/Tensor>
 
-#include "support/gradient_check.hpp"
+#include "support/compare.hpp"
+#include "support/kernels.hpp"
 #include "support/throws.hpp"
+#include "support/whitening.hpp"
 
-namespace bn = batchnorm;
-using bn::WhiteningMethod;
-using Eigen::Index;
-using testing_support::equal_bits;
-using testing_support::equal_statistics;
-using testing_support::has_parts;
-using testing_support::is_gradient;
-using testing_support::message_of;
-using testing_support::Real;
-
-using Layer = bn::WhiteningNorm<double>;
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-namespace {
-
-/// For sums of a few dozen products and inverses of matrices of condition 100 at most: 2^-52 * 100 * 36 is 8e-13.
-constexpr double rounding = 1e-12;
-
-constexpr WhiteningMethod both_methods[] = {WhiteningMethod::eigen, WhiteningMethod::newton};
-
-Matrix normal(Index rows, Index columns, std::uint64_t seed) {
-  testing_support::Random random(seed);
-  return Matrix::NullaryExpr(rows, columns, [&] { return random.normal(); });
-}
-
-/// Channels that go together: unit noise, mixed, off the origin.
-Matrix correlated(Index samples, Index channels, std::uint64_t seed) {
-  const Matrix mix = Matrix::Identity(channels, channels) + 0.3 * normal(channels, channels, seed + 100);
-  return (normal(samples, channels, seed) * mix).rowwise() + normal(1, channels, seed + 200).row(0);
-}
-
-Eigen::MatrixXd covariance(const Matrix& x) {
-  const Matrix centered = x.rowwise() - x.colwise().mean();
-  return centered.transpose() * centered / double(x.rows());
-}
-
-double distance(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
-
-/// With other parameters and running statistics than a layer begins with.
-Layer make(const bn::WhiteningOptions& options) {
-  Layer layer(options);
-  testing_support::Random random(11);
-  for (auto* values : {&layer.affine().gamma, &layer.affine().beta, &layer.running().mean})
-    for (double& value : *values) value = random.uniform(0.5, 1.5);
-  const Index size = options.channels / options.groups;
-  for (Index group = 0; group < options.groups; ++group)
-    layer.running().covariance.middleRows(group * size, size) =
-        covariance(correlated(20, size, 12 + std::uint64_t(group)));
-  return layer;
-}
-
-bool same_state(const Layer& a, const Layer& b) {
-  return a.running().mean.matrix() == b.running().mean.matrix() && a.running().covariance == b.running().covariance &&
-         a.running().batches == b.running().batches && a.running().skipped == b.running().skipped &&
-         a.moments().scatter == b.moments().scatter && a.whitening() == b.whitening() &&
-         a.gradients().gamma.matrix() == b.gradients().gamma.matrix() &&
-         a.gradients().beta.matrix() == b.gradients().beta.matrix();
-}
-
-/// dx, dgamma and dbeta of forward in this mode against central differences.
-void check_gradients(const bn::WhiteningOptions& options, Matrix x) {
-  std::ostringstream trace;
-  Layer layer = make(options);
-  trace << layer;
-  SCOPED_TRACE(trace.str());
-  const Layer start = layer;
-  const Matrix cotangent = normal(x.rows(), x.cols(), 7);
-  Matrix y, dx;
-  layer.forward(x, y);
-  layer.backward(x, cotangent, dx);
-  auto affine = start.affine();
-  const auto loss = [&] {
-    Layer fresh = start;
-    fresh.affine() = affine;
-    Matrix result;
-    fresh.forward(x, result);
-    return testing_support::projection(result, cotangent);
-  };
-  EXPECT_TRUE(is_gradient(dx, x, loss)) << "dx";
-  if (options.mode.parameter_gradients) {
-    EXPECT_TRUE(is_gradient(layer.gradients().gamma, affine.gamma, loss)) << "dgamma";
-    EXPECT_TRUE(is_gradient(layer.gradients().beta, affine.beta, loss)) << "dbeta";
-  } else {
-    EXPECT_TRUE((layer.gradients().gamma == 0).all() && (layer.gradients().beta == 0).all());
-  }
-}
-
-}  // namespace
+namespace testing_support::whitening {
 
 // --- The transform
 
@@ -219,134 +134,6 @@ TEST(WhiteningNorm, ScaleAndShiftCanBeOff) {
   int parameters = 0;
   affine.for_each_parameter([&](bn::Parameter<double>) { ++parameters; });
   EXPECT_EQ(parameters, 2);
-}
-
-// --- Gradients
-
-TEST(WhiteningNormGradient, IsThatOfForwardInEveryMode) {
-  for (const auto method : both_methods)
-    for (const bn::Mode mode : {bn::Mode::training, bn::Mode::inference, bn::Mode::frozen, bn::Mode::probe})
-      for (const Index groups : {1, 2})
-        check_gradients({.channels = 4, .groups = groups, .method = method, .epsilon = 0.01, .mode = mode},
-                        correlated(9, 4, 5));
-}
-
-TEST(WhiteningNormGradient, IsThatOfForwardForAnyNumberOfIterations) {
-  for (const int iterations : {1, 2, 3, 12})
-    check_gradients({.channels = 4, .method = WhiteningMethod::newton, .iterations = iterations, .epsilon = 0.01},
-                    correlated(9, 4, 5));
-}
-
-// The rows are +-e_c times scale_c: the covariance is diagonal with eigenvalues scale_c^2 / 4.
-TEST(WhiteningNormGradient, IsThatOfForwardForEqualEigenvalues) {
-  for (const auto method : both_methods) {
-    for (const auto& scales : {Eigen::Vector4d(2, 2, 2, 2), Eigen::Vector4d(2, 2, 1, 1)}) {
-      Matrix x(8, 4);
-      x << Matrix(scales.asDiagonal()), Matrix((-scales).asDiagonal());
-      check_gradients({.channels = 4, .method = method, .epsilon = 0.01}, x);
-    }
-  }
-}
-
-TEST(WhiteningNormGradient, IsThatOfForwardForFewerSamplesThanChannels) {
-  for (const auto method : both_methods)
-    check_gradients({.channels = 6, .method = method, .epsilon = 0.1}, correlated(4, 6, 5));
-}
-
-TEST(WhiteningNormGradient, AddsUpOverBackwards) {
-  const Matrix x = correlated(9, 4, 5), dy = normal(9, 4, 6);
-  Layer layer({.channels = 4});
-  Matrix y, dx, again;
-  layer.forward(x, y);
-  layer.backward(x, dy, dx);
-  const auto once = layer.gradients();
-  layer.backward(x, dy, again);
-  EXPECT_TRUE(equal_bits(dx, again));
-  EXPECT_TRUE(equal_statistics(layer.gradients().gamma, (2 * once.gamma).eval()));
-  EXPECT_TRUE(equal_statistics(layer.gradients().beta, (2 * once.beta).eval()));
-  layer.zero_gradients();
-  EXPECT_TRUE((layer.gradients().gamma == 0).all() && (layer.gradients().beta == 0).all());
-}
-
-// --- Accuracy
-
-namespace {
-
-using RealMatrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic>;
-
-struct Reference {
-  RealMatrix y, dx;
-};
-
-/// In long double. The gradient solves the Lyapunov equation S X + X S = -W dW W, with S = Sigma^(1/2), as a system of
-/// d^2 linear equations: a way of its own.
-Reference reference_whitening(const RealMatrix& x, const RealMatrix& dy, Real epsilon) {
-  const Index d = x.cols();
-  const Real count = Real(x.rows());
-  const RealMatrix identity = RealMatrix::Identity(d, d), centered = x.rowwise() - x.colwise().mean();
-  const Eigen::SelfAdjointEigenSolver<RealMatrix> solver(centered.transpose() * centered / count + epsilon * identity);
-  const RealMatrix w = solver.operatorInverseSqrt(), s = solver.operatorSqrt();
-  RealMatrix system(d * d, d * d);
-  for (Index j = 0; j < d; ++j)
-    for (Index i = 0; i < d; ++i)
-      system.block(j * d, i * d, d, d) = (i == j ? s : RealMatrix::Zero(d, d)) + s(j, i) * identity;
-  const RealMatrix dw = centered.transpose() * dy, right = -w * (dw + dw.transpose()) / 2 * w;
-  const RealMatrix dsigma = system.partialPivLu().solve(right.reshaped()).reshaped(d, d);
-  const RealMatrix dcentered = dy * w + 2 / count * centered * dsigma;
-  return {centered * w, dcentered.rowwise() - dcentered.colwise().mean()};
-}
-
-/// Of float results: each is rounded once, from double. Half an epsilon, relative to the largest.
-template <class Actual>
-void expect_rounded_once(const Actual& actual, const RealMatrix& expected) {
-  const Real largest = expected.cwiseAbs().maxCoeff();
-  EXPECT_LT((actual.template cast<Real>() - expected).cwiseAbs().maxCoeff(),
-            0.51L * Real(std::numeric_limits<float>::epsilon()) * largest);
-}
-
-}  // namespace
-
-TEST(WhiteningNormAccuracy, FloatIsRoundedOnce) {
-  using FloatMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  // More samples than are read at a time.
-  const Matrix centered = correlated(300, 5, 1);
-  for (const double mean : {0.0, 1e4}) {
-    const FloatMatrix x = (centered.array() + mean).matrix().cast<float>(), dy = normal(300, 5, 2).cast<float>();
-    const Reference expected = reference_whitening(x.cast<Real>(), dy.cast<Real>(), 1e-5L);
-    bn::WhiteningNorm<float> exact({.channels = 5}),
-        newton({.channels = 5, .method = WhiteningMethod::newton, .iterations = 20});
-    for (auto* layer : {&exact, &newton}) {
-      FloatMatrix y, dx;
-      layer->forward(x, y);
-      layer->backward(x, dy, dx);
-      expect_rounded_once(y, expected.y);
-      expect_rounded_once(dx, expected.dx);
-    }
-  }
-}
-
-TEST(WhiteningNormAccuracy, DoubleIsCloseToTheReference) {
-  const Matrix x = correlated(300, 5, 1), dy = normal(300, 5, 2);
-  const Reference expected = reference_whitening(x.cast<Real>(), dy.cast<Real>(), 1e-5L);
-  Layer layer({.channels = 5});
-  Matrix y, dx;
-  layer.forward(x, y);
-  layer.backward(x, dy, dx);
-  EXPECT_LT(distance(y, expected.y.cast<double>()), rounding);
-  EXPECT_LT(distance(dx, expected.dx.cast<double>()), rounding);
-}
-
-TEST(WhiteningNormAccuracy, ConstantChannelsAreWhitenedToBeta) {
-  Matrix x = correlated(30, 4, 1);
-  x.col(1).setConstant(1e6);
-  for (const auto method : both_methods) {
-    Layer layer = make({.channels = 4, .method = method});
-    Matrix y, dx;
-    layer.forward(x, y);
-    layer.backward(x, normal(30, 4, 2), dx);
-    EXPECT_TRUE(y.allFinite() && dx.allFinite());
-    EXPECT_LT((y.col(1).array() - layer.affine().beta[1]).abs().maxCoeff(), rounding);
-  }
 }
 
 // --- Layouts and types
@@ -658,3 +445,5 @@ TEST(WhiteningNorm, ACopyIsALayerOfItsOwn) {
   EXPECT_TRUE(equal_bits(dx, expected));
   EXPECT_EQ(copy.running().batches, 1);
 }
+
+}  // namespace testing_support::whitening

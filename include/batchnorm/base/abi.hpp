@@ -87,6 +87,7 @@ namespace batchnorm::program_record {
 
 }  // namespace batchnorm::program_record
 
+/// Layers, functions with explicit state, and what both are given and give back.
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {

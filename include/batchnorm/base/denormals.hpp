@@ -31,7 +31,9 @@ inline namespace BATCHNORM_ABI {
 ///          thread runs what.
 class [[nodiscard]] FlushDenormals {
  public:
+  /// Begins.
   FlushDenormals() : before_(read()) { set(before_ | bits); }
+  /// Ends: the thread has its setting back.
   ~FlushDenormals() { set((read() & ~bits) | (before_ & bits)); }
   FlushDenormals(const FlushDenormals&) = delete;
   FlushDenormals& operator=(const FlushDenormals&) = delete;

@@ -74,7 +74,9 @@ class LaneBits {
   }
 
   /// -1 in the lanes that are NaN, 0 in the others.
-  EIGEN_STRONG_INLINE Lanes is_nan() const { return (Lanes)(bits_ & (sign - 1)) > (Lanes)(bits_ * 0 + infinity); }
+  EIGEN_STRONG_INLINE Lanes is_nan() const {
+    return std::bit_cast<Lanes>(bits_ & (sign - 1)) > std::bit_cast<Lanes>(bits_ * 0 + infinity);
+  }
 
   /// -1 in the lanes where a <= b, 0 where not and where either is NaN.
   friend EIGEN_STRONG_INLINE Lanes less_equal(const LaneBits& a, const LaneBits& b) {
@@ -82,15 +84,15 @@ class LaneBits {
   }
   /// `then` in the lanes of -1, `otherwise` in those of 0.
   static EIGEN_STRONG_INLINE Raw select(const Lanes& mask, const LaneBits& then, const LaneBits& otherwise) {
-    const UnsignedLanes chosen = (UnsignedLanes)mask;
+    const auto chosen = std::bit_cast<UnsignedLanes>(mask);
     return std::bit_cast<Raw>((then.bits_ & chosen) | (otherwise.bits_ & ~chosen));
   }
 
  private:
   /// Integers in the order of the numbers, the same for both zeros.
   EIGEN_STRONG_INLINE Lanes rank() const {
-    const UnsignedLanes negative = (UnsignedLanes)((Lanes)bits_ < 0);
-    return (Lanes)((bits_ & ~negative) | ((sign - bits_) & negative));
+    const auto negative = std::bit_cast<UnsignedLanes>(std::bit_cast<Lanes>(bits_) < 0);
+    return std::bit_cast<Lanes>((bits_ & ~negative) | ((sign - bits_) & negative));
   }
 
   UnsignedLanes bits_;
@@ -150,7 +152,8 @@ struct HalfConversion<16> {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
   }
   static EIGEN_STRONG_INLINE __m256i round(const __m512& values) {
-    return _mm512_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT);
+    // Of all lanes, said in so many words: without optimization g++'s macro for that warns of the sign of its own mask.
+    return _mm512_maskz_cvtps_ph(0xFFFF, values, _MM_FROUND_TO_NEAREST_INT);
   }
 };
 

@@ -67,7 +67,7 @@ struct Packet {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       return {Eigen::internal::pcast<Stored, Raw>(Eigen::internal::ploadu<Stored>(from))};
     } else {
-      Scalar lanes[size];
+      Scalar lanes[std::size_t(size)];
       for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
       return load(lanes);
     }
@@ -85,7 +85,7 @@ struct Packet {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       Eigen::internal::pstoreu(to, Eigen::internal::pcast<Raw, Stored>(raw));
     } else {
-      Scalar lanes[size];
+      Scalar lanes[std::size_t(size)];
       store(lanes);
       for (Index k = 0; k < size; ++k) to[k] = static_cast<Element>(lanes[k]);
     }

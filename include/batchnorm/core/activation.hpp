@@ -111,11 +111,14 @@ struct relu {
 /// Source   Maas, Hannun & Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
 class leaky_relu {
  public:
+  /// Of slope 0.01.
   constexpr leaky_relu() = default;
+  /// Of this slope.
+  ///
   /// Throws   std::invalid_argument unless slope > 0 and a finite float: y of slope 0 is relu's and has no inverse
   constexpr explicit leaky_relu(double slope) : slope_(slope) {
     // A float's least normal number, so that z * slope and y / slope make sense in float too.
-    if (!(slope >= std::numeric_limits<float>::min() && slope <= std::numeric_limits<float>::max()))
+    if (!(slope >= double(std::numeric_limits<float>::min()) && slope <= double(std::numeric_limits<float>::max())))
       detail::fail("leaky_relu(slope): expected a positive and finite slope, got ", slope, "; for slope 0 use relu");
   }
 

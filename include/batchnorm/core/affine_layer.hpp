@@ -27,9 +27,11 @@ class AffineLayer {
 
   /// gamma and beta; may be assigned, in their sizes.
   AffineParameters<Scalar>& affine() { return affine_; }
+  /// The same, const.
   const AffineParameters<Scalar>& affine() const { return affine_; }
   /// Sums over the backward passes since the last zero_gradients().
   Gradients<Scalar>& gradients() { return gradients_; }
+  /// The same, const.
   const Gradients<Scalar>& gradients() const { return gradients_; }
 
   /// Sets the gradients to zero.

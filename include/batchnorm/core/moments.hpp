@@ -30,7 +30,7 @@ struct Moments {
   explicit Moments(Index channels)
       : mean(Eigen::ArrayXd::Zero(detail::state_size("Moments", channels))), m2(Eigen::ArrayXd::Zero(channels)) {}
 
-  /// C.
+  /// How many.
   Index channels() const { return mean.size(); }
 
   /// The batch variance that normalizes: m2 / count.

@@ -50,7 +50,7 @@ class PopulationStatistics {
 
   /// As given.
   const PopulationOptions& options() const { return options_; }
-  /// C.
+  /// How many.
   Index channels() const { return all_.channels(); }
 
   /// Takes one batch in, or leaves it out as the options say.

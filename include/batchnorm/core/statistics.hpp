@@ -25,7 +25,7 @@ struct Statistics {
   /// of which dx = dz * gamma * inv_std.
   double count = 0;
 
-  /// C.
+  /// How many.
   Index channels() const { return mean.size(); }
 };
 
@@ -55,12 +55,12 @@ struct StatisticsView {
   /// Of the channels c, c + 1, ...
   Packet<double> mean(Index c, auto lanes) const { return lanes.load(means.data() + c, Packet<double>::broadcast(0)); }
   Packet<double> inv_std(Index c, auto lanes) const {
-    using Channels = Packet<double>;
-    const Channels one = Channels::broadcast(1), spread = lanes.load(spreads.data() + c, one);
+    using V = Packet<double>;
+    const V one = V::broadcast(1), spread = lanes.load(spreads.data() + c, one);
     if (divisor == 0) return spread;
-    const Channels root = one / sqrt(spread / Channels::broadcast(divisor) + Channels::broadcast(epsilon));
-    return select_less_equal(spread, Channels::broadcast(std::numeric_limits<double>::max()), root,
-                             Channels::broadcast(std::numeric_limits<double>::quiet_NaN()));
+    const V root = one / sqrt(spread / V::broadcast(divisor) + V::broadcast(epsilon));
+    return select_less_equal(spread, V::broadcast(std::numeric_limits<double>::max()), root,
+                             V::broadcast(std::numeric_limits<double>::quiet_NaN()));
   }
 };
 

@@ -217,8 +217,8 @@ class BlockGradients {
   EIGEN_DONT_INLINE Scalar rescue(const ChannelSums& sums, double n, Scalar scale) {
     for (Index c = 0; scale != 1 && c < block_.channels; ++c) {
       if (!is_in_need(rescued_, c, scale)) continue;
-      rescued_.s1[c] = sums.s1[c] / scale;
-      rescued_.s2[c] = sums.s2[c] / scale;
+      rescued_.s1[c] = sums.s1[c] / static_cast<double>(scale);
+      rescued_.s2[c] = sums.s2[c] / static_cast<double>(scale);
     }
     for (Scalar next = scale == 1 ? smaller : larger; next != scale; next = next == smaller ? larger : scale) {
       for (Index c = 0; c < block_.channels; ++c) {

@@ -112,7 +112,7 @@ class Shifts {
     // Whether the shift missed the mean by more than twice the standard deviation known so far.
     const double about_shift = s1 * s1 * (1 / n);
     if (!(about_shift > 4 * (s2 - about_shift + known))) return false;
-    shift_[c] = static_cast<Scalar>(shift_[c] + s1 / (scale * n));
+    shift_[c] = static_cast<Scalar>(static_cast<double>(shift_[c]) + s1 / (scale * n));
     return true;
   }
 

@@ -45,6 +45,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout> && has_activation;
 
  public:
+  /// With gamma 1, beta 0, and running statistics of no batch.
+  ///
   /// Throws   std::invalid_argument unless options.channels >= 1 and options.epsilon > 0
   explicit BatchNorm(const Options& options, const Activation& activation = {})
       : Base(detail::checked<Scalar>(options)),

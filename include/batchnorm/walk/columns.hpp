@@ -66,7 +66,7 @@ class Sample {
     constexpr Index W = Packet<Scalar>::size;
     const bool side_by_side = size == W && x.channel_stride == 1;
     // All are written before any is read: a packet of what was written in parts has to wait for that.
-    Scalar lanes[Values][W] = {};
+    Scalar lanes[Values][std::size_t(W)] = {};
     for (std::size_t k = 0; !side_by_side && k < Values; ++k) {
       const Element* from = address(x, k, c);
       for (Index lane = 0; lane < size; ++lane) lanes[k][lane] = static_cast<Scalar>(from[lane * x.channel_stride]);

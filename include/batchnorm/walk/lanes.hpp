@@ -124,7 +124,7 @@ inline constexpr Index lane_additions = 16;
 template <class Scalar>
 EIGEN_ALWAYS_INLINE void add_lanes(double* totals, const Packet<Scalar>& packet, bool is_first = false) {
   constexpr Index W = Packet<Scalar>::size, D = Packet<double>::size;
-  Scalar lanes[W];
+  Scalar lanes[std::size_t(W)];
   packet.store(lanes);
   for (Index k = 0; k < W; k += D) {
     const auto term = Packet<double>::load(lanes + k);
@@ -138,7 +138,7 @@ EIGEN_ALWAYS_INLINE void add_lanes(double* totals, const Packet<Scalar>& packet,
 template <class Scalar, Index Size>
 struct alignas(64) ColumnBuffer {
   static constexpr Index room = 16;
-  Scalar values[Size + room];
+  Scalar values[std::size_t(Size + room)];
 
   EIGEN_STRONG_INLINE Packet<Scalar> packet(Index c) const { return Packet<Scalar>::load(values + c); }
   EIGEN_STRONG_INLINE void store(Index c, const Packet<Scalar>& packet) { packet.store(values + c); }

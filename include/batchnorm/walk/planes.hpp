@@ -71,7 +71,7 @@ class PlaneBlock : public Block {
   template <class Scalar>
   struct LaneTotals {
     static constexpr Index W = Packet<Scalar>::size, D = Packet<double>::size;
-    double s1[W] = {}, s2[W] = {};
+    double s1[std::size_t(W)] = {}, s2[std::size_t(W)] = {};
 
     EIGEN_ALWAYS_INLINE void add(const Packet<Scalar>& a, const Packet<Scalar>& b) {
       add_lanes(s1, a);

@@ -13,7 +13,7 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-using SquareMatrix = Eigen::MatrixXd;
+// Templates, so that who includes this and whitens nothing compiles nothing of Eigen's solver and products.
 
 /// Completes a symmetric matrix of which the lower triangle has been computed.
 template <class Matrix>
@@ -22,10 +22,13 @@ void mirror_lower(Matrix&& matrix) {
 }
 
 /// Sigma^(-1/2) = U diag(1 / s) U^T, where Sigma - epsilon I = U diag(lambda) U^T and s = sqrt(lambda + epsilon).
+template <class Matrix>
 class EigenRoot {
  public:
-  template <class Covariance, class Root>
-  void compute(const Covariance& covariance, double epsilon, Root&& root) {
+  using Input = Eigen::Ref<const Matrix>;
+  using Output = Eigen::Ref<Matrix>;
+
+  void compute(const Input& covariance, double epsilon, Output root) {
     solver_.compute(covariance);
     // A covariance has no negative eigenvalues: those that rounding makes are zeros.
     s_ = (solver_.eigenvalues().array().max(0.0) + epsilon).sqrt();
@@ -41,7 +44,7 @@ class EigenRoot {
   ///   dSigma = U (K o U^T dW U) U^T        K_ij = (1/s_i - 1/s_j) / (s_i^2 - s_j^2) = -1 / (s_i s_j (s_i + s_j))
   ///
   /// The second form of K divides by no difference, so equal eigenvalues are like any others.
-  void gradient(const SquareMatrix& dw, SquareMatrix& dsigma) {
+  void gradient(const Matrix& dw, Matrix& dsigma) {
     const auto& u = solver_.eigenvectors();
     product_.noalias() = dw * u;
     dsigma.noalias() = u.transpose() * product_;
@@ -51,9 +54,9 @@ class EigenRoot {
   }
 
  private:
-  Eigen::SelfAdjointEigenSolver<SquareMatrix> solver_;
+  Eigen::SelfAdjointEigenSolver<Matrix> solver_;
   Eigen::ArrayXd s_;
-  SquareMatrix scaled_, product_;
+  Matrix scaled_, product_;
 };
 
 /// Sigma^(-1/2) by Newton and Schulz, on A = Sigma / t with the trace t, whose eigenvalues are in (0, 1]:
@@ -64,12 +67,15 @@ class EigenRoot {
 /// = A Z_k it keeps them. All matrices are symmetric: half of each product is computed.
 ///
 /// Source   Huang et al. 2019, arXiv:1904.03441, Algorithm 1; Higham 2008, "Functions of Matrices", equation 6.35.
+template <class Matrix>
 class NewtonRoot {
  public:
+  using Input = Eigen::Ref<const Matrix>;
+  using Output = Eigen::Ref<Matrix>;
+
   explicit NewtonRoot(int iterations) : steps_(static_cast<std::size_t>(iterations)) {}
 
-  template <class Covariance, class Root>
-  void compute(const Covariance& covariance, double epsilon, Root&& root) {
+  void compute(const Input& covariance, double epsilon, Output root) {
     trace_ = covariance.trace() + epsilon * static_cast<double>(covariance.rows());
     Step* step = &steps_.front();
     step->y = covariance / trace_;
@@ -95,7 +101,7 @@ class NewtonRoot {
   ///
   ///   Y'_0 = dW   Z'_0 = 0   T'_k = -(Z'_k Y_k + Z_k Y'_k) / 2   Y'_k+1 = Y'_k T_k + Y_k T'_k   Z'_k+1 likewise
   ///   dSigma = t^(-3/2) (Z'_n - I (<dW, Z_n> / 2 + <Z'_n, A>))
-  void gradient(const SquareMatrix& dw, SquareMatrix& dsigma) {
+  void gradient(const Matrix& dw, Matrix& dsigma) {
     const Step* step = &steps_.front();
     dy_ = dw;
     dt_ = dsigma = -0.5 * dw;
@@ -114,36 +120,40 @@ class NewtonRoot {
 
  private:
   struct Step {
-    SquareMatrix y, z, t;
+    Matrix y, z, t;
   };
   struct Term {
     double factor;
-    const SquareMatrix &a, &b;
+    const Matrix &a, &b;
   };
 
   /// sum = sum of factor * a * b, which is known to be symmetric though its terms need not be.
-  static void symmetric_sum(SquareMatrix& sum, std::initializer_list<Term> terms) {
+  static void symmetric_sum(Matrix& sum, std::initializer_list<Term> terms) {
     const Eigen::Index n = terms.begin()->a.rows();
     sum.setZero(n, n);
-    for (const Term& term : terms) sum.triangularView<Eigen::Lower>() += (term.factor * term.a) * term.b;
+    for (const Term& term : terms) sum.template triangularView<Eigen::Lower>() += (term.factor * term.a) * term.b;
     mirror_lower(sum);
   }
 
   std::vector<Step> steps_;
   double trace_ = 0;
-  SquareMatrix z_, dy_, dt_, following_;
+  Matrix z_, dy_, dt_, following_;
 };
 
 /// Sigma^(-1/2) by the method that the options name; NaN throughout where the covariance is not finite.
+template <class Matrix>
 class InverseSquareRoot {
  public:
+  using Input = Eigen::Ref<const Matrix>;
+  using Output = Eigen::Ref<Matrix>;
+
   explicit InverseSquareRoot(const WhiteningOptions& options)
       : epsilon_(options.epsilon),
-        root_(options.method == WhiteningMethod::eigen ? Root(EigenRoot()) : Root(NewtonRoot(options.iterations))) {}
+        root_(options.method == WhiteningMethod::eigen ? Root(EigenRoot<Matrix>())
+                                                       : Root(NewtonRoot<Matrix>(options.iterations))) {}
 
   /// w = (covariance + epsilon I)^(-1/2).
-  template <class Covariance, class Output>
-  void compute(const Covariance& covariance, Output&& w) {
+  void compute(const Input& covariance, Output w) {
     is_finite_ = all_finite(covariance.eval());
     if (is_finite_) {
       std::visit([&](auto& root) { root.compute(covariance, epsilon_, w); }, root_);
@@ -153,7 +163,7 @@ class InverseSquareRoot {
   }
 
   /// dsigma from dw, symmetric both, for the covariance of the last compute().
-  void gradient(const SquareMatrix& dw, SquareMatrix& dsigma) {
+  void gradient(const Matrix& dw, Matrix& dsigma) {
     if (is_finite_) {
       std::visit([&](auto& root) { root.gradient(dw, dsigma); }, root_);
     } else {
@@ -162,7 +172,7 @@ class InverseSquareRoot {
   }
 
  private:
-  using Root = std::variant<EigenRoot, NewtonRoot>;
+  using Root = std::variant<EigenRoot<Matrix>, NewtonRoot<Matrix>>;
 
   double epsilon_;
   bool is_finite_ = false;

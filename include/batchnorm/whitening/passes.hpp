@@ -16,9 +16,11 @@ namespace detail {
 
 /// One group at work: its root and gradient, and buffers that are kept for their storage.
 struct WhiteningGroup {
+  using SquareMatrix = Eigen::MatrixXd;
+
   explicit WhiteningGroup(const WhiteningOptions& options) : root(options) {}
 
-  InverseSquareRoot root;
+  InverseSquareRoot<SquareMatrix> root;
   SampleRows x, dy, product;
   SquareMatrix transform, cross, dsigma;
 };
@@ -60,8 +62,9 @@ inline auto buffer_rows(SampleRows& buffer, Index rows, Index channels) {
 }
 
 /// Mean and scatter of a batch, whose moments by channel are known: reads x once.
-inline void batch_covariance(const Device& device, const SampleReader& x, const Moments& by_channel,
-                             std::vector<WhiteningGroup>& groups, CovarianceMoments& moments) {
+template <class Group>
+void batch_covariance(const Device& device, const SampleReader& x, const Moments& by_channel,
+                      std::vector<Group>& groups, CovarianceMoments& moments) {
   moments.count = by_channel.count;
   moments.mean = by_channel.mean.matrix();
   moments.scatter.resize(x.channels(), x.channels() / static_cast<Index>(groups.size()));
@@ -79,8 +82,8 @@ inline void batch_covariance(const Device& device, const SampleReader& x, const 
 }
 
 /// W = (covariance + epsilon I)^(-1/2) for each group.
-template <class Covariance>
-void inverse_square_roots(const Device& device, const Covariance& covariance, std::vector<WhiteningGroup>& groups,
+template <class Group>
+void inverse_square_roots(const Device& device, const GroupedMatrix& covariance, std::vector<Group>& groups,
                           GroupedMatrix& whitening) {
   whitening.resize(covariance.rows(), covariance.cols());
   for_each_group(device, whitening, 0, [&](Index group, const ChannelRange&) {
@@ -89,9 +92,9 @@ void inverse_square_roots(const Device& device, const Covariance& covariance, st
 }
 
 /// y = (x - mean) W diag(gamma) + beta: reads x and writes y once.
-inline void whiten(const Device& device, const SampleReader& x, const Eigen::VectorXd& mean,
-                   const GroupedMatrix& whitening, const WhiteningAffine& affine, std::vector<WhiteningGroup>& groups,
-                   const SampleWriter& y) {
+template <class Group>
+void whiten(const Device& device, const SampleReader& x, const Eigen::VectorXd& mean, const GroupedMatrix& whitening,
+            const WhiteningAffine& affine, std::vector<Group>& groups, const SampleWriter& y) {
   for_each_group(device, whitening, x.count(), [&](Index group, const ChannelRange& channels) {
     auto& at_work = groups[static_cast<std::size_t>(group)];
     const auto of_group = [&](const Eigen::VectorXd& values) { return values.segment(channels.first, channels.size); };
@@ -123,9 +126,10 @@ struct WhiteningPass {
 ///
 /// With running statistics dx = dy diag(gamma) W. Reads x and dy twice (dy alone the second time, on running statistics)
 /// and writes dx once.
-inline void whitening_backward(const Device& device, const SampleReader& x, const SampleReader& dy,
-                               const WhiteningPass& pass, std::vector<WhiteningGroup>& groups, Eigen::VectorXd& dgamma,
-                               Eigen::VectorXd& dbeta, const SampleWriter& dx) {
+template <class Group>
+void whitening_backward(const Device& device, const SampleReader& x, const SampleReader& dy, const WhiteningPass& pass,
+                        std::vector<Group>& groups, Eigen::VectorXd& dgamma, Eigen::VectorXd& dbeta,
+                        const SampleWriter& dx) {
   const double count = static_cast<double>(x.count());
   dgamma.resize(x.channels());
   dbeta.setZero(x.channels());

@@ -51,6 +51,8 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
   static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout>;
 
  public:
+  /// With gamma 1, beta 0, and running statistics of no batch.
+  ///
   /// Throws   std::invalid_argument unless options.channels >= 1, options.groups divides it, options.iterations >= 1 and
   ///          options.epsilon > 0
   explicit WhiteningNorm(const WhiteningOptions& options)

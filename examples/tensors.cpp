@@ -1,3 +1,4 @@
+// Tensors on the threads of a pool: a step of training, inference on borrowed memory, and population statistics.
 #define EIGEN_USE_THREADS
 #include <unsupported/Eigen/CXX11/Tensor>
 
@@ -7,18 +8,16 @@
 namespace bn = batchnorm;
 
 int main() {
-  Eigen::ThreadPool pool(2);
-  const Eigen::ThreadPoolDevice device(&pool, 2);  // without a device, a call runs on the calling thread
-
-  // A convolution's output, [samples, channels, height, width], with ReLU fused.
-  Eigen::Tensor<float, 4, Eigen::RowMajor> x(8, 16, 14, 14), y, dx;
+  Eigen::Tensor<float, 4, Eigen::RowMajor> x(8, 16, 14, 14), dy(8, 16, 14, 14), y, dx;  // samples, channels, ...
   x.setRandom();
+  dy.setRandom();
+
+  Eigen::ThreadPool pool(2);
+  const Eigen::ThreadPoolDevice device(&pool, 2);
   bn::BatchNorm<float, bn::channel_first, bn::relu> norm({.channels = 16, .averaging = bn::exponential(0.05)});
   norm.forward(x, y, {.device = device});
-  norm.backward(x, y, dx, {.device = device});  // y stands in for the gradient of the loss
-
-  // One step of plain gradient descent, without knowing that this is batch normalization.
-  norm.for_each_parameter([](bn::Parameter<float> p) { p.value -= 0.1f * p.gradient; });
+  norm.backward(x, dy, dx, {.device = device});
+  norm.for_each_parameter([](bn::Parameter<float> p) { p.value -= 0.1f * p.gradient; });  // gradient descent
   norm.zero_gradients();
 
   // Inference in place, on memory that belongs to somebody else; const, so many threads may share the layer.

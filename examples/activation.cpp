@@ -1,19 +1,15 @@
+// An activation of your own, fused into both passes and checked by differences.
 #include <batchnorm/batchnorm.hpp>
 #include <cmath>
 #include <iostream>
 
 namespace bn = batchnorm;
 
-// y = z s(z), s the logistic function, and y' = s + y (1 - s): SiLU, also called swish. Written on SIMD packets, which
-// have + - * / and a few functions; bn::FusableActivation says what else an activation may and must have.
+// y = z s(z), s the logistic function, and y' = s + y (1 - s): SiLU, also called swish.
 struct silu {
-  template <class Scalar>
-  bn::Packet<Scalar> forward(const bn::Packet<Scalar>& z) const {
-    return z * bn::sigmoid{}.forward(z);
-  }
-  template <class Scalar>
-  bn::Packet<Scalar> backward(const bn::Packet<Scalar>& z, const bn::Packet<Scalar>& dy) const {
-    const auto s = bn::sigmoid{}.forward(z), one = bn::Packet<Scalar>::broadcast(1);
+  auto forward(const auto& z) const { return z * bn::sigmoid{}.forward(z); }
+  auto backward(const auto& z, const auto& dy) const {
+    const auto s = bn::sigmoid{}.forward(z), one = z.broadcast(1);
     return dy * (s + z * s * (one - s));
   }
   static const char* name() { return "silu"; }

@@ -1,3 +1,4 @@
+// The same as functions with explicit state.
 #include <batchnorm/batchnorm.hpp>
 #include <iostream>
 

@@ -1,0 +1,86 @@
+/// \file
+/// The kernels for the elements and activations that most tests use, compiled once, in kernels_*.cpp. They are declared
+/// here, and this is precompiled into the tests that have the same flags: so a test does not instantiate them again, which
+/// was three quarters of its compile time. What is not listed is instantiated where it is used, as in a user's program.
+///
+/// Macros, since nothing else lists declarations. `Linkage` is extern here, and nothing where they are compiled.
+#pragma once
+
+#include <batchnorm/batchnorm.hpp>
+
+/// What does not know the activation.
+#define BATCHNORM_TEST_ELEMENT(Linkage, Element)                                                   \
+  Linkage template void batch_moments(const Device&, const ChannelView<const Element>&, Moments&); \
+  Linkage template void scale_shift(const Device&, const ChannelView<const Element>&,              \
+                                    const ChannelArray<statistics_t<Element>>&,                    \
+                                    const ChannelArray<statistics_t<Element>>&, const ChannelView<Element>&);
+
+/// The backward pass of x, dy and as many residuals, through the forward pass that is named last.
+#define BATCHNORM_TEST_BACKWARD(Linkage, Element, Residuals, ...)                                                     \
+  Linkage template void gradient_sums(const Device&, const Views<const Element, 2 + Residuals>&, const __VA_ARGS__&,  \
+                                      GradientSums&);                                                                 \
+  Linkage template void input_gradient(const Device&, const Views<const Element, 2 + Residuals>&, const __VA_ARGS__&, \
+                                       const GradientSums&, const Views<Element, 1 + Residuals>&);                    \
+  Linkage template void frozen_input_gradient(const Device&, const Views<const Element, 2 + Residuals>&,              \
+                                              const __VA_ARGS__&, const Views<Element, 1 + Residuals>&);              \
+  Linkage template void sums_and_input_gradient(const Device&, const Views<const Element, 2 + Residuals>&,            \
+                                                const __VA_ARGS__&, GradientSums&,                                    \
+                                                const Views<Element, 1 + Residuals>&);
+
+/// All passes with an activation that adds as many residuals.
+#define BATCHNORM_TEST_ACTIVATION(Linkage, Element, Residuals, Activation)                                 \
+  Linkage template void train_forward(const Device&, const Views<const Element, 1 + Residuals>&,           \
+                                      const AffineView<statistics_t<Element>>&, double, const Activation&, \
+                                      const ChannelView<Element>&, Moments&);                              \
+  Linkage template void normalize(const Device&, const Views<const Element, 1 + Residuals>&,               \
+                                  const Normalization<statistics_t<Element>, Activation>&,                 \
+                                  const ChannelView<Element>&, Order);                                     \
+  BATCHNORM_TEST_BACKWARD(Linkage, Element, Residuals, Normalization<statistics_t<Element>, Activation>)
+
+/// The lists: one for each unit that compiles them.
+#define BATCHNORM_TEST_FLOAT(Linkage)                                 \
+  BATCHNORM_TEST_ELEMENT(Linkage, float)                              \
+  BATCHNORM_TEST_ACTIVATION(Linkage, float, 0, activations::identity) \
+  BATCHNORM_TEST_ACTIVATION(Linkage, float, 0, relu)                  \
+  BATCHNORM_TEST_ACTIVATION(Linkage, float, 0, leaky_relu)
+#define BATCHNORM_TEST_FLOAT_MORE(Linkage)                                           \
+  BATCHNORM_TEST_ACTIVATION(Linkage, float, 0, sigmoid)                              \
+  BATCHNORM_TEST_ACTIVATION(Linkage, float, 1, add_relu)                             \
+  BATCHNORM_TEST_BACKWARD(Linkage, float, 0, Recovery<float, activations::identity>) \
+  BATCHNORM_TEST_BACKWARD(Linkage, float, 0, Recovery<float, leaky_relu>)
+#define BATCHNORM_TEST_DOUBLE(Linkage)                                 \
+  BATCHNORM_TEST_ELEMENT(Linkage, double)                              \
+  BATCHNORM_TEST_ACTIVATION(Linkage, double, 0, activations::identity) \
+  BATCHNORM_TEST_ACTIVATION(Linkage, double, 0, relu)                  \
+  BATCHNORM_TEST_ACTIVATION(Linkage, double, 0, leaky_relu)
+#define BATCHNORM_TEST_DOUBLE_MORE(Linkage)                        \
+  BATCHNORM_TEST_ACTIVATION(Linkage, double, 0, sigmoid)           \
+  BATCHNORM_TEST_ACTIVATION(Linkage, double, 0, activations::tanh) \
+  BATCHNORM_TEST_ACTIVATION(Linkage, double, 1, add_relu)          \
+  BATCHNORM_TEST_BACKWARD(Linkage, double, 0, Recovery<double, leaky_relu>)
+#define BATCHNORM_TEST_HALF(Linkage)                                        \
+  BATCHNORM_TEST_ELEMENT(Linkage, Eigen::half)                              \
+  BATCHNORM_TEST_ACTIVATION(Linkage, Eigen::half, 0, activations::identity) \
+  BATCHNORM_TEST_ACTIVATION(Linkage, Eigen::half, 0, relu)                  \
+  BATCHNORM_TEST_ACTIVATION(Linkage, Eigen::half, 0, leaky_relu)
+#define BATCHNORM_TEST_HALF_MORE(Linkage)                                                  \
+  BATCHNORM_TEST_ACTIVATION(Linkage, Eigen::half, 1, add_relu)                             \
+  BATCHNORM_TEST_BACKWARD(Linkage, Eigen::half, 0, Recovery<float, activations::identity>) \
+  BATCHNORM_TEST_BACKWARD(Linkage, Eigen::half, 0, Recovery<float, leaky_relu>)            \
+  BATCHNORM_TEST_ELEMENT(Linkage, Eigen::bfloat16)                                         \
+  BATCHNORM_TEST_ACTIVATION(Linkage, Eigen::bfloat16, 0, activations::identity)
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+BATCHNORM_TEST_FLOAT(extern)
+BATCHNORM_TEST_FLOAT_MORE(extern)
+BATCHNORM_TEST_DOUBLE(extern)
+BATCHNORM_TEST_DOUBLE_MORE(extern)
+BATCHNORM_TEST_HALF(extern)
+BATCHNORM_TEST_HALF_MORE(extern)
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm

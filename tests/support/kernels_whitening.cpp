@@ -1,0 +1,11 @@
+#include "support/whitening.hpp"
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+BATCHNORM_TEST_WHITENING()
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm
