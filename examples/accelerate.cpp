@@ -73,27 +73,29 @@ struct Result {
   std::vector<Run> runs = {};
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(program::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
   std::vector<std::string> known;
   for (const Change& change : all_changes) known.push_back(change.word);
   options.words = known;
-  program::add_common_options(app, options.common);
-  program::add_protocol_options(app, protocol);
-  program::add_words(app, "--changes", options.words, "which changes are undone, one at a time",
-                     [known] { return known; });
-  program::add_number(app, "--lr", protocol.learning_rate.initial, "learning rate of BN-x5", program::positive());
-  program::add_number(app, "--half-life", protocol.learning_rate.half_life, "steps in which it halves",
-                      program::positive());
-  program::add_number(app, "--weight-decay", protocol.weight_decay, "weight decay of BN-x5", program::not_negative());
-  program::add_number(app, "--shift", protocol.distortion.shift, "pixels an image is shifted at most",
-                      program::not_negative());
-  program::add_number(app, "--rotation", protocol.distortion.rotation, "degrees it is turned at most",
-                      program::not_negative());
-  program::add_number(app, "--scale", protocol.distortion.scale, "part by which it grows or shrinks at most",
-                      CLI::Range(0.0, 0.4));
-  program::add_number(app, "--dropout", options.dropout, "dropout where it is not left out", CLI::Range(0.0, 0.99));
-  program::add_number(app, "--target", options.target, "accuracy to which steps are counted", CLI::Range(0.0, 1.0));
+  program::add_common_options(command_line, options.common);
+  program::add_protocol_options(command_line, protocol);
+  command_line.add_words("--changes", options.words, "which changes are undone, one at a time",
+                         [known] { return known; });
+  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate of BN-x5", program::positive());
+  command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves",
+                          program::positive());
+  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay of BN-x5", program::not_negative());
+  command_line.add_number("--shift", protocol.distortion.shift, "pixels an image is shifted at most",
+                          program::not_negative());
+  command_line.add_number("--rotation", protocol.distortion.rotation, "degrees it is turned at most",
+                          program::not_negative());
+  command_line.add_number("--scale", protocol.distortion.scale, "part by which it grows or shrinks at most",
+                          program::between(0.0, 0.4));
+  command_line.add_number("--dropout", options.dropout, "dropout where it is not left out",
+                          program::between(0.0, 0.99));
+  command_line.add_number("--target", options.target, "accuracy to which steps are counted",
+                          program::between(0.0, 1.0));
 }
 
 /// BN-x5 first, then those with one change undone, then the one with all of them undone.
@@ -228,8 +230,9 @@ int accelerate(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Section 4.2.1: what else is changed in a network with batch normalization.", "accelerate");
+  program::CommandLine command_line("Section 4.2.1: what else is changed in a network with batch normalization.",
+                                    "accelerate");
   Options options;
-  add_options(app, options);
-  return program::run(app, argc, argv, [&] { return accelerate(options); });
+  add_options(command_line, options);
+  return command_line.run(argc, argv, [&] { return accelerate(options); });
 }

@@ -48,13 +48,13 @@ struct Errors {
   std::vector<double> diverged_at;  ///< program::diverged_at() of each network
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(program::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
-  program::add_common_options(app, options.common);
-  program::add_protocol_options(app, protocol);
-  program::add_number(app, "--lr", protocol.learning_rate.initial, "learning rate", program::positive());
-  program::add_number(app, "--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
-                      program::not_negative());
+  program::add_common_options(command_line, options.common);
+  program::add_protocol_options(command_line, protocol);
+  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", program::positive());
+  command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
+                          program::not_negative());
 }
 
 /// Trains six networks for each seed; each has initial weights and an order of the data of its own.
@@ -192,8 +192,8 @@ int ensemble(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Section 4.2.3: six networks, and the mean of their predictions.", "ensemble");
+  program::CommandLine command_line("Section 4.2.3: six networks, and the mean of their predictions.", "ensemble");
   Options options;
-  add_options(app, options);
-  return program::run(app, argc, argv, [&] { return ensemble(options); });
+  add_options(command_line, options);
+  return command_line.run(argc, argv, [&] { return ensemble(options); });
 }

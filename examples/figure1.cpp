@@ -39,14 +39,14 @@ struct Pair {
   Run without, with;
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(program::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
-  program::add_common_options(app, options.common);
-  program::add_protocol_options(app, protocol);
-  program::add_input_option(app, protocol.input);
-  program::add_number(app, "--lr", protocol.learning_rate.initial, "learning rate", program::positive());
-  program::add_number(app, "--init-std", options.initial_deviation, "standard deviation of the initial weights",
-                      program::positive());
+  program::add_common_options(command_line, options.common);
+  program::add_protocol_options(command_line, protocol);
+  program::add_input_option(command_line, protocol.input);
+  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", program::positive());
+  command_line.add_number("--init-std", options.initial_deviation, "standard deviation of the initial weights",
+                          program::positive());
 }
 
 /// Trains both networks of each seed, as many at a time as there are cores.
@@ -255,8 +255,8 @@ int figure1(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("The paper's Figure 1: MNIST with and without batch normalization.", "figure1");
+  program::CommandLine command_line("The paper's Figure 1: MNIST with and without batch normalization.", "figure1");
   Options options;
-  add_options(app, options);
-  return program::run(app, argc, argv, [&] { return figure1(options); });
+  add_options(command_line, options);
+  return command_line.run(argc, argv, [&] { return figure1(options); });
 }

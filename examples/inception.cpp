@@ -97,29 +97,29 @@ struct Result {
   std::vector<Run> runs;
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(program::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
   // The first of all options: it sets defaults for those that are read after it.
-  program::add_choice(app, "--protocol", options.length, "long: 24,000 steps, fewer where fewer do, one seed",
-                      {{"short", Length::standard}, {"long", Length::extended}}, [&] {
-                        if (options.length == Length::extended) options.lengthen();
-                      });
-  program::add_common_options(app, options.common);
-  program::add_protocol_options(app, protocol);
-  program::add_words(app, "--variants", options.words, "which networks", [&] {
+  command_line.add_choice("--protocol", options.length, "long: 24,000 steps, fewer where fewer do, one seed",
+                          {{"short", Length::standard}, {"long", Length::extended}}, [&] {
+                            if (options.length == Length::extended) options.lengthen();
+                          });
+  program::add_common_options(command_line, options.common);
+  program::add_protocol_options(command_line, protocol);
+  command_line.add_words("--variants", options.words, "which networks", [&] {
     std::vector<std::string> words;
     for (const Variant& variant : options.variants()) words.push_back(variant.word);
     return words;
   });
-  program::add_choice(app, "--input", protocol.input, "images of 14x14, or of 28x28 in four times the time",
-                      {{"halved", data::Input::halved}, {"gray", data::Input::gray}});
-  program::add_number(app, "--lr", protocol.learning_rate.initial, "Inception's learning rate", program::positive());
-  program::add_number(app, "--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
-                      program::not_negative());
-  program::add_number(app, "--momentum", protocol.momentum, "momentum", program::not_negative());
-  program::add_number(app, "--weight-decay", protocol.weight_decay, "weight decay", program::not_negative());
-  program::add_number(app, "--dropout", options.dropout, "part that is dropped in front of the classifier",
-                      CLI::Range(0.0, 0.99));
+  command_line.add_choice("--input", protocol.input, "images of 14x14, or of 28x28 in four times the time",
+                          {{"halved", data::Input::halved}, {"gray", data::Input::gray}});
+  command_line.add_number("--lr", protocol.learning_rate.initial, "Inception's learning rate", program::positive());
+  command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
+                          program::not_negative());
+  command_line.add_number("--momentum", protocol.momentum, "momentum", program::not_negative());
+  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay", program::not_negative());
+  command_line.add_number("--dropout", options.dropout, "part that is dropped in front of the classifier",
+                          program::between(0.0, 0.99));
 }
 
 /// The variants asked for, in the order of the paper's table.
@@ -378,8 +378,9 @@ int inception(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Figures 2 and 3 scaled down: Inception with and without batch normalization.", "inception");
+  program::CommandLine command_line("Figures 2 and 3 scaled down: Inception with and without batch normalization.",
+                                    "inception");
   Options options;
-  add_options(app, options);
-  return program::run(app, argc, argv, [&] { return inception(options); });
+  add_options(command_line, options);
+  return command_line.run(argc, argv, [&] { return inception(options); });
 }

@@ -64,28 +64,26 @@ struct Grid {
 /// A number in the shortest way to write it, so that 0.1 and .10 are the same.
 std::optional<std::string> read_deviation(const std::string& entry, std::string& problem) {
   if (entry == fan_in) return entry;
-  problem = program::positive()(entry);
-  if (problem.empty()) return program::shortest(*program::number_of<double>(entry));
+  problem = program::positive().problem_of(entry);
+  if (problem.empty()) return program::shortest(program::number_of(entry));
   problem += " or " + fan_in;
   return std::nullopt;
 }
 
-void add_options(CLI::App& app, Options& options) {
-  program::add_common_options(app, options.common);
-  program::add_protocol_options(app, options.protocol);
-  program::add_input_option(app, options.protocol.input);
-  program::add_numbers(app, "--lr", options.learning_rates, "learning rates", program::positive());
-  program::add_list<std::string>(app, "--init-std", options.deviations,
-                                 "initial deviations; " + fan_in + ": 1 / sqrt(inputs)", read_deviation)
-      ->type_name("N,...")
-      ->default_str(program::joined(options.deviations, ","));
-  program::add_choice(app, "--init-layers", options.layers, "hidden: the output layer keeps 0.01",
-                      {{"all", Layers::all}, {"hidden", Layers::hidden}});
+void add_options(program::CommandLine& command_line, Options& options) {
+  program::add_common_options(command_line, options.common);
+  program::add_protocol_options(command_line, options.protocol);
+  program::add_input_option(command_line, options.protocol.input);
+  command_line.add_numbers("--lr", options.learning_rates, "learning rates", program::positive());
+  command_line.add_list("--init-std", options.deviations, "initial deviations; " + fan_in + ": 1 / sqrt(inputs)",
+                        "N,...", read_deviation);
+  command_line.add_choice("--init-layers", options.layers, "hidden: the output layer keeps 0.01",
+                          {{"all", Layers::all}, {"hidden", Layers::hidden}});
 }
 
 nn::Deviation deviation_of(const std::string& text) {
   if (text == fan_in) return nn::lecun_deviation;
-  return nn::constant_deviation(*program::number_of<double>(text));
+  return nn::constant_deviation(program::number_of(text));
 }
 
 program::Network make_network(const Options& options, const Cell& cell, std::uint64_t seed) {
@@ -257,8 +255,9 @@ int tolerance(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Learning rates and initial weights, with and without batch normalization.", "tolerance");
+  program::CommandLine command_line("Learning rates and initial weights, with and without batch normalization.",
+                                    "tolerance");
   Options options;
-  add_options(app, options);
-  return program::run(app, argc, argv, [&] { return tolerance(options); });
+  add_options(command_line, options);
+  return command_line.run(argc, argv, [&] { return tolerance(options); });
 }

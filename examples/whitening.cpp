@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "nn/batch_norm.hpp"
+#include "nn/whitening_norm.hpp"
 #include "program/command_line.hpp"
 #include "program/csv.hpp"
 #include "program/curves.hpp"
@@ -75,27 +77,26 @@ struct Trained {
   }
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(program::CommandLine& command_line, Options& options) {
   std::vector<std::string> known;
   for (const Variant& variant : all_variants) known.push_back(variant.word);
   options.words = known;
-  program::add_common_options(app, options.common);
-  program::add_length_options(app, options.protocol);
-  program::add_input_option(app, options.protocol.input);
-  program::add_numbers(app, "--batch", options.batches, "images in a batch", program::at_least(2));
-  program::add_numbers(app, "--dimensions", options.dimensions, "widths of the layers whose cost is measured",
-                       program::at_least(1));
-  program::add_words(app, "--variants", options.words, "which networks", [known] { return known; });
-  program::add_number(app, "--lr", options.protocol.learning_rate.initial, "learning rate", program::positive());
-  program::add_number(app, "--init-std", options.initial_deviation, "standard deviation of the initial weights",
-                      program::positive());
+  program::add_common_options(command_line, options.common);
+  program::add_length_options(command_line, options.protocol);
+  program::add_input_option(command_line, options.protocol.input);
+  command_line.add_numbers("--batch", options.batches, "images in a batch", program::at_least(2));
+  command_line.add_numbers("--dimensions", options.dimensions, "widths of the layers whose cost is measured",
+                           program::at_least(1));
+  command_line.add_words("--variants", options.words, "which networks", [known] { return known; });
+  command_line.add_number("--lr", options.protocol.learning_rate.initial, "learning rate", program::positive());
+  command_line.add_number("--init-std", options.initial_deviation, "standard deviation of the initial weights",
+                          program::positive());
 }
 
 // --- The cost of a layer
 
 /// The median of as many steps as make a fifth of a second, but five at least.
-template <class Layer>
-double milliseconds(Layer layer, Index batch, Index dimensions) {
+double milliseconds(nn::Layer<float>&& layer, Index batch, Index dimensions) {
   nn::Normal normal(0);
   const auto draw = [&] { return static_cast<float>(normal()); };
   const nn::Matrix<float> x = nn::Matrix<float>::NullaryExpr(batch, dimensions, draw),
@@ -330,8 +331,9 @@ int whitening(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Batch normalization against whitening of the whole mini-batch: cost and accuracy.", "whitening");
+  program::CommandLine command_line("Batch normalization against whitening of the whole mini-batch: cost and accuracy.",
+                                    "whitening");
   Options options;
-  add_options(app, options);
-  return program::run(app, argc, argv, [&] { return whitening(options); });
+  add_options(command_line, options);
+  return command_line.run(argc, argv, [&] { return whitening(options); });
 }

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <algorithm>
-#include <cassert>
-
 #include "nn/dense.hpp"
 #include "nn/patches.hpp"
 
@@ -16,43 +13,15 @@ template <class Scalar>
 class Convolution final : public Layer<Scalar> {
  public:
   /// Weights and biases start at 0: see initialize_weights().
-  Convolution(const Shape& image, Eigen::Index outputs, const Window& window = {}, Bias bias = Bias::yes)
-      : image_(image),
-        output_(window.slide_over(image, outputs)),
-        patches_(image, window),
-        is_dense_(window == Window{.size = 1} && image.channels > 1),
-        dense_(patches_.shape().channels, outputs, bias),
-        samples_at_once_(std::max<Eigen::Index>(1, rows_at_once / output_.pixels())) {}
+  Convolution(const Shape& image, Eigen::Index outputs, const Window& window = {}, Bias bias = Bias::yes);
 
   const Shape& output_shape() const { return output_; }
 
-  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override {
-    if (is_dense_) return dense_.forward(x, y);
-    y.resize(samples_of(x) * output_.pixels(), output_.channels);
-    for_each_block(x, [&](Eigen::Index first, Eigen::Index samples, auto& patches) {
-      patches_.gather(x, first, samples, patches);
-      auto block = rows_of(y, first, samples);
-      dense_.multiply(patches, block);
-    });
-  }
-
+  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override;
   void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& y, const Matrix<Scalar>& dy,
-                Matrix<Scalar>* dx) override {
-    if (is_dense_) return dense_.backward(x, y, dy, dx);
-    if (dx) dx->setZero(x.rows(), x.cols());
-    for_each_block(x, [&](Eigen::Index first, Eigen::Index samples, auto& patches) {
-      patches_.gather(x, first, samples, patches);
-      const auto block = rows_of(dy, first, samples);
-      dense_.add_gradients(patches, block);
-      if (!dx) return;
-      dense_.multiply_transposed(block, patches);
-      patches_.scatter(patches, first, samples, *dx);
-    });
-  }
-
-  void for_each_parameter(const ParameterVisitor<Scalar>& visit) override { dense_.for_each_parameter(visit); }
-
-  void initialize(Normal& normal, const Deviation& deviation) override { dense_.initialize(normal, deviation); }
+                Matrix<Scalar>* dx) override;
+  void for_each_parameter(const ParameterVisitor<Scalar>& visit) override;
+  void initialize(Normal& normal, const Deviation& deviation) override;
 
  private:
   /// Patches are nine times as large as their images, so they are made a few samples at a time, while they stay in a
@@ -68,27 +37,11 @@ class Convolution final : public Layer<Scalar> {
   ///   4x4, 64            1572                   1366               1354
   static constexpr Eigen::Index rows_at_once = 128;
 
-  Eigen::Index samples_of(const Matrix<Scalar>& x) const {
-    assert(x.size() % (image_.pixels() * image_.channels) == 0);
-    return x.size() / (image_.pixels() * image_.channels);
-  }
-
-  template <class AnyMatrix>
-  auto rows_of(AnyMatrix& matrix, Eigen::Index first, Eigen::Index samples) const {
-    return matrix.middleRows(first * output_.pixels(), samples * output_.pixels());
-  }
+  Eigen::Index samples_of(const Matrix<Scalar>& x) const;
 
   /// Calls body(first sample, samples, room for their patches).
   template <class Body>
-  void for_each_block(const Matrix<Scalar>& x, const Body& body) {
-    const Eigen::Index samples = samples_of(x), width = patches_.shape().channels;
-    buffer_.resize(samples_at_once_ * output_.pixels(), width);
-    for (Eigen::Index first = 0; first < samples; first += samples_at_once_) {
-      const Eigen::Index count = std::min(samples_at_once_, samples - first);
-      auto block = buffer_.topRows(count * output_.pixels());
-      body(first, count, block);
-    }
-  }
+  void for_each_block(const Matrix<Scalar>& x, const Body& body);
 
   Shape image_, output_;
   Patches<Scalar> patches_;
@@ -97,5 +50,8 @@ class Convolution final : public Layer<Scalar> {
   Eigen::Index samples_at_once_;
   Matrix<Scalar> buffer_;
 };
+
+extern template class Convolution<float>;
+extern template class Convolution<double>;
 
 }  // namespace nn

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cassert>
+#include <cstdint>
 
 #include "nn/layer.hpp"
 
@@ -13,23 +13,11 @@ namespace nn {
 template <class Scalar>
 class Dropout final : public Layer<Scalar> {
  public:
-  Dropout(double probability, std::uint64_t seed) : probability_(probability), uniform_(seed) {
-    assert(probability >= 0 && probability < 1);
-  }
+  Dropout(double probability, std::uint64_t seed);
 
-  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override {
-    if (!active_) return void(y = x);
-    const auto kept = static_cast<Scalar>(1 / (1 - probability_));
-    mask_.resizeLike(x);
-    for (Scalar& factor : mask_.reshaped()) factor = uniform_() < probability_ ? Scalar(0) : kept;
-    y = x.cwiseProduct(mask_);
-  }
-
-  void backward(const Matrix<Scalar>&, const Matrix<Scalar>&, const Matrix<Scalar>& dy, Matrix<Scalar>* dx) override {
-    if (!dx) return;
-    if (!active_) return void(*dx = dy);
-    *dx = dy.cwiseProduct(mask_);
-  }
+  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override;
+  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& y, const Matrix<Scalar>& dy,
+                Matrix<Scalar>* dx) override;
 
   /// Active where parameters have gradients, in training and with frozen statistics: not in a look at a batch (probe).
   void set_mode(bn::Mode mode) override { active_ = mode.parameter_gradients; }
@@ -40,5 +28,8 @@ class Dropout final : public Layer<Scalar> {
   Matrix<Scalar> mask_;
   bool active_ = true;
 };
+
+extern template class Dropout<float>;
+extern template class Dropout<double>;
 
 }  // namespace nn

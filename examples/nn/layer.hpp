@@ -1,6 +1,9 @@
 #pragma once
 
-#include <batchnorm/batchnorm.hpp>
+#include <batchnorm/core/moments.hpp>
+#include <batchnorm/core/options.hpp>
+#include <batchnorm/core/parameters.hpp>
+#include <batchnorm/core/running_statistics.hpp>
 
 #include <functional>
 
@@ -41,14 +44,7 @@ class Layer {
   virtual void for_each_statistics(const StatisticsVisitor<Scalar>&) {}
 
   /// Whether the parameters and what else inference computes with are all finite.
-  virtual bool is_finite() {
-    bool result = true;
-    for_each_parameter([&](bn::Parameter<Scalar> parameter) { result &= parameter.value.allFinite(); });
-    for_each_statistics([&](const bn::Moments&, bn::RunningStatistics& running) {
-      result &= running.mean.allFinite() && running.variance.allFinite();
-    });
-    return result;
-  }
+  virtual bool is_finite();
 
   /// Draws the weights anew; biases, gammas and betas are left alone.
   virtual void initialize(Normal&, const Deviation&) {}
@@ -56,5 +52,8 @@ class Layer {
   /// Tells layers that behave differently in training and inference which it is.
   virtual void set_mode(bn::Mode) {}
 };
+
+extern template class Layer<float>;
+extern template class Layer<double>;
 
 }  // namespace nn

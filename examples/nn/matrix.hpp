@@ -22,4 +22,10 @@ namespace nn {
 template <class Scalar>
 using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
+/// Some rows of such a matrix, or all of them, without a copy.
+template <class Scalar>
+using Rows = Eigen::Ref<Matrix<Scalar>>;
+template <class Scalar>
+using ConstRows = Eigen::Ref<const Matrix<Scalar>>;
+
 }  // namespace nn

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <Eigen/Core>
-#include <cmath>
 #include <cstdint>
 #include <functional>
-#include <numbers>
 #include <random>
 
 namespace nn {
@@ -28,11 +26,7 @@ class Normal {
   explicit Normal(std::uint64_t seed) : uniform_(seed) {}
 
   /// The next number: mean 0, standard deviation 1.
-  double operator()() {
-    // Box and Muller's method. There is no sum of products in it that one compiler would fuse and another not.
-    const double radius = std::sqrt(-2 * std::log(1 - uniform_()));
-    return radius * std::cos(2 * std::numbers::pi * uniform_());
-  }
+  double operator()();
 
  private:
   Uniform uniform_;
@@ -42,19 +36,17 @@ class Normal {
 using Deviation = std::function<double(Eigen::Index inputs)>;
 
 /// The same for all weights.
-inline Deviation constant_deviation(double deviation) {
-  return [deviation](Eigen::Index) { return deviation; };
-}
+Deviation constant_deviation(double deviation);
 
 /// 1 / sqrt(inputs): a sum of inputs of variance 1 has variance 1.
 ///
 /// Source: LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp".
-inline double lecun_deviation(Eigen::Index inputs) { return 1 / std::sqrt(static_cast<double>(inputs)); }
+double lecun_deviation(Eigen::Index inputs);
 
 /// sqrt(2 / inputs): the same after ReLU, which halves the mean square.
 ///
 /// Source: He, Zhang, Ren & Sun 2015, "Delving Deep into Rectifiers", equation 10.
-inline double he_deviation(Eigen::Index inputs) { return std::sqrt(2 / static_cast<double>(inputs)); }
+double he_deviation(Eigen::Index inputs);
 
 /// Draws every weight of a model from a normal distribution, in the order of its layers; biases, gammas and betas are
 /// left alone. Two models with the same weights, one of them with batch normalization, start from the same ones.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cassert>
 #include <cstddef>
 #include <memory>
 #include <utility>
@@ -41,24 +40,11 @@ class Sequential {
 
   /// The same with the caller's activations: for batches of another size than those of training, which would make the
   /// model's own buffers change size.
-  const Matrix<Scalar>& forward(const Matrix<Scalar>& x, Activations<Scalar>& activations) {
-    assert(!layers_.empty());
-    activations.resize(layers_.size());
-    for (std::size_t i = 0; i < layers_.size(); ++i)
-      layers_[i]->forward(i == 0 ? x : activations[i - 1], activations[i]);
-    return activations.back();
-  }
+  const Matrix<Scalar>& forward(const Matrix<Scalar>& x, Activations<Scalar>& activations);
 
   /// From the loss's gradient with respect to the output of the last forward(x), adds to the gradients of all
   /// parameters. The gradient with respect to x itself is written to dx, unless that is null.
-  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& output_gradient, Matrix<Scalar>* dx = nullptr) {
-    gradients_.resize(layers_.size());
-    for (std::size_t i = layers_.size(); i-- > 0;) {
-      const Matrix<Scalar>& input = i == 0 ? x : activations_[i - 1];
-      const Matrix<Scalar>& dy = i + 1 == layers_.size() ? output_gradient : gradients_[i + 1];
-      layers_[i]->backward(input, activations_[i], dy, i == 0 ? dx : &gradients_[i]);
-    }
-  }
+  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& output_gradient, Matrix<Scalar>* dx = nullptr);
 
   /// The output of one layer in the last forward(x).
   const Matrix<Scalar>& output(std::size_t layer) const { return activations_[layer]; }
@@ -67,32 +53,19 @@ class Sequential {
   const Matrix<Scalar>& output() const { return activations_.back(); }
 
   /// Visits the parameters of all layers, from the first to the last.
-  void for_each_parameter(const ParameterVisitor<Scalar>& visit) {
-    for (auto& layer : layers_) layer->for_each_parameter(visit);
-  }
+  void for_each_parameter(const ParameterVisitor<Scalar>& visit);
 
   /// Visits the statistics of all layers of batch normalization, from the first to the last.
-  void for_each_statistics(const StatisticsVisitor<Scalar>& visit) {
-    for (auto& layer : layers_) layer->for_each_statistics(visit);
-  }
+  void for_each_statistics(const StatisticsVisitor<Scalar>& visit);
 
   /// Whether the parameters and running statistics of all layers are finite.
-  bool is_finite() {
-    for (auto& layer : layers_) {
-      if (!layer->is_finite()) return false;
-    }
-    return true;
-  }
+  bool is_finite();
 
   /// Draws the weights of all layers, from the first to the last: see initialize_weights().
-  void initialize(Normal& normal, const Deviation& deviation) {
-    for (auto& layer : layers_) layer->initialize(normal, deviation);
-  }
+  void initialize(Normal& normal, const Deviation& deviation);
 
   /// Sets all gradients to 0, as Sgd::step() does.
-  void zero_gradients() {
-    for_each_parameter([](bn::Parameter<Scalar> parameter) { parameter.gradient.setZero(); });
-  }
+  void zero_gradients();
 
   /// The number of layers.
   std::size_t size() const { return layers_.size(); }
@@ -101,16 +74,16 @@ class Sequential {
   bn::Mode mode() const { return mode_; }
 
   /// Tells every layer whether this is training, inference, or one of the library's other modes.
-  void set_mode(bn::Mode mode) {
-    mode_ = mode;
-    for (auto& layer : layers_) layer->set_mode(mode);
-  }
+  void set_mode(bn::Mode mode);
 
  private:
   std::vector<std::unique_ptr<Layer<Scalar>>> layers_;
   Activations<Scalar> activations_, gradients_;
   bn::Mode mode_ = bn::Mode::training;
 };
+
+extern template class Sequential<float>;
+extern template class Sequential<double>;
 
 /// Sets a model's mode for as long as this object lives, and then sets the old one again.
 template <class Scalar>

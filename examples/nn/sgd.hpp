@@ -35,31 +35,18 @@ class Sgd {
   void set_learning_rate(Scalar learning_rate) { learning_rate_ = learning_rate; }
 
   /// One step from the model's gradients, which are 0 afterwards, ready for the next backward().
-  void step(Sequential<Scalar>& model) {
-    std::size_t next = 0;
-    model.for_each_parameter([this, &next](bn::Parameter<Scalar> parameter) {
-      if (parameter.weight_decay && weight_decay_ != 0) parameter.gradient += weight_decay_ * parameter.value;
-      if (momentum_ == 0) {
-        parameter.value -= learning_rate_ * parameter.gradient;
-      } else {
-        auto& velocity = velocity_of(parameter, next++);
-        velocity = momentum_ * velocity + parameter.gradient;
-        parameter.value -= learning_rate_ * velocity;
-      }
-      parameter.gradient.setZero();
-    });
-  }
+  void step(Sequential<Scalar>& model);
 
  private:
   using Velocity = Eigen::Array<Scalar, Eigen::Dynamic, 1>;
 
-  Velocity& velocity_of(const bn::Parameter<Scalar>& parameter, std::size_t number) {
-    if (number == velocities_.size()) velocities_.push_back(Velocity::Zero(parameter.value.size()));
-    return velocities_[number];
-  }
+  Velocity& velocity_of(const bn::Parameter<Scalar>& parameter, std::size_t number);
 
   Scalar learning_rate_, weight_decay_, momentum_;
   std::vector<Velocity> velocities_;
 };
+
+extern template class Sgd<float>;
+extern template class Sgd<double>;
 
 }  // namespace nn

@@ -14,26 +14,14 @@ class WhiteningNorm final : public Layer<Scalar> {
  public:
   using Norm = bn::WhiteningNorm<Scalar>;
 
-  explicit WhiteningNorm(const bn::WhiteningOptions& options) : norm_(options) {}
+  explicit WhiteningNorm(const bn::WhiteningOptions& options);
 
-  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override {
-    y.resizeLike(x);
-    norm_.forward(x, y);
-  }
-
-  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>&, const Matrix<Scalar>& dy, Matrix<Scalar>* dx) override {
-    if (!dx) dx = &unused_;
-    dx->resizeLike(x);
-    norm_.backward(x, dy, *dx);
-  }
-
-  void for_each_parameter(const ParameterVisitor<Scalar>& visit) override { norm_.for_each_parameter(visit); }
-
-  bool is_finite() override {
-    return Layer<Scalar>::is_finite() && norm_.running().mean.allFinite() && norm_.running().covariance.allFinite();
-  }
-
-  void set_mode(bn::Mode mode) override { norm_.set_mode(mode); }
+  void forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) override;
+  void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& y, const Matrix<Scalar>& dy,
+                Matrix<Scalar>* dx) override;
+  void for_each_parameter(const ParameterVisitor<Scalar>& visit) override;
+  bool is_finite() override;
+  void set_mode(bn::Mode mode) override;
 
   /// The library's layer, for its statistics.
   Norm& norm() { return norm_; }
@@ -42,5 +30,8 @@ class WhiteningNorm final : public Layer<Scalar> {
   Norm norm_;
   Matrix<Scalar> unused_;
 };
+
+extern template class WhiteningNorm<float>;
+extern template class WhiteningNorm<double>;
 
 }  // namespace nn

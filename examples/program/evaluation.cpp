@@ -1,8 +1,10 @@
 #include "program/evaluation.hpp"
 
 #include <algorithm>
+#include <batchnorm/core/population_statistics.hpp>
 #include <numeric>
 
+#include "nn/loss.hpp"
 #include "program/text.hpp"
 
 namespace program {

@@ -6,7 +6,7 @@
 
 #include "data/batches.hpp"
 #include "data/dataset.hpp"
-#include "nn/nn.hpp"
+#include "nn/sequential.hpp"
 
 namespace program {
 

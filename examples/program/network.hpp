@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <optional>
 
-#include "nn/nn.hpp"
+#include "nn/sequential.hpp"
 
 namespace program {
 
@@ -15,10 +15,6 @@ struct Network {
 };
 
 /// Whether there is batch normalization in it.
-inline bool has_batch_norm(Network& network) {
-  bool result = false;
-  network.model.for_each_statistics([&](const auto&, auto&) { result = true; });
-  return result;
-}
+bool has_batch_norm(Network& network);
 
 }  // namespace program

@@ -1,6 +1,5 @@
 #include "program/protocol.hpp"
 
-#include "program/command_line.hpp"
 #include "program/text.hpp"
 
 namespace program {
@@ -13,24 +12,24 @@ std::string described(const Protocol& protocol) {
          (rate.half_life > 0 ? ", halved every " + shortest(rate.half_life) + " steps" : "");
 }
 
-void add_length_options(CLI::App& app, Protocol& protocol) {
-  add_number(app, "--steps", protocol.steps, "steps of training", at_least(1));
-  add_number(app, "--every", protocol.every, "steps between two tests", at_least(1));
+void add_length_options(CommandLine& command_line, Protocol& protocol) {
+  command_line.add_number("--steps", protocol.steps, "steps of training", at_least(1));
+  command_line.add_number("--every", protocol.every, "steps between two tests", at_least(1));
 }
 
-void add_protocol_options(CLI::App& app, Protocol& protocol) {
-  add_length_options(app, protocol);
-  add_number(app, "--batch", protocol.batch, "images in a batch", at_least(2));
-  add_number(app, "--training-images", protocol.training_images, "only the first so many; 0: all", at_least(0));
-  add_number(app, "--population-batches", protocol.population_batches,
-             "batches for the population statistics at the end", at_least(0));
-  add_choice(app, "--statistics", protocol.statistics, "what the tests normalize with",
-             {{"running", Statistics::running}, {"population", Statistics::population}});
+void add_protocol_options(CommandLine& command_line, Protocol& protocol) {
+  add_length_options(command_line, protocol);
+  command_line.add_number("--batch", protocol.batch, "images in a batch", at_least(2));
+  command_line.add_number("--training-images", protocol.training_images, "only the first so many; 0: all", at_least(0));
+  command_line.add_number("--population-batches", protocol.population_batches,
+                          "batches for the population statistics at the end", at_least(0));
+  command_line.add_choice("--statistics", protocol.statistics, "what the tests normalize with",
+                          {{"running", Statistics::running}, {"population", Statistics::population}});
 }
 
-void add_input_option(CLI::App& app, data::Input& input) {
-  add_choice(app, "--input", input, "pixels as they are, or black and white",
-             {{"gray", data::Input::gray}, {"binary", data::Input::binary}});
+void add_input_option(CommandLine& command_line, data::Input& input) {
+  command_line.add_choice("--input", input, "pixels as they are, or black and white",
+                          {{"gray", data::Input::gray}, {"binary", data::Input::binary}});
 }
 
 }  // namespace program

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 
 #include "data/batches.hpp"
 #include "data/distortion.hpp"
 #include "nn/sgd.hpp"
+#include "program/command_line.hpp"
 
 namespace program {
 
@@ -34,12 +34,12 @@ struct Protocol {
 std::string described(const Protocol& protocol);
 
 /// Adds --steps and --every.
-void add_length_options(CLI::App& app, Protocol& protocol);
+void add_length_options(CommandLine& command_line, Protocol& protocol);
 
 /// Adds those, --batch, --training-images, --population-batches and --statistics.
-void add_protocol_options(CLI::App& app, Protocol& protocol);
+void add_protocol_options(CommandLine& command_line, Protocol& protocol);
 
 /// Adds --input, for networks that take whole images.
-void add_input_option(CLI::App& app, data::Input& input);
+void add_input_option(CommandLine& command_line, data::Input& input);
 
 }  // namespace program

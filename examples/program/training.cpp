@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "nn/loss.hpp"
 #include "program/interrupt.hpp"
 #include "program/text.hpp"
 #include "program/thread_timer.hpp"

@@ -24,19 +24,19 @@ struct Program {
   std::string out, err;
 
   int run(std::vector<std::string> arguments) {
-    CLI::App app("A test.", "test");
-    program::add_common_options(app, common);
-    app.add_option("--steps", steps, "steps")->check(program::at_least(1));
-    program::add_number(app, "--lr", rate, "rate", program::positive());
-    program::add_number(app, "--decay", decay, "decay", program::not_negative());
-    program::add_numbers(app, "--rates", rates, "rates", program::positive());
-    program::add_words(app, "--words", words, "words", [] { return std::vector<std::string>{"x1", "x5", "x30"}; });
-    program::add_choice(app, "--input", color, "pixels", {{"gray", Color::gray}, {"binary", Color::binary}});
+    program::CommandLine command_line("A test.", "test");
+    program::add_common_options(command_line, common);
+    command_line.add_number("--steps", steps, "steps", program::at_least(1));
+    command_line.add_number("--lr", rate, "rate", program::positive());
+    command_line.add_number("--decay", decay, "decay", program::not_negative());
+    command_line.add_numbers("--rates", rates, "rates", program::positive());
+    command_line.add_words("--words", words, "words", [] { return std::vector<std::string>{"x1", "x5", "x30"}; });
+    command_line.add_choice("--input", color, "pixels", {{"gray", Color::gray}, {"binary", Color::binary}});
     std::vector<const char*> argv = {"test"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    const int code = program::run(app, static_cast<int>(argv.size()), argv.data(), body);
+    const int code = command_line.run(static_cast<int>(argv.size()), argv.data(), body);
     out = testing::internal::GetCapturedStdout();
     err = testing::internal::GetCapturedStderr();
     return code;
@@ -170,14 +170,14 @@ TEST(CommandLine, ErrorsOfTheBody) {
 TEST(CommandLine, AChoiceChangesTheDefaultsOfLaterOptionsOnly) {
   enum class Size { small, large };
   const auto parse = [](std::vector<const char*> words) {
-    CLI::App app;
+    program::CommandLine command_line("A test.", "test");
     Size size = Size::small;
     double number = 1;
-    program::add_choice(app, "--size", size, "", {{"small", Size::small}, {"large", Size::large}},
-                        [&] { number = size == Size::large ? 100 : 10; });
-    program::add_number(app, "--number", number, "", program::positive());
+    command_line.add_choice("--size", size, "", {{"small", Size::small}, {"large", Size::large}},
+                            [&] { number = size == Size::large ? 100 : 10; });
+    command_line.add_number("--number", number, "", program::positive());
     words.insert(words.begin(), "test");
-    app.parse(static_cast<int>(words.size()), words.data());
+    EXPECT_EQ(command_line.run(static_cast<int>(words.size()), words.data(), [] { return 0; }), 0);
     return number;
   };
   EXPECT_EQ(parse({}), 1);
