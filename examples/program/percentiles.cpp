@@ -5,6 +5,8 @@
 #include <limits>
 #include <numeric>
 
+#include "program/text.hpp"
+
 namespace program {
 namespace {
 
@@ -48,7 +50,6 @@ UnitPercentiles percentiles_of(const nn::Matrix<float>& values) {
 }
 
 PercentileHistory::Stability PercentileHistory::stability() const {
-  constexpr double none = std::numeric_limits<double>::quiet_NaN();
   if (values.size() < 2) return {none, none, none, none};
 
   const auto spread_of = [](const UnitPercentiles& value) -> Eigen::ArrayXd { return value.col(2) - value.col(0); };

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "nn/nn.hpp"
 #include "program/text.hpp"
 
 namespace {

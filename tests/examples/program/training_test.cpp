@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "nn/nn.hpp"
 #include "program/sigmoid_network.hpp"
 
 namespace {
