@@ -70,6 +70,7 @@
   BATCHNORM_TEST_ELEMENT(Linkage, Eigen::bfloat16)                                         \
   BATCHNORM_TEST_ACTIVATION(Linkage, Eigen::bfloat16, 0, activations::identity)
 
+#ifndef BATCHNORM_TESTS_HAVE_KERNELS_OF_THEIR_OWN
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
@@ -84,3 +85,4 @@ BATCHNORM_TEST_HALF_MORE(extern)
 }  // namespace detail
 }  // namespace BATCHNORM_ABI
 }  // namespace batchnorm
+#endif

@@ -18,6 +18,7 @@
                                            const WhiteningPass&, std::vector<WhiteningGroup>&, Eigen::VectorXd&, \
                                            Eigen::VectorXd&, const SampleWriter&);
 
+#ifndef BATCHNORM_TESTS_HAVE_KERNELS_OF_THEIR_OWN
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
@@ -27,6 +28,7 @@ BATCHNORM_TEST_WHITENING(extern)
 }  // namespace detail
 }  // namespace BATCHNORM_ABI
 }  // namespace batchnorm
+#endif
 
 namespace testing_support::whitening {
 
