@@ -1,6 +1,7 @@
 #!/bin/sh
-# What including the library costs: seconds of processor time to compile a file that includes nothing but
-# <batchnorm/batchnorm.hpp>, and one that includes nothing but <Eigen/Core>. The two take turns; shown are medians.
+# What the library costs to compile: seconds of processor time, memory, and the size of the program without symbols, of
+# files that include nothing but a header, of a layer in two layouts, written by hand and ours, and of the quickstart. The
+# files take turns; shown are medians.
 #
 #   sh benchmarks/include_cost.sh [turns]        default 7; CXX and EIGEN_INCLUDE_DIR say what to compile with
 set -eu
@@ -8,49 +9,54 @@ set -eu
 turns=${1:-7}
 compiler=${CXX:-g++}
 eigen=${EIGEN_INCLUDE_DIR:-/usr/include/eigen3}
-include=$(cd "$(dirname "$0")/../include" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+[ -x /usr/bin/time ] || { echo "include_cost: needs GNU time, as /usr/bin/time (Debian: the package time)" >&2; exit 1; }
 
-echo '#include <batchnorm/batchnorm.hpp>' >"$folder/batchnorm.cpp"
-echo '#include <Eigen/Core>' >"$folder/eigen.cpp"
-
-# Milliseconds that all compilers so far have taken. Not in a pipe: a subshell has other children.
-milliseconds() {
-  times >"$folder/clock"
-  awk 'NR == 2 { split($1 "m" $2, t, /[ms]+/); printf "%d\n", 1000 * (60 * (t[1] + t[3]) + t[2] + t[4]) }' "$folder/clock"
-}
-
-# compile <name> <flags>...: appends the milliseconds to <name>.times
+# compile <file> <flags>...: appends seconds and kilobytes to the file's list of them.
 compile() {
-  name=$1
+  file=$1
   shift
-  milliseconds >"$folder/start"
-  "$compiler" -std=c++20 -I "$include" -isystem "$eigen" "$@" -c "$folder/$name.cpp" -o "$folder/$name.o"
-  milliseconds >"$folder/end"
-  paste "$folder/start" "$folder/end" | awk '{ print $2 - $1 }' >>"$folder/$name.times"
+  name=$(basename "$file" .cpp)
+  /usr/bin/time -f '%U %S %M' -a -o "$folder/$name.cost" \
+    "$compiler" -std=c++20 -I "$here/../include" -isystem "$eigen" "$@" -o "$folder/$name" "$file"
 }
 
-median() { sort -n "$folder/$1.times" | awk '{ t[NR] = $1 } END { print t[int((NR + 1) / 2)] }'; }
-
-# compare <title> <flags>...
-compare() {
-  title=$1
+# report <file> <flags>...: a line of the table.
+report() {
+  name=$(basename "$1" .cpp)
   shift
-  compile batchnorm "$@"  # warms the file cache
-  rm -f "$folder"/*.times
+  printf '| %-12s | %-13s |' "$name" "$*"
+  awk '{ print $1 + $2 }' "$folder/$name.cost" | sort -n | awk '{ t[NR] = $1 } END { printf " %5.2f s |", t[int((NR + 1) / 2)] }'
+  awk '{ print $3 / 1024 }' "$folder/$name.cost" | sort -n | awk '{ t[NR] = $1 } END { printf " %4.0f MiB |", t[int((NR + 1) / 2)] }'
+  if [ -s "$folder/$name" ]; then
+    strip "$folder/$name"
+    printf ' %4d KB |\n' $(($(wc -c <"$folder/$name") / 1000))
+  else
+    printf '       - |\n'
+  fi
+}
+
+# compare "<flags>" <file>...
+compare() {
+  flags=$1
+  shift
+  rm -rf "$folder"/*
   turn=0
   while [ "$turn" -lt "$turns" ]; do
-    compile eigen "$@"
-    compile batchnorm "$@"
+    for file in "$@"; do compile "$file" $flags; done
     turn=$((turn + 1))
   done
-  ours=$(median batchnorm)
-  eigens=$(median eigen)
-  printf '%-14s batchnorm %5d ms   Eigen/Core %5d ms   difference %5d ms\n' "$title" "$ours" "$eigens" $((ours - eigens))
+  for file in "$@"; do report "$file" $flags; done
 }
 
+programs=$here/include_cost
 "$compiler" --version | head -n 1
-compare '-fsyntax-only' -fsyntax-only
-compare '-O0' -O0
-compare '-O2' -O2
+echo '| file         | flags         | seconds |   memory |   size  |'
+echo '|--------------|---------------|--------:|---------:|--------:|'
+compare '-fsyntax-only' "$programs/eigen.cpp" "$programs/batchnorm.cpp"
+for flags in -O0 -O2; do
+  compare $flags "$programs/eigen.cpp" "$programs/batchnorm.cpp" "$programs/by_hand.cpp" "$programs/two_layouts.cpp" \
+    "$here/../examples/quickstart.cpp"
+done

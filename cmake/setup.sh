@@ -51,6 +51,7 @@ need gnuplot-nox      gnuplot            gnuplot      found gnuplot
 need ca-certificates  ca-certificates    -            has_certificates
 if $bench; then
   need libbenchmark-dev   google-benchmark-devel google-benchmark has_header benchmark/benchmark.h
+  need time               time                   -                test -x /usr/bin/time
 fi
 if $ci; then
   need git                git                git               found git

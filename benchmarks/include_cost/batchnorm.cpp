@@ -1,0 +1,3 @@
+#include <batchnorm/batchnorm.hpp>
+
+int main() {}
