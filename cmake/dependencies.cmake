@@ -57,6 +57,15 @@ if(BATCHNORM_BUILD_EXAMPLES OR BATCHNORM_BUILD_BENCHMARKS)
   batchnorm_imported_headers(CLI11::CLI11 "${cli11_SOURCE_DIR}/include")
 endif()
 
+if(BATCHNORM_SAFETENSORS)
+  batchnorm_dependency(nlohmann_json nlohmann_json::nlohmann_json
+    URL https://github.com/nlohmann/json/archive/refs/tags/v3.11.2.tar.gz
+    URL_HASH SHA256=d69f9deb6a75e2580465c6c4c5111b89c4dc2fa94e3a85fcd2ffcd9a143d9273
+    SOURCE_SUBDIR headers-only
+    FIND_PACKAGE_ARGS CONFIG)
+  batchnorm_imported_headers(nlohmann_json::nlohmann_json "${nlohmann_json_SOURCE_DIR}/include")
+endif()
+
 if(BATCHNORM_BUILD_EXAMPLES)
   find_package(ZLIB REQUIRED)
 endif()

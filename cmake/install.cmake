@@ -14,6 +14,7 @@ endif()
 # The include directory once more, since CMake before 3.23 knows no file sets.
 install(TARGETS batchnorm EXPORT batchnormTargets
   FILE_SET HEADERS ${component}
+  FILE_SET adapters ${component}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT batchnormTargets NAMESPACE batchnorm:: DESTINATION ${BATCHNORM_CMAKE_DIR} ${component})
 

@@ -46,6 +46,7 @@ need ninja-build      ninja-build        ninja        found ninja
 need libeigen3-dev    eigen3-devel       eigen        has_header Eigen/Core
 need libgtest-dev     gtest-devel        googletest   has_header gtest/gtest.h
 need libcli11-dev     cli11-devel        cli11        has_header CLI/CLI.hpp
+need nlohmann-json3-dev json-devel       nlohmann-json has_header nlohmann/json.hpp
 need zlib1g-dev       zlib-devel         -            has_header zlib.h
 need gnuplot-nox      gnuplot            gnuplot      found gnuplot
 need ca-certificates  ca-certificates    -            has_certificates

@@ -56,11 +56,13 @@ foreach(header IN LISTS unlisted)
   string(APPEND errors "  ${header}: not in the FILE_SET of CMakeLists.txt\n")
 endforeach()
 
-# Every test file is in the list that is built (that of the examples may be switched off).
+# Every test file is in the list that is built (those of adapters and examples may be switched off).
 file(GLOB_RECURSE tests ${TESTS_DIR}/*_test.cpp)
-if(NOT TESTS MATCHES "/examples/")
-  list(FILTER tests EXCLUDE REGEX "^${TESTS_DIR}/examples/")
-endif()
+foreach(folder IN ITEMS adapters examples)
+  if(NOT TESTS MATCHES "/${folder}/")
+    list(FILTER tests EXCLUDE REGEX "^${TESTS_DIR}/${folder}/")
+  endif()
+endforeach()
 list(REMOVE_ITEM tests ${TESTS})
 foreach(test IN LISTS tests)
   string(APPEND errors "  ${test}: not in tests/CMakeLists.txt\n")

@@ -6,18 +6,19 @@
 
 #include <stdexcept>
 #include <string>
+#include <typeinfo>
 
 namespace testing_support {
 
-/// The text of the std::invalid_argument that call() throws; a test failure and an empty text if it throws none.
-template <class Call>
+/// The text of the Error that call() throws; a test failure and an empty text if it throws none.
+template <class Error = std::invalid_argument, class Call>
 std::string message_of(const Call& call) {
   try {
     call();
-  } catch (const std::invalid_argument& error) {
+  } catch (const Error& error) {
     return error.what();
   }
-  ADD_FAILURE() << "expected std::invalid_argument, nothing was thrown";
+  ADD_FAILURE() << "expected " << typeid(Error).name() << ", nothing was thrown";
   return {};
 }
 

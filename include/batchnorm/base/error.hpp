@@ -18,18 +18,23 @@ namespace detail {
 template <class... Ts>
 inline constexpr bool never = false;
 
-/// Throws std::invalid_argument("batchnorm: " followed by the parts); where exceptions are off, prints that and aborts.
-template <class... Parts>
-[[noreturn]] EIGEN_DONT_INLINE void fail(const Parts&... parts) {
+/// Throws Error("batchnorm: " followed by the parts); where exceptions are off, prints that and aborts.
+template <class Error, class... Parts>
+[[noreturn]] EIGEN_DONT_INLINE void fail_as(const Parts&... parts) {
   std::ostringstream message;
   message << "batchnorm: ";
   (message << ... << parts);
 #if defined(__cpp_exceptions)
-  throw std::invalid_argument(message.str());
+  throw Error(message.str());
 #else
   std::fputs((message.str() + "\n").c_str(), stderr);
   std::abort();
 #endif
+}
+/// The same for a wrong call.
+template <class... Parts>
+[[noreturn]] EIGEN_DONT_INLINE void fail(const Parts&... parts) {
+  fail_as<std::invalid_argument>(parts...);
 }
 
 /// That all units of the program that use the library were compiled alike; puts this one on record (core/abi.hpp).
