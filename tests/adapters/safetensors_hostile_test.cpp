@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <batchnorm/adapters/safetensors.hpp>
 
+#include <unsupported/Eigen/CXX11/Tensor>
+
 #include "support/safetensors.hpp"
 #include "support/throws.hpp"
 
@@ -104,4 +106,21 @@ TEST(SafetensorsFile, PlacesThatOverlapOrAreShortAreRefused) {
   EXPECT_TRUE(has_parts(two(first, R"("shape":[1],"data_offsets":[8,18446744073709551615])", 12), "tensor \"b\""));
   EXPECT_NO_THROW(reader_of(
       file_of(R"({"a":{"dtype":"F32","shape":[0,18446744073709551615,18446744073709551615],"data_offsets":[0,0]}})")));
+}
+
+TEST(SafetensorsFile, ExtentsBeyondAnIndexAreRefusedWhenRead) {
+  Reader reader = reader_of(file_of(R"({"a":{"dtype":"F32","shape":[0,18446744073709551615],"data_offsets":[0,0]},)"
+                                    R"("b":{"dtype":"F32","shape":[0,4294967296],"data_offsets":[0,0]}})"));
+  Eigen::MatrixXf x;
+  Eigen::Tensor<float, 2, Eigen::RowMajor, int> narrow;
+  EXPECT_TRUE(has_parts(message_of<std::runtime_error>([&] { reader.read("a", x); }), "\"a\"", "9223372036854775807",
+                        "[0, 18446744073709551615]"));
+  EXPECT_TRUE(has_parts(message_of<std::runtime_error>([&] { reader.read("b", narrow); }), "\"b\"", "2147483647"));
+  EXPECT_EQ(x.cols(), 0);
+  reader.read("b", x);
+  EXPECT_EQ(x.cols(), Eigen::Index{1} << 32);
+}
+
+TEST(SafetensorsFile, NoStreamIsRefused) {
+  EXPECT_TRUE(has_parts(message_of([] { Reader(nullptr, "nothing"); }), "Reader", "stream"));
 }

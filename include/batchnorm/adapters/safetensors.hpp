@@ -371,8 +371,8 @@ class Reader {
     const std::vector<Scalar> values = elements<Scalar>(name, tensor);
     if (out.size() == 0) detail::resize_if_empty(out, extents_for<T>(name, tensor));
     if (detail::file_shape_of(out) != tensor.shape) {
-      fail(name, "expected the extents ", detail::FileShapeText{detail::file_shape_of(out)},
-           " of what it is read into, got ", detail::FileShapeText{tensor.shape});
+      fail_in_tensor(name, "expected the extents ", detail::FileShapeText{detail::file_shape_of(out)},
+                     " of what it is read into, got ", detail::FileShapeText{tensor.shape});
     }
     auto value = values.begin();
     detail::for_each_row_major(out, [&](Scalar& element) { element = *value++; });
@@ -385,7 +385,8 @@ class Reader {
   T read(const std::string& name) {
     const TensorInfo& tensor = find(name);
     const std::vector<T> values = elements<T>(name, tensor);
-    if (values.size() != 1) fail(name, "expected one number, got the extents ", detail::FileShapeText{tensor.shape});
+    if (values.size() != 1)
+      fail_in_tensor(name, "expected one number, got the extents ", detail::FileShapeText{tensor.shape});
     return values[0];
   }
 
@@ -409,8 +410,8 @@ class Reader {
         if (is_there) {
           arrays[state] = read_state(prefix + name, state, value);
         } else if (!options.partial) {
-          fail(prefix + name, "expected it for the layer's ", state,
-               ", got none; LoadOptions::partial keeps what the layer has");
+          fail_in_tensor(prefix + name, "expected it for the layer's ", state,
+                         ", got none; LoadOptions::partial keeps what the layer has");
         }
       }
     });
@@ -426,12 +427,16 @@ class Reader {
 
  private:
   template <class... Parts>
-  [[noreturn]] void fail(const std::string& tensor, const Parts&... parts) const {
-    detail::fail_as<std::runtime_error>(file_, ": tensor \"", tensor, "\": ", parts...);
+  [[noreturn]] void fail(const Parts&... parts) const {
+    detail::fail_as<std::runtime_error>(file_, ": ", parts...);
+  }
+  template <class... Parts>
+  [[noreturn]] void fail_in_tensor(const std::string& tensor, const Parts&... parts) const {
+    fail("tensor \"", tensor, "\": ", parts...);
   }
 
   void read_header() {
-    const auto fail = [&](const auto&... parts) { detail::fail_as<std::runtime_error>(file_, ": ", parts...); };
+    if (in_ == nullptr) detail::fail("safetensors::Reader: expected a stream, got none");
     in_->seekg(0, std::ios::end);
     const auto position = in_->tellg();
     if (!*in_ || position < 0) fail("expected a file that can be read");
@@ -464,9 +469,9 @@ class Reader {
     for (auto* entry : in_order) {
       auto& [name, tensor] = *entry;
       if (tensor.begin != expected || tensor.end < tensor.begin || tensor.end > size - data) {
-        fail(name, "expected data_offsets that begin at ", expected,
-             ", where the tensor before it ends, and end in a file with ", size - data, " bytes of data, got [",
-             tensor.begin, ", ", tensor.end, "]");
+        fail_in_tensor(name, "expected data_offsets that begin at ", expected,
+                       ", where the tensor before it ends, and end in a file with ", size - data,
+                       " bytes of data, got [", tensor.begin, ", ", tensor.end, "]");
       }
       if (const auto bytes = detail::bytes_of_type(tensor.type); bytes > 0) {
         check_size(name, tensor, bytes);
@@ -476,8 +481,7 @@ class Reader {
       tensor.end += data;
     }
     if (expected != size - data) {
-      detail::fail_as<std::runtime_error>(file_, ": expected ", expected, " bytes of data, as the header says, got ",
-                                          size - data);
+      fail("expected ", expected, " bytes of data, as the header says, got ", size - data);
     }
   }
 
@@ -485,27 +489,27 @@ class Reader {
     const bool is_empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0u) != tensor.shape.end();
     for (const std::uint64_t extent : tensor.shape) {
       if (!is_empty && bytes > std::numeric_limits<std::uint64_t>::max() / extent) {
-        fail(name, "expected extents whose product is a number of 64 bits, got ", detail::FileShapeText{tensor.shape});
+        fail_in_tensor(name, "expected extents whose product is a number of 64 bits, got ",
+                       detail::FileShapeText{tensor.shape});
       }
       bytes *= extent;
     }
     if (bytes != tensor.end - tensor.begin) {
-      fail(name, "expected ", bytes, " bytes for ", tensor.type, " of the extents ",
-           detail::FileShapeText{tensor.shape}, ", got data_offsets of ", tensor.end - tensor.begin);
+      fail_in_tensor(name, "expected ", bytes, " bytes for ", tensor.type, " of the extents ",
+                     detail::FileShapeText{tensor.shape}, ", got data_offsets of ", tensor.end - tensor.begin);
     }
   }
 
   void read_bytes(std::uint64_t from, void* to, std::uint64_t bytes) {
     in_->seekg(static_cast<std::streamoff>(from));
     in_->read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
-    if (!*in_)
-      detail::fail_as<std::runtime_error>(file_, ": expected ", bytes, " bytes at byte ", from, ", got an error");
+    if (!*in_) fail("expected ", bytes, " bytes at byte ", from, ", got an error");
   }
 
   const TensorInfo& find(const std::string& name) const {
     const auto found = tensors_.find(name);
     if (found == tensors_.end())
-      fail(name, "expected it among the ", tensors_.size(), " tensors, got none of this name");
+      fail_in_tensor(name, "expected it among the ", tensors_.size(), " tensors, got none of this name");
     return found->second;
   }
 
@@ -521,10 +525,16 @@ class Reader {
       }
     }
     if (shape.size() != rank) {
-      fail(name, "expected ", rank, " extents, got ", detail::FileShapeText{tensor.shape});
+      fail_in_tensor(name, "expected ", rank, " extents, got ", detail::FileShapeText{tensor.shape});
     }
     detail::Extents<rank> extents;
-    std::copy(shape.begin(), shape.end(), extents.begin());
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      constexpr auto most = std::numeric_limits<typename Plain::Index>::max();
+      if (shape[axis] > static_cast<std::uint64_t>(most)) {
+        fail_in_tensor(name, "expected extents of at most ", most, ", got ", detail::FileShapeText{tensor.shape});
+      }
+      extents[axis] = static_cast<Index>(shape[axis]);
+    }
     return extents;
   }
 
@@ -532,14 +542,14 @@ class Reader {
   std::vector<Scalar> elements(const std::string& name, const TensorInfo& tensor) {
     if constexpr (std::same_as<Scalar, std::int64_t>) {
       if (tensor.type == "I64") return stored<std::int64_t>(tensor);
-      fail(name, "expected the type I64, got ", tensor.type);
+      fail_in_tensor(name, "expected the type I64, got ", tensor.type);
     } else {
       if (tensor.type == detail::type_name<Scalar>()) return stored<Scalar>(tensor);
       if (tensor.type == "F64") return converted<Scalar, double>(name, tensor);
       if (tensor.type == "F32") return converted<Scalar, float>(name, tensor);
       if (tensor.type == "F16") return converted<Scalar, Eigen::half>(name, tensor);
       if (tensor.type == "BF16") return converted<Scalar, Eigen::bfloat16>(name, tensor);
-      fail(name, "expected the type F64, F32, F16 or BF16, got ", tensor.type);
+      fail_in_tensor(name, "expected the type F64, F32, F16 or BF16, got ", tensor.type);
     }
   }
 
@@ -558,8 +568,8 @@ class Reader {
       const double value = static_cast<double>(values[k]);
       result[k] = static_cast<Scalar>(value);
       if (detail::is_finite(value) && !detail::is_finite(static_cast<double>(result[k]))) {
-        fail(name, "expected numbers that ", detail::type_name<Scalar>(), " has, got ", value, " at byte ",
-             tensor.begin + k * sizeof(InFile));
+        fail_in_tensor(name, "expected numbers that ", detail::type_name<Scalar>(), " has, got ", value, " at byte ",
+                       tensor.begin + k * sizeof(InFile));
       }
     }
     return result;
@@ -570,20 +580,23 @@ class Reader {
   void check_names(const std::string& prefix, const Layer& layer, const Names& names) const {
     if (prefix.empty()) return;
     std::vector<std::string> known;
-    layer.for_each_state([&](const char* state, const auto&) { known.push_back(detail::file_name_of(state, names)); });
+    layer.for_each_state([&](const char* state, const auto&) {
+      if (const std::string& name = detail::file_name_of(state, names); !name.empty()) known.push_back(name);
+    });
     for (auto entry = tensors_.lower_bound(prefix); entry != tensors_.end(); ++entry) {
       if (!entry->first.starts_with(prefix)) return;
       if (std::find(known.begin(), known.end(), entry->first.substr(prefix.size())) == known.end()) {
         std::string list;
-        for (const std::string& name : known) list += (list.empty() || name.empty() ? "" : ", ") + name;
-        fail(entry->first, "expected behind \"", prefix, "\" what the layer has, ", list, ", got another name");
+        for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
+        fail_in_tensor(entry->first, "expected behind \"", prefix, "\" what the layer has, ", list,
+                       ", got another name");
       }
     }
   }
 
   std::int64_t read_count(const std::string& name) {
     const auto count = read<std::int64_t>(name);
-    if (count < 0) fail(name, "expected a number of batches, got ", count);
+    if (count < 0) fail_in_tensor(name, "expected a number of batches, got ", count);
     return count;
   }
 
@@ -593,8 +606,8 @@ class Reader {
     using Scalar = typename State::Scalar;
     const TensorInfo& tensor = find(name);
     if (detail::file_shape_of(like) != tensor.shape) {
-      fail(name, "expected the extents ", detail::FileShapeText{detail::file_shape_of(like)}, " of the layer's ", state,
-           ", got ", detail::FileShapeText{tensor.shape});
+      fail_in_tensor(name, "expected the extents ", detail::FileShapeText{detail::file_shape_of(like)},
+                     " of the layer's ", state, ", got ", detail::FileShapeText{tensor.shape});
     }
     const std::vector<Scalar> values = elements<Scalar>(name, tensor);
     const std::uint64_t stride = values.empty() ? 0 : (tensor.end - tensor.begin) / values.size();
@@ -602,8 +615,8 @@ class Reader {
       const double value = static_cast<double>(values[c]);
       const bool is_variance = state == "running_variance";
       if (is_variance ? detail::is_variance(value) : detail::is_finite(value)) continue;
-      fail(name, "expected ", is_variance ? "finite variances >= 0" : "finite numbers", ", got ", value, " in channel ",
-           c, ", at byte ", tensor.begin + c * stride);
+      fail_in_tensor(name, "expected ", is_variance ? "finite variances >= 0" : "finite numbers", ", got ", value,
+                     " in channel ", c, ", at byte ", tensor.begin + c * stride);
     }
     return {values.begin(), values.end()};
   }

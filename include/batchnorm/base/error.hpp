@@ -20,7 +20,7 @@ inline constexpr bool never = false;
 
 /// Throws Error("batchnorm: " followed by the parts); where exceptions are off, prints that and aborts.
 template <class Error, class... Parts>
-[[noreturn]] EIGEN_DONT_INLINE void fail_as(const Parts&... parts) {
+[[noreturn]] EIGEN_ALWAYS_INLINE void fail_as(const Parts&... parts) {
   std::ostringstream message;
   message << "batchnorm: ";
   (message << ... << parts);
