@@ -23,8 +23,9 @@
 
 // What can be chosen.
 #include <batchnorm/core/activation.hpp>  // relu, leaky_relu, sigmoid, add_relu, activations::identity, activations::tanh
-#include <batchnorm/core/averaging.hpp>  // exponential, exponential_decay, cumulative, none
+#include <batchnorm/core/averaging.hpp>  // exponential, exponential_decay, debiased_decay, cumulative, none
 #include <batchnorm/core/options.hpp>    // Options, Mode, RunningVariance, NonFinite, SingleValue
+#include <batchnorm/core/presets.hpp>  // presets::pytorch, keras, tensorflow_fused, onnx, flax, caffe, mxnet, dlib, paper
 
 // What is learned, and what is gathered.
 #include <batchnorm/core/gradient_sums.hpp>          // GradientSums
