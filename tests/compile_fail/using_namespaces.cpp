@@ -26,9 +26,10 @@ static_assert(is_convertible_v<DefaultDevice, Device> && is_convertible_v<const 
 static_assert(same_as<statistics_t<half>, float> && same_as<Packet<float>, Packet<statistics_t<bfloat16>>>);
 static_assert(channel_axis<1>::axis<3>() == channel_first::axis<3>() && channel_last::axis<2>() == 1);
 static_assert(samples_in_rows::axis<2>() == 1 && samples_in_columns::axis<2>() == 0);
-static_assert(exponential(0.25) == exponential_decay(0.75) && cumulative() != none());
+static_assert(exponential(0.25) == exponential_decay(0.75) && cumulative() != none() && cumulative(3) != cumulative());
+static_assert(presets::keras(2).channels == 2);
 
-const Averaging averaging = exponential(0.1);
+const Averaging averaging = debiased_decay(0.9);
 const Options options{.channels = 2,
                       .averaging = averaging,
                       .running_variance = RunningVariance::biased,
