@@ -5,6 +5,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/diagnose.hpp>
 #include <batchnorm/whitening/whitening_norm.hpp>
 
 #include <algorithm>
@@ -72,6 +73,9 @@ void layers(const MatrixXf& x, MatrixXf& y, const Tensor<float, 4>& images) {
   norm.forward(x, y, ForwardOptions<float>{});
   const FlushDenormals guard;
   norm.for_each_parameter([](const Parameter<float>& parameter) { (void)parameter.name; });
+  const Diagnosis diagnosis = diagnose(norm);
+  for (const Finding& finding : diagnosis) (void)(finding.kind == FindingKind::dead);
+  (void)vector<ChannelDiagnosis>(diagnosis.channels);
   const Saved<float> saved = norm.saved();
   if (saved.statistics.count == 0) y = x;
 
