@@ -79,7 +79,8 @@ struct Diagnosis {
   std::int64_t batches = 0;
   /// Batches that were left out.
   std::int64_t skipped = 0;
-  /// How much of the running statistics is still the mean 0 and the variance 1 that they began with.
+  /// How much of mean 0 and variance 1, with which running statistics begin, the averaging leaves after as many batches.
+  /// Statistics that were assigned or recalibrated have none of it.
   double share_of_start = 0;
   /// The weight of a new batch in the long run.
   double weight = 0;
@@ -195,8 +196,8 @@ class Examination {
     diagnosis_.count = batch_.count;
     diagnosis_.batches = running_.batches;
     diagnosis_.skipped = running_.skipped;
-    const double first = averaging.weight(0), seen = static_cast<double>(running_.batches);
-    diagnosis_.share_of_start = seen == 0 ? 1 : first == 1 ? 0 : std::pow(1 - first, seen);
+    // All kinds but the exponential ones, whose weights are all alike, give the first batch all or nothing.
+    diagnosis_.share_of_start = std::pow(1 - averaging.weight(0), static_cast<double>(running_.batches));
     diagnosis_.weight = averaging.weight(std::numeric_limits<std::int64_t>::max());
     if (untouched) {
       find(FindingKind::no_batches, -1,
@@ -262,8 +263,11 @@ class Examination {
     if (known || !(mean_differs || variance_differs)) return;
     std::ostringstream young;
     young.precision(3);
-    const double percent = 100 * diagnosis_.share_of_start;
-    if (percent > 1) young << "; " << percent << " % of the running statistics is still what they began with";
+    const double left = 100 * diagnosis_.share_of_start;
+    if (left > 1 && running_.batches > 0) {
+      young << "; after " << running_.batches << " batches " << options_.averaging << " leaves " << left
+            << " % of what they began with";
+    }
     find(FindingKind::running_differs, c, "inference would give the last batch x_hat of mean ", channel.inferred_mean,
          " and standard deviation ", deviation, ", not 0 and 1 (z-scores of mean and variance: ", channel.mean_z, ", ",
          channel.variance_z, ")", young.str());
@@ -365,8 +369,8 @@ class DiagnosisTable {
     text_ << d.layer << "\n";
     if (d.count > 0) text_ << "last batch: " << d.count << " values per channel\n";
     if (!(d.count > 0)) text_ << "last batch: none\n";
-    text_ << "running statistics: " << d.batches << " batches, " << d.skipped << " left out; " << 100 * d.share_of_start
-          << " % is still what they began with\nweight of a new batch: " << d.weight;
+    text_ << "running statistics: " << d.batches << " batches, " << d.skipped
+          << " left out\nweight of a new batch: " << d.weight;
     if (d.suggested_weight > 0) text_ << ", suggested " << d.suggested_weight;
     const auto shares = [&](bool shown, const char* name, const std::array<double, 3>& flat) {
       if (!shown) return;
@@ -432,6 +436,7 @@ class DiagnosisTable {
 
 }  // namespace detail
 
+/// Prints the table and the findings.
 inline std::ostream& operator<<(std::ostream& out, const Diagnosis& diagnosis) {
   return out << detail::DiagnosisTable(diagnosis).print();
 }
