@@ -421,6 +421,16 @@ TEST(Diagnose, ScoresAreStandardNormal) {
   }
 }
 
+// From tables of the chi-square distribution of 7 degrees of freedom: its quantiles at 5, 50 and 95 %, and those of the
+// normal distribution. The cube root, an approximation, is good to two digits there.
+TEST(Diagnose, TheScoreOfAVarianceIsAsRareAsTheVariance) {
+  const double rows[][2] = {{2.167, -1.645}, {6.346, 0}, {14.067, 1.645}};
+  for (const auto& [chi_square, normal] : rows) {
+    const bn::Diagnosis diagnosis = diagnose(standard_normal(), moments_of(8, 0, chi_square / 8));
+    EXPECT_NEAR(diagnosis.channels[0].variance_z, normal, 0.01);
+  }
+}
+
 // The activation's slope where it begins to be called flat, and the share of what lies beyond, integrated.
 TEST(Diagnose, SharesOfFlatInputsAreIntegralsOverANormalDistribution) {
   const double from = bn::detail::flat_from_sigmoid, s = 1 / (1 + std::exp(-from));
