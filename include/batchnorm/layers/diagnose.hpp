@@ -155,6 +155,7 @@ class Examination {
     diagnosis_.with_sigmoid = fused_ == Fused::nothing || fused_ == Fused::sigmoid;
     diagnosis_.with_tanh = fused_ == Fused::nothing || fused_ == Fused::tanh;
     examine_averaging(untouched);
+    diagnosis_.channels.reserve(static_cast<std::size_t>(options_.channels));
     for (Index c = 0; c < options_.channels; ++c) {
       ChannelDiagnosis channel{};
       channel.gamma = gamma.size() == 0 ? 1 : gamma[c];
@@ -392,6 +393,7 @@ class DiagnosisTable {
     for (const Column& column : shown) cell(column.title);
     text_ << "\n";
     std::vector<std::vector<double>> sorted;
+    sorted.reserve(shown.size());
     for (const Column& column : shown) sorted.push_back(finite_values(column));
     const auto summary = [&](const char* name, auto pick) {
       head(name);
