@@ -1,8 +1,9 @@
 /// \file
 /// Batch normalization over Eigen. Read it as a table of contents: each header with the names that it brings.
 ///
-/// Not here: WhiteningNorm, in whitening/whitening_norm.hpp, since it needs Eigen's eigenvalues. The mathematics and the
-/// rooms: README.md beside this file.
+/// Not here: WhiteningNorm, in whitening/whitening_norm.hpp, since it needs Eigen's eigenvalues; diagnose, in
+/// layers/diagnose.hpp, as its table takes a tenth of a second to compile. The mathematics and the rooms: README.md beside
+/// this file.
 ///
 /// Source   Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
 ///          Covariate Shift", arXiv:1502.03167.
@@ -23,8 +24,9 @@
 
 // What can be chosen.
 #include <batchnorm/core/activation.hpp>  // relu, leaky_relu, sigmoid, add_relu, activations::identity, activations::tanh
-#include <batchnorm/core/averaging.hpp>  // exponential, exponential_decay, cumulative, none
+#include <batchnorm/core/averaging.hpp>  // exponential, exponential_decay, debiased_decay, cumulative, none
 #include <batchnorm/core/options.hpp>    // Options, Mode, RunningVariance, NonFinite, SingleValue
+#include <batchnorm/core/presets.hpp>  // presets::pytorch, keras, tensorflow_fused, onnx, flax, caffe, mxnet, dlib, paper
 
 // What is learned, and what is gathered.
 #include <batchnorm/core/gradient_sums.hpp>          // GradientSums

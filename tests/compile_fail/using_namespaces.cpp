@@ -5,6 +5,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/diagnose.hpp>
 #include <batchnorm/whitening/whitening_norm.hpp>
 
 #include <algorithm>
@@ -26,9 +27,10 @@ static_assert(is_convertible_v<DefaultDevice, Device> && is_convertible_v<const 
 static_assert(same_as<statistics_t<half>, float> && same_as<Packet<float>, Packet<statistics_t<bfloat16>>>);
 static_assert(channel_axis<1>::axis<3>() == channel_first::axis<3>() && channel_last::axis<2>() == 1);
 static_assert(samples_in_rows::axis<2>() == 1 && samples_in_columns::axis<2>() == 0);
-static_assert(exponential(0.25) == exponential_decay(0.75) && cumulative() != none());
+static_assert(exponential(0.25) == exponential_decay(0.75) && cumulative() != none() && cumulative(3) != cumulative());
+static_assert(presets::keras(2).channels == 2);
 
-const Averaging averaging = exponential(0.1);
+const Averaging averaging = debiased_decay(0.9);
 const Options options{.channels = 2,
                       .averaging = averaging,
                       .running_variance = RunningVariance::biased,
@@ -71,6 +73,9 @@ void layers(const MatrixXf& x, MatrixXf& y, const Tensor<float, 4>& images) {
   norm.forward(x, y, ForwardOptions<float>{});
   const FlushDenormals guard;
   norm.for_each_parameter([](const Parameter<float>& parameter) { (void)parameter.name; });
+  const Diagnosis diagnosis = diagnose(norm);
+  for (const Finding& finding : diagnosis) (void)(finding.kind == FindingKind::dead);
+  (void)vector<ChannelDiagnosis>(diagnosis.channels);
   const Saved<float> saved = norm.saved();
   if (saved.statistics.count == 0) y = x;
 

@@ -2,80 +2,20 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>
-#include <fstream>
-#include <map>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <unsupported/Eigen/CXX11/Tensor>
-#include <vector>
 
 #include "support/compare.hpp"
+#include "support/golden.hpp"
 #include "support/kernels.hpp"
 
 namespace bn = batchnorm;
 using Eigen::Index;
-using testing_support::PerChannel;
+using testing_support::Golden;
 using testing_support::Real;
 using testing_support::Values;
 
 namespace {
-
-/// One file: options by name, and tensors in row-major order.
-struct Golden {
-  struct Tensor {
-    std::vector<Index> extents;
-    std::vector<double> values;
-  };
-  std::map<std::string, std::string> options;
-  std::map<std::string, Tensor> tensors;
-
-  explicit Golden(const std::string& name) {
-    std::ifstream file(std::string(BATCHNORM_GOLDEN_DIR) + "/" + name + ".txt");
-    if (!file) throw std::runtime_error("cannot read " + name + ".txt in " BATCHNORM_GOLDEN_DIR);
-    std::string line;
-    while (std::getline(file, line)) {
-      std::istringstream words(line);
-      std::string kind, key;
-      words >> kind >> key;
-      if (kind == "option") {
-        words >> options[key];
-      } else if (kind == "tensor") {
-        Tensor tensor;
-        Index extent, size = 1;
-        while (words >> extent) {
-          tensor.extents.push_back(extent);
-          size *= extent;
-        }
-        tensor.values.resize(std::size_t(size));
-        for (double& value : tensor.values) file >> value;
-        file.ignore();
-        if (!file) throw std::runtime_error(name + ".txt: tensor " + key + " is cut short");
-        tensors[key] = std::move(tensor);
-      }
-    }
-  }
-
-  double number(const std::string& option) const { return std::stod(options.at(option)); }
-  bool flag(const std::string& option) const { return options.at(option) == "1"; }
-
-  template <class Scalar>
-  Eigen::Array<Scalar, Eigen::Dynamic, 1> per_channel(const std::string& name) const {
-    const auto& values = tensors.at(name).values;
-    return Eigen::Map<const Eigen::ArrayXd>(values.data(), Index(values.size())).cast<Scalar>();
-  }
-
-  template <class T>
-  T tensor(const std::string& name) const {
-    const Tensor& stored = tensors.at(name);
-    testing_support::Extents<std::size_t(T::NumDimensions)> extents;
-    if (stored.extents.size() != extents.size()) throw std::runtime_error(name + " has another rank");
-    std::copy(stored.extents.begin(), stored.extents.end(), extents.begin());
-    T result(extents);
-    std::copy(stored.values.begin(), stored.values.end(), result.data());
-    return result;
-  }
-};
 
 /// PyTorch rounds too, so its values and ours may differ by twice what either may differ from the truth.
 template <class Scalar, class Actual>

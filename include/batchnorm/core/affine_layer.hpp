@@ -51,21 +51,22 @@ class AffineLayer {
         affine_(options.channels, options.scale, options.shift),
         gradients_(options.channels, options.scale, options.shift) {}
 
-  /// Users may assign parameters, so their sizes are looked at in each call.
-  template <class Layout>
-  void check_parameters(const Call<Layout>& call) const {
-    const Index scales = options_.scale ? options_.channels : 0, shifts = options_.shift ? options_.channels : 0;
-    call.check_size("affine().gamma", affine_.gamma.size(), scales);
-    call.check_size("affine().beta", affine_.beta.size(), shifts);
-    call.check_size("gradients().gamma", gradients_.gamma.size(), scales);
-    call.check_size("gradients().beta", gradients_.beta.size(), shifts);
-  }
-
   LayerOptions options_;
   Mode mode_;
   AffineParameters<Scalar> affine_;
   Gradients<Scalar> gradients_;
 };
+
+/// Users may assign parameters, so their sizes are looked at in each call.
+template <class Layout, class Layer>
+void check_parameters(const Call<Layout>& call, const Layer& layer) {
+  const auto& options = layer.options();
+  const Index scales = options.scale ? options.channels : 0, shifts = options.shift ? options.channels : 0;
+  call.check_size("affine().gamma", layer.affine().gamma.size(), scales);
+  call.check_size("affine().beta", layer.affine().beta.size(), shifts);
+  call.check_size("gradients().gamma", layer.gradients().gamma.size(), scales);
+  call.check_size("gradients().beta", layer.gradients().beta.size(), shifts);
+}
 
 }  // namespace detail
 }  // namespace BATCHNORM_ABI

@@ -14,6 +14,18 @@
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 
+namespace detail {
+
+/// Users may assign parameters and statistics, so they are looked at in each call.
+template <class Layout, class Layer>
+void check_state(const Call<Layout>& call, const Layer& layer) {
+  check_parameters(call, layer);
+  call.check_size("running().mean", layer.running().mean.size(), layer.options().channels);
+  call.check_size("running().variance", layer.running().variance.size(), layer.options().channels);
+}
+
+}  // namespace detail
+
 /// A batch normalization layer.
 ///
 ///   training:   y = activation(gamma (x - mean(x)) / sqrt(variance(x) + epsilon) + beta), statistics by channel
@@ -374,12 +386,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
   }
 
-  /// Users may assign parameters and statistics, so they are looked at in each call.
-  void check_state(const Call& call) const {
-    this->check_parameters(call);
-    call.check_size("running().mean", running_.mean.size(), options_.channels);
-    call.check_size("running().variance", running_.variance.size(), options_.channels);
-  }
+  void check_state(const Call& call) const { detail::check_state(call, *this); }
 
   /// That an argument is the one that the forward pass had or gave, as its fingerprint tells.
   template <class Input>

@@ -270,7 +270,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
 
   /// Users may assign parameters and statistics, so their sizes are looked at in each call.
   void check_state(const Call& call) const {
-    this->check_parameters(call);
+    detail::check_parameters(call, *this);
     call.check_size("running().mean", running_.mean.size(), options_.channels);
     call.check_size("the rows of running().covariance", running_.covariance.rows(), options_.channels);
     call.check_size("the columns of running().covariance", running_.covariance.cols(),
