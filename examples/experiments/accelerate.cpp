@@ -13,6 +13,7 @@
 #include "experiments/networks/inception_network.hpp"
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
+#include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
 #include "experiments/training/experiment.hpp"
@@ -20,12 +21,12 @@
 
 namespace {
 
-using program::Run;
+using training::Run;
 
 /// A network and how it is trained.
 struct Setup {
-  program::Protocol protocol;
-  program::InceptionOptions network;
+  training::Protocol protocol;
+  networks::InceptionOptions network;
 };
 
 /// A change of section 4.2.1, and how it is undone: numbers are the paper's.
@@ -50,17 +51,17 @@ const std::vector<Change> all_changes = {
 };
 
 struct Options {
-  program::CommonOptions common = {.data = {}, .seeds = {0, 1, 2, 3}};
-  program::Protocol protocol = {.steps = 2'000,
-                                .batch = 32,
-                                .learning_rate = {.initial = 0.5, .half_life = 700},
-                                .weight_decay = 1e-4,
-                                .training_images = 5'000,
-                                .distortion = {.shift = 1, .rotation = 5, .scale = 0.05},
-                                .input = data::Input::halved,
-                                .every = 250,
-                                .probe = 1,
-                                .population_batches = 0};
+  process::CommonOptions common = {.data = {}, .seeds = {0, 1, 2, 3}};
+  training::Protocol protocol = {.steps = 2'000,
+                                 .batch = 32,
+                                 .learning_rate = {.initial = 0.5, .half_life = 700},
+                                 .weight_decay = 1e-4,
+                                 .training_images = 5'000,
+                                 .distortion = {.shift = 1, .rotation = 5, .scale = 0.05},
+                                 .input = data::Input::halved,
+                                 .every = 250,
+                                 .probe = 1,
+                                 .population_batches = 0};
   double dropout = 0.4;
   double target = 0.95;
   std::vector<std::string> words;
@@ -73,29 +74,29 @@ struct Result {
   std::vector<Run> runs = {};
 };
 
-void add_options(program::CommandLine& command_line, Options& options) {
+void add_options(process::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
   std::vector<std::string> known;
   for (const Change& change : all_changes) known.push_back(change.word);
   options.words = known;
-  program::add_common_options(command_line, options.common);
-  program::add_protocol_options(command_line, protocol);
+  process::add_common_options(command_line, options.common);
+  training::add_protocol_options(command_line, protocol);
   command_line.add_words("--changes", options.words, "which changes are undone, one at a time",
                          [known] { return known; });
-  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate of BN-x5", program::positive());
+  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate of BN-x5", process::positive());
   command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves",
-                          program::positive());
-  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay of BN-x5", program::not_negative());
+                          process::positive());
+  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay of BN-x5", process::not_negative());
   command_line.add_number("--shift", protocol.distortion.shift, "pixels an image is shifted at most",
-                          program::not_negative());
+                          process::not_negative());
   command_line.add_number("--rotation", protocol.distortion.rotation, "degrees it is turned at most",
-                          program::not_negative());
+                          process::not_negative());
   command_line.add_number("--scale", protocol.distortion.scale, "part by which it grows or shrinks at most",
-                          program::between(0.0, 0.4));
+                          process::between(0.0, 0.4));
   command_line.add_number("--dropout", options.dropout, "dropout where it is not left out",
-                          program::between(0.0, 0.99));
+                          process::between(0.0, 0.99));
   command_line.add_number("--target", options.target, "accuracy to which steps are counted",
-                          program::between(0.0, 1.0));
+                          process::between(0.0, 1.0));
 }
 
 /// BN-x5 first, then those with one change undone, then the one with all of them undone.
@@ -113,14 +114,14 @@ std::vector<Result> make_results(const Options& options) {
   return results;
 }
 
-void train(std::vector<Result>& results, const Options& options, const program::Experiment& experiment) {
-  std::vector<program::Job> jobs;
+void train(std::vector<Result>& results, const Options& options, const training::Experiment& experiment) {
+  std::vector<training::Job> jobs;
   for (const std::uint64_t seed : options.common.seeds) {
     for (const Result& result : results) {
-      program::InceptionOptions network = result.setup.network;
+      networks::InceptionOptions network = result.setup.network;
       network.seed = seed;
       jobs.push_back({"seed " + std::to_string(seed) + " " + result.word, result.setup.protocol, seed,
-                      [network] { return program::make_inception(network); }});
+                      [network] { return networks::make_inception(network); }});
     }
   }
   std::vector<Run> runs = experiment.train(jobs);
@@ -131,13 +132,13 @@ void train(std::vector<Result>& results, const Options& options, const program::
 
 std::vector<double> best_accuracies(const Result& result) {
   std::vector<double> values;
-  for (const Run& run : result.runs) values.push_back(100 * program::best_accuracy(run));
+  for (const Run& run : result.runs) values.push_back(100 * training::best_accuracy(run));
   return values;
 }
 
 std::vector<double> steps_to(const Result& result, double target) {
   std::vector<double> values;
-  for (const Run& run : result.runs) values.push_back(program::steps_to(run, target));
+  for (const Run& run : result.runs) values.push_back(training::steps_to(run, target));
   return values;
 }
 
@@ -151,31 +152,30 @@ std::vector<double> gains(const Result& accelerated, const Result& undone) {
   std::vector<double> values = best_accuracies(accelerated);
   const std::vector<double> without = best_accuracies(undone);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = undone.runs[i].divergence        ? program::diverged
-                : accelerated.runs[i].divergence ? program::none
+    values[i] = undone.runs[i].divergence        ? report::diverged
+                : accelerated.runs[i].divergence ? report::none
                                                  : values[i] - without[i];
   }
   return values;
 }
 
 std::string verdict(const std::vector<double>& gains) {
-  if (!std::isfinite(program::mean(gains))) return "";
-  if (!program::is_beyond_noise(gains)) return "noise";
-  return program::mean(gains) > 0 ? "helps" : "costs";
+  if (!std::isfinite(report::mean(gains))) return "";
+  if (!report::is_beyond_noise(gains)) return "noise";
+  return report::mean(gains) > 0 ? "helps" : "costs";
 }
 
 void print_changes(const std::vector<Result>& results, const Options& options) {
   const Result& accelerated = results.front();
-  program::Table table(
-      {"change", "undone, %", "gain", "", "steps to " + program::shortest(100 * options.target) + "%"});
+  report::Table table({"change", "undone, %", "gain", "", "steps to " + report::shortest(100 * options.target) + "%"});
   for (const Result& result : results) {
-    const std::string accuracy = program::with_standard_error(best_accuracies(result), 2);
-    const std::string steps = program::with_standard_error(steps_to(result, options.target), 0);
+    const std::string accuracy = report::with_standard_error(best_accuracies(result), 2);
+    const std::string steps = report::with_standard_error(steps_to(result, options.target), 0);
     if (&result == &accelerated) {
       table.add({result.name, accuracy, has_diverged(result) ? "diverged" : "", "", steps});
     } else {
       const std::vector<double> gained = gains(accelerated, result);
-      table.add({result.name, accuracy, program::with_standard_error(gained, 2), verdict(gained), steps});
+      table.add({result.name, accuracy, report::with_standard_error(gained, 2), verdict(gained), steps});
     }
   }
   std::cout
@@ -190,16 +190,16 @@ void print_changes(const std::vector<Result>& results, const Options& options) {
 
 // --- What is written
 
-program::Figure write_gains(const std::filesystem::path& folder, const std::vector<Result>& results,
-                            const std::string& data) {
-  program::Csv csv(folder / "accelerate.csv", {"change", "gain", "standard_error", "best_accuracy"});
+report::Figure write_gains(const std::filesystem::path& folder, const std::vector<Result>& results,
+                           const std::string& data) {
+  report::Csv csv(folder / "accelerate.csv", {"change", "gain", "standard_error", "best_accuracy"});
   bool is_empty = true;
   for (const Result& result : results) {
     if (&result == results.data()) continue;
     const std::vector<double> gained = gains(results.front(), result);
-    is_empty &= !std::isfinite(program::mean(gained));
+    is_empty &= !std::isfinite(report::mean(gained));
     csv.add({result.name},
-            {program::mean(gained), program::standard_error(gained), program::mean(best_accuracies(result)) / 100});
+            {report::mean(gained), report::standard_error(gained), report::mean(best_accuracies(result)) / 100});
   }
   csv.close();
   return {"accelerate", "What BN-x5 gains by each change, with its standard error\n" + data,
@@ -213,16 +213,16 @@ program::Figure write_gains(const std::filesystem::path& folder, const std::vect
 
 int accelerate(const Options& options) {
   const auto& protocol = options.protocol;
-  const program::Experiment experiment(options.common, protocol,
-                                       "Accelerating BN-x5:\n" + program::described(protocol));
+  const training::Experiment experiment(options.common, protocol,
+                                        "Accelerating BN-x5:\n" + training::described(protocol));
   std::vector<Result> results = make_results(options);
   train(results, options, experiment);
 
-  program::report_interrupt();
+  training::report_interrupt();
   print_changes(results, options);
-  std::vector<program::NamedRuns> runs;
+  std::vector<training::NamedRuns> runs;
   for (const Result& result : results) runs.push_back({result.word, &result.runs});
-  program::write_runs(options.common.output / "accelerate_runs.csv", runs);
+  training::write_runs(options.common.output / "accelerate_runs.csv", runs);
   return experiment.finish({write_gains(options.common.output, results, experiment.dataset().description)},
                            {"accelerate_runs"});
 }
@@ -230,7 +230,7 @@ int accelerate(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::CommandLine command_line("Section 4.2.1: what else is changed in a network with batch normalization.",
+  process::CommandLine command_line("Section 4.2.1: what else is changed in a network with batch normalization.",
                                     "accelerate");
   Options options;
   add_options(command_line, options);

@@ -9,6 +9,7 @@
 #include "experiments/networks/inception_network.hpp"
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
+#include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/training/experiment.hpp"
 #include "experiments/training/results.hpp"
@@ -18,7 +19,7 @@ namespace {
 /// One of the six. The paper names the kinds of modification, but not which network has which.
 struct Member {
   std::string name;
-  program::InceptionOptions network;
+  networks::InceptionOptions network;
 };
 
 const std::vector<Member> members = {
@@ -31,54 +32,54 @@ const std::vector<Member> members = {
 };
 
 struct Options {
-  program::CommonOptions common = {.data = {}, .seeds = {0, 1, 2}};
-  program::Protocol protocol = {.steps = 3'000,
-                                .batch = 32,
-                                .learning_rate = {.initial = 3, .half_life = 1'000},
-                                .input = data::Input::halved,
-                                .every = 1'000,
-                                .probe = 1,
-                                .population_batches = 0};
+  process::CommonOptions common = {.data = {}, .seeds = {0, 1, 2}};
+  training::Protocol protocol = {.steps = 3'000,
+                                 .batch = 32,
+                                 .learning_rate = {.initial = 3, .half_life = 1'000},
+                                 .input = data::Input::halved,
+                                 .every = 1'000,
+                                 .probe = 1,
+                                 .population_batches = 0};
 };
 
 /// The errors of one seed's networks, in per cent; `diverged` of a network that did, and of a mean with one in it.
 struct Errors {
   std::vector<double> alone;        ///< of each network
   std::vector<double> mean;         ///< of the mean of the first one, of the first two, ...
-  std::vector<double> diverged_at;  ///< program::diverged_at() of each network
+  std::vector<double> diverged_at;  ///< training::diverged_at() of each network
 };
 
-void add_options(program::CommandLine& command_line, Options& options) {
+void add_options(process::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
-  program::add_common_options(command_line, options.common);
-  program::add_protocol_options(command_line, protocol);
-  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", program::positive());
+  process::add_common_options(command_line, options.common);
+  training::add_protocol_options(command_line, protocol);
+  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", process::positive());
   command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
-                          program::not_negative());
+                          process::not_negative());
 }
 
 /// Trains six networks for each seed; each has initial weights and an order of the data of its own.
-std::vector<Errors> train(const Options& options, const program::Experiment& experiment) {
+std::vector<Errors> train(const Options& options, const training::Experiment& experiment) {
   const auto& seeds = options.common.seeds;
   std::vector<nn::Matrix<float>> probabilities(seeds.size() * members.size());
-  std::vector<program::Job> jobs;
+  std::vector<training::Job> jobs;
   for (const std::uint64_t seed : seeds) {
     for (const Member& member : members) {
       const std::size_t number = jobs.size();
-      program::InceptionOptions network = member.network;
+      networks::InceptionOptions network = member.network;
       network.seed = seed * members.size() + number % members.size();
       jobs.push_back({"seed " + std::to_string(seed) + " network " + std::to_string(number % members.size() + 1),
-                      options.protocol, network.seed, [network] { return program::make_inception(network); },
-                      [&, number](program::Network& trained) {
-                        probabilities[number] = program::class_probabilities(trained.model, experiment.test());
+                      options.protocol, network.seed, [network] { return networks::make_inception(network); },
+                      [&, number](networks::Network& trained) {
+                        probabilities[number] = training::class_probabilities(trained.model, experiment.test());
                       }});
     }
   }
-  const std::vector<program::Run> runs = experiment.train(jobs);
+  const std::vector<training::Run> runs = experiment.train(jobs);
 
   const auto error = [&](const nn::Matrix<float>& predicted, bool has_diverged) {
-    if (has_diverged) return program::diverged;
-    return predicted.size() > 0 ? 100 * (1 - program::accuracy(predicted, experiment.test())) : program::none;
+    if (has_diverged) return report::diverged;
+    return predicted.size() > 0 ? 100 * (1 - training::accuracy(predicted, experiment.test())) : report::none;
   };
   std::vector<Errors> result(seeds.size());
   for (std::size_t i = 0; i < result.size(); ++i) {
@@ -86,9 +87,9 @@ std::vector<Errors> train(const Options& options, const program::Experiment& exp
     bool has_diverged = false;
     for (std::size_t j = 0; j < members.size(); ++j) {
       const nn::Matrix<float>& own = probabilities[i * members.size() + j];
-      const program::Run& run = runs[i * members.size() + j];
+      const training::Run& run = runs[i * members.size() + j];
       has_diverged |= run.divergence.has_value();
-      result[i].diverged_at.push_back(program::diverged_at(run));
+      result[i].diverged_at.push_back(training::diverged_at(run));
       result[i].alone.push_back(error(own, run.divergence.has_value()));
       if (j == 0) {
         sum = own;
@@ -115,23 +116,23 @@ std::vector<double> collect(const std::vector<Errors>& errors, const Quantity& q
 
 /// The smallest error among the networks that have one; `diverged` if all of them did.
 double best_error(const Errors& errors) {
-  double best = program::none;
+  double best = report::none;
   bool all_diverged = true;
   for (const double error : errors.alone) {
-    all_diverged &= error == program::diverged;
+    all_diverged &= error == report::diverged;
     if (std::isfinite(error) && !(best <= error)) best = error;
   }
-  return all_diverged ? program::diverged : best;
+  return all_diverged ? report::diverged : best;
 }
 
 void print_errors(const std::vector<Errors>& errors) {
-  program::Table table({"network", "test error, %"});
+  report::Table table({"network", "test error, %"});
   const auto add = [&](const std::string& name, const auto& quantity, int decimals = 2) {
-    table.add({name, program::over_seeds(collect(errors, quantity), decimals)});
+    table.add({name, report::over_seeds(collect(errors, quantity), decimals)});
   };
   for (std::size_t i = 0; i < members.size(); ++i)
     add(std::to_string(i + 1) + ": " + members[i].name, [i](const Errors& one) { return one.alone[i]; });
-  const auto average = [](const Errors& one) { return program::mean(one.alone); };
+  const auto average = [](const Errors& one) { return report::mean(one.alone); };
   add("mean of the six errors", average);
   add("best of the six errors", [](const Errors& one) { return best_error(one); });
   add("ensemble: mean of the six probabilities", [](const Errors& one) { return one.mean.back(); });
@@ -146,7 +147,7 @@ void print_errors(const std::vector<Errors>& errors) {
 // --- What is written
 
 void write_members(const std::filesystem::path& folder, const Options& options, const std::vector<Errors>& errors) {
-  program::Csv csv(folder / "ensemble_networks.csv", {"seed", "network", "error", "ensemble_so_far", "diverged_at"});
+  report::Csv csv(folder / "ensemble_networks.csv", {"seed", "network", "error", "ensemble_so_far", "diverged_at"});
   for (std::size_t i = 0; i < errors.size(); ++i) {
     for (std::size_t j = 0; j < members.size(); ++j)
       csv.add({static_cast<double>(options.common.seeds[i]), static_cast<double>(j + 1), errors[i].alone[j],
@@ -155,13 +156,13 @@ void write_members(const std::filesystem::path& folder, const Options& options, 
   csv.close();
 }
 
-program::Figure write_means(const std::filesystem::path& folder, const std::vector<Errors>& errors,
-                            const std::string& data) {
-  program::Csv csv(folder / "ensemble.csv", {"networks", "error", "ensemble_so_far"});
+report::Figure write_means(const std::filesystem::path& folder, const std::vector<Errors>& errors,
+                           const std::string& data) {
+  report::Csv csv(folder / "ensemble.csv", {"networks", "error", "ensemble_so_far"});
   bool has_alone = false, has_mean = false;
   for (std::size_t j = 0; j < members.size(); ++j) {
-    const double alone = program::mean(collect(errors, [j](const Errors& one) { return one.alone[j]; }));
-    const double mean = program::mean(collect(errors, [j](const Errors& one) { return one.mean[j]; }));
+    const double alone = report::mean(collect(errors, [j](const Errors& one) { return one.alone[j]; }));
+    const double mean = report::mean(collect(errors, [j](const Errors& one) { return one.mean[j]; }));
     has_alone |= std::isfinite(alone);
     has_mean |= std::isfinite(mean);
     csv.add({static_cast<double>(j + 1), alone, mean});
@@ -174,16 +175,17 @@ program::Figure write_means(const std::filesystem::path& folder, const std::vect
   return {"ensemble", "Six networks like BN-x30, and the mean of their probabilities\n" + data,
           "set xlabel 'networks'\nset ylabel 'test error, %'\nset xrange [0.5:6.5]\nset yrange [0:*]\nset xtics 1\n"
           "set border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb '#cccccc'\nset key bottom left\n",
-          program::joined(plots, ", ")};
+          report::joined(plots, ", ")};
 }
 
 int ensemble(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
-  const program::Experiment experiment(options.common, protocol, "An ensemble of six: " + program::described(protocol));
+  const training::Experiment experiment(options.common, protocol,
+                                        "An ensemble of six: " + training::described(protocol));
   const std::vector<Errors> errors = train(options, experiment);
 
-  program::report_interrupt();
+  training::report_interrupt();
   print_errors(errors);
   write_members(folder, options, errors);
   return experiment.finish({write_means(folder, errors, experiment.dataset().description)}, {"ensemble_networks"});
@@ -192,7 +194,7 @@ int ensemble(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::CommandLine command_line("Section 4.2.3: six networks, and the mean of their predictions.", "ensemble");
+  process::CommandLine command_line("Section 4.2.3: six networks, and the mean of their predictions.", "ensemble");
   Options options;
   add_options(command_line, options);
   return command_line.run(argc, argv, [&] { return ensemble(options); });

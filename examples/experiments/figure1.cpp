@@ -19,6 +19,7 @@
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
 #include "experiments/report/curves.hpp"
+#include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
 #include "experiments/training/experiment.hpp"
@@ -26,11 +27,11 @@
 
 namespace {
 
-using program::Run;
+using training::Run;
 
 struct Options {
-  program::CommonOptions common;
-  program::Protocol protocol;
+  process::CommonOptions common;
+  training::Protocol protocol;
   double initial_deviation = 0.01;
 };
 
@@ -39,26 +40,26 @@ struct Pair {
   Run without, with;
 };
 
-void add_options(program::CommandLine& command_line, Options& options) {
+void add_options(process::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
-  program::add_common_options(command_line, options.common);
-  program::add_protocol_options(command_line, protocol);
-  program::add_input_option(command_line, protocol.input);
-  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", program::positive());
+  process::add_common_options(command_line, options.common);
+  training::add_protocol_options(command_line, protocol);
+  training::add_input_option(command_line, protocol.input);
+  command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", process::positive());
   command_line.add_number("--init-std", options.initial_deviation, "standard deviation of the initial weights",
-                          program::positive());
+                          process::positive());
 }
 
 /// Trains both networks of each seed, as many at a time as there are cores.
-std::vector<Pair> train_pairs(const Options& options, const program::Experiment& experiment) {
+std::vector<Pair> train_pairs(const Options& options, const training::Experiment& experiment) {
   const auto& seeds = options.common.seeds;
-  std::vector<program::Job> jobs;
+  std::vector<training::Job> jobs;
   for (const std::uint64_t seed : seeds) {
     for (const bool batch_norm : {false, true}) {
-      const program::SigmoidNetworkOptions network = {
+      const networks::SigmoidNetworkOptions network = {
           .batch_norm = batch_norm, .deviation = nn::constant_deviation(options.initial_deviation), .seed = seed};
       jobs.push_back({"seed " + std::to_string(seed) + (batch_norm ? " with BN" : " without BN"), options.protocol,
-                      seed, [network] { return program::make_sigmoid_network(network); }});
+                      seed, [network] { return networks::make_sigmoid_network(network); }});
     }
   }
   std::vector<Run> runs = experiment.train(jobs);
@@ -79,42 +80,42 @@ std::vector<double> collect(const std::vector<Pair>& pairs, const Quantity& quan
 }
 
 void print_accuracies(const std::vector<Pair>& pairs) {
-  program::Table table({"step", "without BN", "with BN"});
-  for (const std::int64_t step : program::milestones) {
-    const auto without = collect(pairs, [&](const Pair& pair) { return program::accuracy_at(pair.without, step); });
-    const auto with = collect(pairs, [&](const Pair& pair) { return program::accuracy_at(pair.with, step); });
-    if (std::isnan(program::mean(without)) && std::isnan(program::mean(with))) continue;
-    table.add({program::grouped(step), program::over_seeds(without, 4), program::over_seeds(with, 4)});
+  report::Table table({"step", "without BN", "with BN"});
+  for (const std::int64_t step : training::milestones) {
+    const auto without = collect(pairs, [&](const Pair& pair) { return training::accuracy_at(pair.without, step); });
+    const auto with = collect(pairs, [&](const Pair& pair) { return training::accuracy_at(pair.with, step); });
+    if (std::isnan(report::mean(without)) && std::isnan(report::mean(with))) continue;
+    table.add({report::grouped(step), report::over_seeds(without, 4), report::over_seeds(with, 4)});
   }
   std::cout << "\nTest accuracy" << (pairs.size() > 1 ? ", mean and standard deviation over the seeds\n" : "\n")
             << table;
 }
 
-void print_comparison(const std::vector<Pair>& pairs, const program::Protocol& protocol) {
-  program::Table table({"", "without BN", "with BN", "ratio"});
+void print_comparison(const std::vector<Pair>& pairs, const training::Protocol& protocol) {
+  report::Table table({"", "without BN", "with BN", "ratio"});
   const auto add = [&](const std::string& name, int decimals, const auto& quantity, bool ratio) {
     const auto without = collect(pairs, [&](const Pair& pair) { return quantity(pair.without, pair); });
     const auto with = collect(pairs, [&](const Pair& pair) { return quantity(pair.with, pair); });
     std::vector<double> ratios;
     for (std::size_t i = 0; i < pairs.size(); ++i) ratios.push_back(with[i] / without[i]);
-    table.add({name, program::over_seeds(without, decimals), program::over_seeds(with, decimals),
-               ratio ? program::over_seeds(ratios, 2) : ""});
+    table.add({name, report::over_seeds(without, decimals), report::over_seeds(with, decimals),
+               ratio ? report::over_seeds(ratios, 2) : ""});
   };
   const auto stability = [](auto member) {
     return [member](const Run& run, const Pair&) { return run.percentiles.stability().*member; };
   };
-  using Stability = program::PercentileHistory::Stability;
+  using Stability = training::PercentileHistory::Stability;
 
   add(
-      "best test accuracy", 4, [](const Run& run, const Pair&) { return program::best_accuracy(run); }, false);
+      "best test accuracy", 4, [](const Run& run, const Pair&) { return training::best_accuracy(run); }, false);
   add(
       "steps to the best without BN", 0,
-      [](const Run& run, const Pair& pair) { return program::steps_to(run, program::best_accuracy(pair.without)); },
+      [](const Run& run, const Pair& pair) { return training::steps_to(run, training::best_accuracy(pair.without)); },
       true);
   add(
       "at the end, running averages", 4, [](const Run& run, const Pair&) { return run.running_accuracy; }, false);
   add(
-      "at the end, " + program::grouped(protocol.population_batches) + " batches", 4,
+      "at the end, " + report::grouped(protocol.population_batches) + " batches", 4,
       [](const Run& run, const Pair&) { return run.population_accuracy; }, false);
   add(
       "CPU time a step, ms", 3, [](const Run& run, const Pair&) { return 1e3 * run.seconds_per_step; }, true);
@@ -123,14 +124,14 @@ void print_comparison(const std::vector<Pair>& pairs, const program::Protocol& p
   std::cout << '\n'
             << table << "* of the inputs of the last hidden layer's sigmoids, mean over the units:\n"
             << "  range: the largest median less the smallest\n"
-            << "  drift: mean change of p85 - p15 in " << program::grouped(protocol.every)
+            << "  drift: mean change of p85 - p15 in " << report::grouped(protocol.every)
             << " steps, over p85 - p15 at the time\n";
 }
 
 // --- What is written
 
 /// Returns the means over the seeds.
-std::vector<program::Curve> write_accuracies(const std::filesystem::path& folder, const std::vector<Pair>& pairs) {
+std::vector<report::Curve> write_accuracies(const std::filesystem::path& folder, const std::vector<Pair>& pairs) {
   std::vector<std::string> columns = {"step", "without_bn", "with_bn"};
   std::map<std::int64_t, bool> steps;
   for (const Pair& pair : pairs) {
@@ -139,19 +140,20 @@ std::vector<program::Curve> write_accuracies(const std::filesystem::path& folder
     for (const std::int64_t step : pair.without.steps) steps[step] = true;
     for (const std::int64_t step : pair.with.steps) steps[step] = true;
   }
-  program::Curve curve_without = {2, "without BN", "dt (12,6) lw 2 lc 'black'", {}},
-                 curve_with = {3, "with BN", "lw 2 lc '#1f4fbf'", {}};
+  report::Curve curve_without = {2, "without BN", "dt (12,6) lw 2 lc 'black'", {}},
+                curve_with = {3, "with BN", "lw 2 lc '#1f4fbf'", {}};
   curve_without.ending =
-      program::ending_of(collect(pairs, [](const Pair& pair) { return program::diverged_at(pair.without); }));
+      report::ending_of(collect(pairs, [](const Pair& pair) { return training::diverged_at(pair.without); }));
   curve_with.ending =
-      program::ending_of(collect(pairs, [](const Pair& pair) { return program::diverged_at(pair.with); }));
-  program::Csv csv(folder / "figure1a.csv", columns);
+      report::ending_of(collect(pairs, [](const Pair& pair) { return training::diverged_at(pair.with); }));
+  report::Csv csv(folder / "figure1a.csv", columns);
   for (const auto& [step, _] : steps) {
     const auto without =
-        collect(pairs, [step = step](const Pair& pair) { return program::accuracy_at(pair.without, step); });
-    const auto with = collect(pairs, [step = step](const Pair& pair) { return program::accuracy_at(pair.with, step); });
-    curve_without.values.push_back(program::mean(without));
-    curve_with.values.push_back(program::mean(with));
+        collect(pairs, [step = step](const Pair& pair) { return training::accuracy_at(pair.without, step); });
+    const auto with =
+        collect(pairs, [step = step](const Pair& pair) { return training::accuracy_at(pair.with, step); });
+    curve_without.values.push_back(report::mean(without));
+    curve_with.values.push_back(report::mean(with));
     std::vector<double> row = {static_cast<double>(step), curve_without.values.back(), curve_with.values.back()};
     for (std::size_t i = 0; i < pairs.size(); ++i) row.insert(row.end(), {without[i], with[i]});
     csv.add(row);
@@ -161,13 +163,13 @@ std::vector<program::Curve> write_accuracies(const std::filesystem::path& folder
 }
 
 void write_percentiles(const std::filesystem::path& path, const std::vector<Pair>& pairs, Run Pair::*network) {
-  program::Csv csv(path,
-                   {"seed", "unit", "step", "unit_p15", "unit_p50", "unit_p85", "mean_p15", "mean_p50", "mean_p85"});
+  report::Csv csv(path,
+                  {"seed", "unit", "step", "unit_p15", "unit_p50", "unit_p85", "mean_p15", "mean_p50", "mean_p85"});
   for (const Pair& pair : pairs) {
     const Run& run = pair.*network;
     const Eigen::Index unit = run.percentiles.typical_unit();
     for (std::size_t i = 0; i < run.percentiles.steps.size(); ++i) {
-      const program::UnitPercentiles& values = run.percentiles.values[i];
+      const training::UnitPercentiles& values = run.percentiles.values[i];
       const auto average = values.colwise().mean().eval();
       csv.add({static_cast<double>(run.seed), static_cast<double>(unit), static_cast<double>(run.percentiles.steps[i]),
                values(unit, 0), values(unit, 1), values(unit, 2), average[0], average[1], average[2]});
@@ -177,7 +179,7 @@ void write_percentiles(const std::filesystem::path& path, const std::vector<Pair
 }
 
 void write_summary(const std::filesystem::path& folder, const std::vector<Pair>& pairs) {
-  program::Csv csv(
+  report::Csv csv(
       folder / "figure1_summary.csv",
       {"network", "seed", "steps", "diverged_at", "best_accuracy", "steps_to_best_without_bn", "final_running",
        "final_population", "seconds_per_step", "median_range", "median_drift", "spread_drift", "mean_spread"});
@@ -185,8 +187,8 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Pair>&
     for (const Run* run : {&pair.without, &pair.with}) {
       const auto stability = run->percentiles.stability();
       csv.add({run == &pair.with ? "with_bn" : "without_bn"},
-              {static_cast<double>(run->seed), static_cast<double>(run->steps_made), program::diverged_at(*run),
-               program::best_accuracy(*run), program::steps_to(*run, program::best_accuracy(pair.without)),
+              {static_cast<double>(run->seed), static_cast<double>(run->steps_made), training::diverged_at(*run),
+               training::best_accuracy(*run), training::steps_to(*run, training::best_accuracy(pair.without)),
                run->running_accuracy, run->population_accuracy, run->seconds_per_step, stability.median_range,
                stability.median_drift, stability.spread_drift, stability.mean_spread});
     }
@@ -194,22 +196,22 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Pair>&
   csv.close();
 }
 
-std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const std::vector<program::Curve>& accuracies,
-                                          std::int64_t steps, const std::string& data) {
+std::vector<report::Figure> make_figures(const std::vector<Pair>& pairs, const std::vector<report::Curve>& accuracies,
+                                         std::int64_t steps, const std::string& data) {
   std::string seeds = pairs.size() > 1 ? "mean of seeds" : "seed";
   for (const Pair& pair : pairs) seeds += " " + std::to_string(pair.with.seed);
-  const std::string axis = program::axes_over_steps(steps);
+  const std::string axis = report::axes_over_steps(steps);
 
-  std::vector<program::Figure> figures;
+  std::vector<report::Figure> figures;
   figures.push_back({"figure1a", "Test accuracy, " + seeds + "\n" + data,
-                     axis + program::accuracy_axis(program::accuracy_axis_begin(accuracies, 0.7)),
-                     program::plot_of("figure1a.csv", accuracies)});
+                     axis + report::accuracy_axis(report::accuracy_axis_begin(accuracies, 0.7)),
+                     report::plot_of("figure1a.csv", accuracies)});
 
   // (b) and (c) show the same range, so that they can be compared.
   double low = 0, high = 1;
   for (const Run* run : {&pairs.front().without, &pairs.front().with}) {
     const Eigen::Index unit = run->percentiles.typical_unit();
-    for (const program::UnitPercentiles& values : run->percentiles.values) {
+    for (const training::UnitPercentiles& values : run->percentiles.values) {
       low = std::min(low, std::floor(values.row(unit).minCoeff()));
       high = std::max(high, std::ceil(values.row(unit).maxCoeff()));
     }
@@ -219,12 +221,12 @@ std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const 
     const bool is_point = run.percentiles.steps.size() == 1;
     const std::string file = "'" + name + ".csv'", line = is_point ? " with points pt 7 lc " : " with lines lw 2 lc ";
     const auto column = [&](int i) { return " using 3:($1==" + seed + "?$" + std::to_string(i) + ":1/0)" + line; };
-    const std::string ending = program::ending_of({program::diverged_at(run)});
+    const std::string ending = report::ending_of({training::diverged_at(run)});
     figures.push_back({name,
                        "Input of a typical sigmoid " + which + ending + ", seed " + seed + ", unit " +
                            std::to_string(run.percentiles.typical_unit()) + "\n" + data,
                        axis + "set ylabel '15th, 50th, 85th percentile'\nset key off\nset yrange [" +
-                           program::fixed(low, 0) + ":" + program::fixed(high, 0) + "]\n",
+                           report::fixed(low, 0) + ":" + report::fixed(high, 0) + "]\n",
                        run.percentiles.steps.empty() ? ""
                                                      : file + column(4) + "'#7f9fdf', '' " + column(6) +
                                                            "'#7f9fdf', '' " + column(5) + "'#1f4fbf'"});
@@ -237,14 +239,14 @@ std::vector<program::Figure> make_figures(const std::vector<Pair>& pairs, const 
 int figure1(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
-  const program::Experiment experiment(options.common, protocol,
-                                       "Figure 1: 784-100-100-100-10 sigmoid units, " + program::described(protocol));
+  const training::Experiment experiment(options.common, protocol,
+                                        "Figure 1: 784-100-100-100-10 sigmoid units, " + training::described(protocol));
   const std::vector<Pair> pairs = train_pairs(options, experiment);
 
-  program::report_interrupt();
+  training::report_interrupt();
   print_accuracies(pairs);
   print_comparison(pairs, protocol);
-  const std::vector<program::Curve> accuracies = write_accuracies(folder, pairs);
+  const std::vector<report::Curve> accuracies = write_accuracies(folder, pairs);
   write_percentiles(folder / "figure1b.csv", pairs, &Pair::without);
   write_percentiles(folder / "figure1c.csv", pairs, &Pair::with);
   write_summary(folder, pairs);
@@ -255,7 +257,7 @@ int figure1(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::CommandLine command_line("The paper's Figure 1: MNIST with and without batch normalization.", "figure1");
+  process::CommandLine command_line("The paper's Figure 1: MNIST with and without batch normalization.", "figure1");
   Options options;
   add_options(command_line, options);
   return command_line.run(argc, argv, [&] { return figure1(options); });

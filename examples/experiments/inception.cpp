@@ -18,6 +18,7 @@
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
 #include "experiments/report/curves.hpp"
+#include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
 #include "experiments/training/experiment.hpp"
@@ -25,7 +26,7 @@
 
 namespace {
 
-using program::Run;
+using training::Run;
 using Activation = nn::Unit::Activation;
 
 /// A network of section 4.2.2, how it is trained, and what the paper says of it. Numbers are in units of Inception's.
@@ -67,15 +68,15 @@ const std::vector<Variant> long_variants = {
 enum class Length { standard, extended };
 
 struct Options {
-  program::CommonOptions common = {.data = {}, .seeds = {0, 1, 2}};
+  process::CommonOptions common = {.data = {}, .seeds = {0, 1, 2}};
   Length length = Length::standard;
-  program::Protocol protocol = {.steps = 3'000,
-                                .batch = 32,
-                                .learning_rate = {.initial = 0.1, .half_life = 1'000},
-                                .input = data::Input::halved,
-                                .every = 100,
-                                .probe = 1,
-                                .population_batches = 100};
+  training::Protocol protocol = {.steps = 3'000,
+                                 .batch = 32,
+                                 .learning_rate = {.initial = 0.1, .half_life = 1'000},
+                                 .input = data::Input::halved,
+                                 .every = 100,
+                                 .probe = 1,
+                                 .population_batches = 100};
   double dropout = 0;
   std::vector<std::string> words;
 
@@ -97,15 +98,15 @@ struct Result {
   std::vector<Run> runs;
 };
 
-void add_options(program::CommandLine& command_line, Options& options) {
+void add_options(process::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
   // The first of all options: it sets defaults for those that are read after it.
   command_line.add_choice("--protocol", options.length, "long: 24,000 steps, fewer where fewer do, one seed",
                           {{"short", Length::standard}, {"long", Length::extended}}, [&] {
                             if (options.length == Length::extended) options.lengthen();
                           });
-  program::add_common_options(command_line, options.common);
-  program::add_protocol_options(command_line, protocol);
+  process::add_common_options(command_line, options.common);
+  training::add_protocol_options(command_line, protocol);
   command_line.add_words("--variants", options.words, "which networks", [&] {
     std::vector<std::string> words;
     for (const Variant& variant : options.variants()) words.push_back(variant.word);
@@ -113,13 +114,13 @@ void add_options(program::CommandLine& command_line, Options& options) {
   });
   command_line.add_choice("--input", protocol.input, "images of 14x14, or of 28x28 in four times the time",
                           {{"halved", data::Input::halved}, {"gray", data::Input::gray}});
-  command_line.add_number("--lr", protocol.learning_rate.initial, "Inception's learning rate", program::positive());
+  command_line.add_number("--lr", protocol.learning_rate.initial, "Inception's learning rate", process::positive());
   command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
-                          program::not_negative());
-  command_line.add_number("--momentum", protocol.momentum, "momentum", program::not_negative());
-  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay", program::not_negative());
+                          process::not_negative());
+  command_line.add_number("--momentum", protocol.momentum, "momentum", process::not_negative());
+  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay", process::not_negative());
   command_line.add_number("--dropout", options.dropout, "part that is dropped in front of the classifier",
-                          program::between(0.0, 0.99));
+                          process::between(0.0, 0.99));
 }
 
 /// The variants asked for, in the order of the paper's table.
@@ -132,8 +133,8 @@ std::vector<Variant> chosen(const Options& options) {
   return variants;
 }
 
-program::Protocol protocol_of(const Options& options, const Variant& variant) {
-  program::Protocol protocol = options.protocol;
+training::Protocol protocol_of(const Options& options, const Variant& variant) {
+  training::Protocol protocol = options.protocol;
   const auto part_of = [](double part, std::int64_t steps) {
     return std::max<std::int64_t>(1, std::lround(part * static_cast<double>(steps)));
   };
@@ -146,18 +147,18 @@ program::Protocol protocol_of(const Options& options, const Variant& variant) {
 }
 
 /// Trains all networks, one seed after the other.
-std::vector<Result> train(const Options& options, const program::Experiment& experiment) {
+std::vector<Result> train(const Options& options, const training::Experiment& experiment) {
   std::vector<Result> results;
   for (const Variant& variant : chosen(options)) results.push_back({variant, {}});
-  std::vector<program::Job> jobs;
+  std::vector<training::Job> jobs;
   for (const std::uint64_t seed : options.common.seeds) {
     for (const Result& result : results) {
-      const program::InceptionOptions network = {.unit = result.variant.unit,
-                                                 .image = options.protocol.input == data::Input::halved ? 14 : 28,
-                                                 .dropout = options.dropout,
-                                                 .seed = seed};
+      const networks::InceptionOptions network = {.unit = result.variant.unit,
+                                                  .image = options.protocol.input == data::Input::halved ? 14 : 28,
+                                                  .dropout = options.dropout,
+                                                  .seed = seed};
       jobs.push_back({"seed " + std::to_string(seed) + " " + result.variant.name, protocol_of(options, result.variant),
-                      seed, [network] { return program::make_inception(network); }});
+                      seed, [network] { return networks::make_inception(network); }});
     }
   }
   std::vector<Run> runs = experiment.train(jobs);
@@ -181,13 +182,13 @@ enum class Measure {
   near,   ///< it was once as good as that less 0.1 %
 };
 
-Run measured(const Run& run, Measure measure) { return measure == Measure::kept ? program::smoothed(run) : run; }
+Run measured(const Run& run, Measure measure) { return measure == Measure::kept ? training::smoothed(run) : run; }
 
 /// The steps that a network takes to what a reference of the same seed reaches.
 std::vector<double> steps_to_best_of(const Result& reference, const Result& result, Measure measure) {
   return collect(result, [&](const Run& run, std::size_t seed) {
-    const double best = program::best_accuracy(measured(reference.runs[seed], measure));
-    return program::steps_to(measured(run, measure), best - (measure == Measure::near ? 0.001 : 0));
+    const double best = training::best_accuracy(measured(reference.runs[seed], measure));
+    return training::steps_to(measured(run, measure), best - (measure == Measure::near ? 0.001 : 0));
   });
 }
 
@@ -209,14 +210,14 @@ std::vector<const Result*> references(const std::vector<Result>& results) {
 }
 
 std::vector<double> best_accuracies(const Result& result) {
-  return collect(result, [](const Run& run, std::size_t) { return 100 * program::best_accuracy(run); });
+  return collect(result, [](const Run& run, std::size_t) { return 100 * training::best_accuracy(run); });
 }
 
 void print_steps(const Result& reference, const std::vector<Result>& results) {
-  program::Table table({"best of " + reference.variant.name, "steps", "fewer", "kept*", "near**", "paper"});
+  report::Table table({"best of " + reference.variant.name, "steps", "fewer", "kept*", "near**", "paper"});
   for (const Result& result : results) {
-    const auto times = [&](Measure measure) { return program::over_seeds(speedup(reference, result, measure), 1); };
-    table.add({result.variant.name, program::over_seeds(steps_to_best_of(reference, result, Measure::first), 0),
+    const auto times = [&](Measure measure) { return report::over_seeds(speedup(reference, result, measure), 1); };
+    table.add({result.variant.name, report::over_seeds(steps_to_best_of(reference, result, Measure::first), 0),
                times(Measure::first), times(Measure::kept), times(Measure::near), result.variant.paper_steps});
   }
   std::cout << '\n' << table;
@@ -236,18 +237,18 @@ void print_all_steps(const std::vector<Result>& results, Length length) {
 }
 
 void print_accuracies(const std::vector<Result>& results) {
-  program::Table table({"test accuracy, %", "maximum", "at the end", "population", "paper"});
+  report::Table table({"test accuracy, %", "maximum", "at the end", "population", "paper"});
   for (const Result& result : results) {
     const auto end = collect(result, [](const Run& run, std::size_t) { return 100 * run.running_accuracy; });
     const auto population = collect(result, [](const Run& run, std::size_t) { return 100 * run.population_accuracy; });
-    table.add({result.variant.name, program::over_seeds(best_accuracies(result), 2), program::over_seeds(end, 2),
-               program::over_seeds(population, 2), result.variant.paper_accuracy});
+    table.add({result.variant.name, report::over_seeds(best_accuracies(result), 2), report::over_seeds(end, 2),
+               report::over_seeds(population, 2), result.variant.paper_accuracy});
   }
   std::cout << '\n' << table << "\nCPU time a step:";
   for (const Result& result : results) {
     const auto time = collect(result, [](const Run& run, std::size_t) { return 1e3 * run.seconds_per_step; });
     std::cout << (&result == results.data() ? " " : ", ") << result.variant.word << ' '
-              << program::fixed(program::mean(time), 1);
+              << report::fixed(report::mean(time), 1);
   }
   std::cout << " ms\n";
 }
@@ -255,10 +256,10 @@ void print_accuracies(const std::vector<Result>& results) {
 // --- What is written
 
 /// Returns the means over the seeds.
-std::vector<program::Curve> write_curves(const std::filesystem::path& folder, const std::vector<Result>& results) {
+std::vector<report::Curve> write_curves(const std::filesystem::path& folder, const std::vector<Result>& results) {
   const std::vector<std::string> colors = {"black", "#999999", "#e08214", "#1f4fbf", "#35a0c8", "#3c9f4e", "#b03090"};
   std::vector<std::string> columns = {"step"};
-  std::vector<program::Curve> curves;
+  std::vector<report::Curve> curves;
   std::set<std::int64_t> steps;
   for (const Result& result : results) {
     const auto number = static_cast<int>(curves.size());
@@ -268,16 +269,16 @@ std::vector<program::Curve> write_curves(const std::filesystem::path& folder, co
                       .style = "lw 2 lc '" + colors[curves.size() % colors.size()] + "'" +
                                (result.variant.unit.batch_norm ? "" : " dt (12,6)"),
                       .values = {},
-                      .ending = program::ending_of(
-                          collect(result, [](const Run& run, std::size_t) { return program::diverged_at(run); }))});
+                      .ending = report::ending_of(
+                          collect(result, [](const Run& run, std::size_t) { return training::diverged_at(run); }))});
     for (const Run& run : result.runs) steps.insert(run.steps.begin(), run.steps.end());
   }
-  program::Csv csv(folder / "inception.csv", columns);
+  report::Csv csv(folder / "inception.csv", columns);
   for (const std::int64_t step : steps) {
     std::vector<double> row = {static_cast<double>(step)};
     for (std::size_t i = 0; i < results.size(); ++i) {
-      row.push_back(program::mean(
-          collect(results[i], [&](const Run& run, std::size_t) { return program::accuracy_at(run, step); })));
+      row.push_back(report::mean(
+          collect(results[i], [&](const Run& run, std::size_t) { return training::accuracy_at(run, step); })));
       curves[i].values.push_back(row.back());
     }
     csv.add(row);
@@ -287,24 +288,24 @@ std::vector<program::Curve> write_curves(const std::filesystem::path& folder, co
 }
 
 void write_summary(const std::filesystem::path& folder, const std::vector<Result>& results) {
-  program::Csv csv(
+  report::Csv csv(
       folder / "inception_summary.csv",
       {"network", "seed", "steps", "diverged_at", "steps_to_inceptions_best", "times_fewer", "times_fewer_kept",
        "times_fewer_near", "best_accuracy", "final_running", "final_population", "seconds_per_step"});
   for (const Result& result : results) {
     const auto compared = references(results);
     const auto ratios = [&](Measure measure) {
-      return compared.empty() ? std::vector<double>(result.runs.size(), program::none)
+      return compared.empty() ? std::vector<double>(result.runs.size(), report::none)
                               : speedup(*compared.front(), result, measure);
     };
     const auto first = ratios(Measure::first), kept = ratios(Measure::kept), near = ratios(Measure::near);
     for (std::size_t i = 0; i < result.runs.size(); ++i) {
       const Run& run = result.runs[i];
       const double steps =
-          compared.empty() ? program::none : steps_to_best_of(*compared.front(), result, Measure::first)[i];
+          compared.empty() ? report::none : steps_to_best_of(*compared.front(), result, Measure::first)[i];
       csv.add({result.variant.word},
-              {static_cast<double>(run.seed), static_cast<double>(run.steps_made), program::diverged_at(run), steps,
-               first[i], kept[i], near[i], program::best_accuracy(run), run.running_accuracy, run.population_accuracy,
+              {static_cast<double>(run.seed), static_cast<double>(run.steps_made), training::diverged_at(run), steps,
+               first[i], kept[i], near[i], training::best_accuracy(run), run.running_accuracy, run.population_accuracy,
                run.seconds_per_step});
     }
   }
@@ -313,29 +314,29 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Result
 
 /// The curves. If all networks that learn anything come so far, from the accuracy at which those part: then those that
 /// learn nothing are named above the picture, and not in the key.
-program::Figure make_figure(const std::vector<Result>& results, const std::vector<program::Curve>& curves,
-                            const std::string& data) {
+report::Figure make_figure(const std::vector<Result>& results, const std::vector<report::Curve>& curves,
+                           const std::string& data) {
   constexpr double good = 0.9, chance = 0.5;
-  const auto best = [](const program::Curve& curve) {
-    double largest = program::none;
+  const auto best = [](const report::Curve& curve) {
+    double largest = report::none;
     for (const double value : curve.values) {
       if (std::isfinite(value) && !(value <= largest)) largest = value;
     }
     return largest;
   };
-  std::vector<program::Curve> learning;
+  std::vector<report::Curve> learning;
   std::string below;
-  for (const program::Curve& curve : curves) {
+  for (const report::Curve& curve : curves) {
     if (best(curve) <= chance) {
       below += (below.empty() ? "\nbelow the axis: " : ", ") + curve.title + " (at most " +
-               program::fixed(best(curve), 2) + curve.ending + ")";
+               report::fixed(best(curve), 2) + curve.ending + ")";
     } else {
       learning.push_back(curve);
     }
   }
-  const bool learns = std::ranges::any_of(learning, [&](const program::Curve& curve) { return best(curve) > chance; });
-  const bool is_cut = learns && program::accuracy_axis_begin(learning, good) == good;
-  const double begin = is_cut ? good : program::accuracy_axis_begin(curves, good);
+  const bool learns = std::ranges::any_of(learning, [&](const report::Curve& curve) { return best(curve) > chance; });
+  const bool is_cut = learns && report::accuracy_axis_begin(learning, good) == good;
+  const double begin = is_cut ? good : report::accuracy_axis_begin(curves, good);
 
   std::int64_t first = std::numeric_limits<std::int64_t>::max(), last = 0;
   for (const Result& result : results) {
@@ -346,29 +347,29 @@ program::Figure make_figure(const std::vector<Result>& results, const std::vecto
   }
   return {"inception",
           "Inception scaled down: test accuracy, " +
-              program::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
+              report::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
               (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data + (is_cut ? below : ""),
-          program::axes_over_steps(last) + program::accuracy_axis(begin) +
+          report::axes_over_steps(last) + report::accuracy_axis(begin) +
               (last > 10'000 ? "set logscale x\nset xrange [" + std::to_string(first) + ":" + std::to_string(last) +
                                    "]\nset format x '%.0f'\n"
                              : ""),
-          program::plot_of("inception.csv", is_cut ? learning : curves)};
+          report::plot_of("inception.csv", is_cut ? learning : curves)};
 }
 
 int inception(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
-  const program::Experiment experiment(options.common, protocol,
-                                       "Figures 2 and 3 scaled down:\n" + program::described(protocol));
+  const training::Experiment experiment(options.common, protocol,
+                                        "Figures 2 and 3 scaled down:\n" + training::described(protocol));
   const std::vector<Result> results = train(options, experiment);
 
-  program::report_interrupt();
+  training::report_interrupt();
   print_all_steps(results, options.length);
   print_accuracies(results);
-  const std::vector<program::Curve> curves = write_curves(folder, results);
-  std::vector<program::NamedRuns> runs;
+  const std::vector<report::Curve> curves = write_curves(folder, results);
+  std::vector<training::NamedRuns> runs;
   for (const Result& result : results) runs.push_back({result.variant.word, &result.runs});
-  program::write_runs(folder / "inception_runs.csv", runs);
+  training::write_runs(folder / "inception_runs.csv", runs);
   write_summary(folder, results);
   const std::string size = protocol.input == data::Input::halved ? " at 14x14" : " at 28x28";
   return experiment.finish({make_figure(results, curves, experiment.dataset().description + size)},
@@ -378,7 +379,7 @@ int inception(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::CommandLine command_line("Figures 2 and 3 scaled down: Inception with and without batch normalization.",
+  process::CommandLine command_line("Figures 2 and 3 scaled down: Inception with and without batch normalization.",
                                     "inception");
   Options options;
   add_options(command_line, options);

@@ -14,6 +14,7 @@
 #include "experiments/networks/sigmoid_network.hpp"
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
+#include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
 #include "experiments/training/experiment.hpp"
@@ -21,7 +22,7 @@
 
 namespace {
 
-using program::Run;
+using training::Run;
 
 /// Which layers' initial weights vary; the others' are from N(0, 0.01^2).
 enum class Layers { all, hidden };
@@ -30,8 +31,8 @@ enum class Layers { all, hidden };
 const std::string fan_in = "fan-in";
 
 struct Options {
-  program::CommonOptions common;
-  program::Protocol protocol = {.steps = 5'000, .every = 1'000, .population_batches = 0};
+  process::CommonOptions common;
+  training::Protocol protocol = {.steps = 5'000, .every = 1'000, .population_batches = 0};
   std::vector<double> learning_rates = {0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30};
   std::vector<std::string> deviations = {"0.001", "0.01", fan_in, "0.1", "1", "10"};
   Layers layers = Layers::all;
@@ -55,7 +56,7 @@ struct Grid {
     std::vector<double> values;
     for (const Cell& cell : cells) {
       if (cell.batch_norm != batch_norm || cell.learning_rate != learning_rate || cell.deviation != deviation) continue;
-      for (const Run& run : cell.runs) values.push_back(program::accuracy_at(run, step));
+      for (const Run& run : cell.runs) values.push_back(training::accuracy_at(run, step));
     }
     return values;
   }
@@ -64,17 +65,17 @@ struct Grid {
 /// A number in the shortest way to write it, so that 0.1 and .10 are the same.
 std::optional<std::string> read_deviation(const std::string& entry, std::string& problem) {
   if (entry == fan_in) return entry;
-  problem = program::positive().problem_of(entry);
-  if (problem.empty()) return program::shortest(program::number_of(entry));
+  problem = process::positive().problem_of(entry);
+  if (problem.empty()) return report::shortest(process::number_of(entry));
   problem += " or " + fan_in;
   return std::nullopt;
 }
 
-void add_options(program::CommandLine& command_line, Options& options) {
-  program::add_common_options(command_line, options.common);
-  program::add_protocol_options(command_line, options.protocol);
-  program::add_input_option(command_line, options.protocol.input);
-  command_line.add_numbers("--lr", options.learning_rates, "learning rates", program::positive());
+void add_options(process::CommandLine& command_line, Options& options) {
+  process::add_common_options(command_line, options.common);
+  training::add_protocol_options(command_line, options.protocol);
+  training::add_input_option(command_line, options.protocol.input);
+  command_line.add_numbers("--lr", options.learning_rates, "learning rates", process::positive());
   command_line.add_list("--init-std", options.deviations, "initial deviations; " + fan_in + ": 1 / sqrt(inputs)",
                         "N,...", read_deviation);
   command_line.add_choice("--init-layers", options.layers, "hidden: the output layer keeps 0.01",
@@ -83,11 +84,11 @@ void add_options(program::CommandLine& command_line, Options& options) {
 
 nn::Deviation deviation_of(const std::string& text) {
   if (text == fan_in) return nn::lecun_deviation;
-  return nn::constant_deviation(program::number_of(text));
+  return nn::constant_deviation(process::number_of(text));
 }
 
-program::Network make_network(const Options& options, const Cell& cell, std::uint64_t seed) {
-  program::Network network = program::make_sigmoid_network(
+networks::Network make_network(const Options& options, const Cell& cell, std::uint64_t seed) {
+  networks::Network network = networks::make_sigmoid_network(
       {.batch_norm = cell.batch_norm,
        .deviation = deviation_of(options.deviations[cell.deviation]),
        .output_deviation = options.layers == Layers::hidden ? nn::constant_deviation(0.01) : nn::Deviation(),
@@ -97,7 +98,7 @@ program::Network make_network(const Options& options, const Cell& cell, std::uin
 }
 
 std::string cell_name(const Options& options, const Cell& cell) {
-  return "lr " + program::shortest(options.learning_rates[cell.learning_rate]) + " std " +
+  return "lr " + report::shortest(options.learning_rates[cell.learning_rate]) + " std " +
          options.deviations[cell.deviation] + (cell.batch_norm ? " with BN" : " without BN");
 }
 
@@ -113,13 +114,13 @@ Grid make_grid(const Options& options) {
 }
 
 /// Trains all networks, as many at a time as there are cores.
-void train(Grid& grid, const program::Experiment& experiment) {
+void train(Grid& grid, const training::Experiment& experiment) {
   const Options& options = grid.options;
   const auto& seeds = options.common.seeds;
-  std::vector<program::Job> jobs;
+  std::vector<training::Job> jobs;
   for (const Cell& cell : grid.cells) {
     for (const std::uint64_t seed : seeds) {
-      program::Protocol protocol = options.protocol;
+      training::Protocol protocol = options.protocol;
       protocol.learning_rate.initial = options.learning_rates[cell.learning_rate];
       jobs.push_back({cell_name(options, cell) + ", seed " + std::to_string(seed), protocol, seed,
                       [&, seed] { return make_network(options, cell, seed); }});
@@ -139,14 +140,14 @@ void print_accuracies(const Grid& grid, std::int64_t step) {
   for (const bool batch_norm : {false, true}) {
     std::vector<std::string> header = {"learning rate"};
     for (const std::string& deviation : options.deviations) header.push_back("std " + deviation);
-    program::Table table(header);
+    report::Table table(header);
     for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
-      std::vector<std::string> row = {program::shortest(options.learning_rates[i])};
+      std::vector<std::string> row = {report::shortest(options.learning_rates[i])};
       for (std::size_t j = 0; j < options.deviations.size(); ++j)
-        row.push_back(program::mean_over_seeds(grid.accuracies(batch_norm, i, j, step), 3));
+        row.push_back(report::mean_over_seeds(grid.accuracies(batch_norm, i, j, step), 3));
       table.add(row);
     }
-    std::cout << "\nTest accuracy " << network_name(batch_norm) << " after " << program::grouped(step) << " steps"
+    std::cout << "\nTest accuracy " << network_name(batch_norm) << " after " << report::grouped(step) << " steps"
               << (options.common.seeds.size() > 1 ? ", mean of the seeds\n" : "\n") << table;
   }
 }
@@ -160,14 +161,14 @@ void print_summary(const Grid& grid, std::int64_t step) {
     double best = 0;
     for (std::size_t i = 0; i < grid.options.learning_rates.size(); ++i) {
       for (std::size_t j = 0; j < grid.options.deviations.size(); ++j, ++all) {
-        const double accuracy = program::mean(grid.accuracies(batch_norm, i, j, step));
+        const double accuracy = report::mean(grid.accuracies(batch_norm, i, j, step));
         good += accuracy >= learned;
-        failed += accuracy == program::diverged;
+        failed += accuracy == report::diverged;
         best = std::max(best, accuracy);
       }
     }
-    std::cout << network_name(batch_norm) << ": " << good << " of " << all << " reach " << program::fixed(learned, 2)
-              << ", the best " << program::fixed(best, 3)
+    std::cout << network_name(batch_norm) << ": " << good << " of " << all << " reach " << report::fixed(learned, 2)
+              << ", the best " << report::fixed(best, 3)
               << (failed > 0 ? "; " + std::to_string(failed) + " diverged" : "") << '\n';
   }
 }
@@ -175,10 +176,10 @@ void print_summary(const Grid& grid, std::int64_t step) {
 // --- What is written
 
 void write_accuracies(const std::filesystem::path& folder, const Grid& grid) {
-  program::Csv csv(folder / "tolerance.csv", {"network", "init_std", "lr", "seed", "step", "accuracy"});
+  report::Csv csv(folder / "tolerance.csv", {"network", "init_std", "lr", "seed", "step", "accuracy"});
   for (const Cell& cell : grid.cells) {
     for (const Run& run : cell.runs) {
-      for (const auto& [step, accuracy] : program::tests_of(run))
+      for (const auto& [step, accuracy] : training::tests_of(run))
         csv.add({cell.batch_norm ? "with_bn" : "without_bn", grid.options.deviations[cell.deviation]},
                 {grid.options.learning_rates[cell.learning_rate], static_cast<double>(run.seed),
                  static_cast<double>(step), accuracy});
@@ -197,28 +198,28 @@ std::string diverged_cell(std::size_t column, std::size_t row, std::string text)
 
 /// A matrix of numbers, a row for each learning rate and a column for each deviation, and a rectangle for each of them:
 /// the pixels of an image are blurred by some viewers when they enlarge it.
-program::Figure write_heat_map(const std::filesystem::path& folder, const Grid& grid, bool batch_norm,
-                               std::int64_t step, const std::string& data) {
+report::Figure write_heat_map(const std::filesystem::path& folder, const Grid& grid, bool batch_norm, std::int64_t step,
+                              const std::string& data) {
   const Options& options = grid.options;
   const std::string name = batch_norm ? "tolerance_with_bn" : "tolerance_without_bn";
   std::vector<std::string> columns = {"lr"};
   columns.insert(columns.end(), options.deviations.begin(), options.deviations.end());
-  program::Csv csv(folder / (name + ".csv"), columns);
+  report::Csv csv(folder / (name + ".csv"), columns);
   bool is_empty = true;
   std::string diverged_cells;
   for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
     std::vector<double> row;
     for (std::size_t j = 0; j < options.deviations.size(); ++j) {
       const std::vector<double> values = grid.accuracies(batch_norm, i, j, step);
-      row.push_back(program::mean(values));
+      row.push_back(report::mean(values));
       is_empty &= !std::isfinite(row.back());
-      if (row.back() == program::diverged) diverged_cells += diverged_cell(j, i, program::mean_over_seeds(values, 2));
+      if (row.back() == report::diverged) diverged_cells += diverged_cell(j, i, report::mean_over_seeds(values, 2));
     }
-    csv.add({program::shortest(options.learning_rates[i])}, row);
+    csv.add({report::shortest(options.learning_rates[i])}, row);
   }
   csv.close();
   const std::string matrix = "'" + name + ".csv' matrix rowheaders columnheaders using 1:2:";
-  return {name, "Test accuracy " + network_name(batch_norm) + " after " + program::grouped(step) + " steps\n" + data,
+  return {name, "Test accuracy " + network_name(batch_norm) + " after " + report::grouped(step) + " steps\n" + data,
           "set xlabel 'standard deviation of the initial weights'\nset ylabel 'learning rate'\nset key off\n"
           "set tics nomirror out scale 0\nset cbrange [0:1]\nset cblabel 'test accuracy'\n"
           "set palette defined (0 '#14213d', 0.6 '#1f4fbf', 0.9 '#8fb8f0', 1 '#fff4d6')\n" +
@@ -232,21 +233,21 @@ program::Figure write_heat_map(const std::filesystem::path& folder, const Grid& 
 
 int tolerance(const Options& options) {
   const auto& folder = options.common.output;
-  const program::Experiment experiment(
+  const training::Experiment experiment(
       options.common, options.protocol,
-      "Tolerance: 784-100-100-100-10 sigmoid units, " + program::grouped(options.protocol.steps) + " steps of " +
+      "Tolerance: 784-100-100-100-10 sigmoid units, " + report::grouped(options.protocol.steps) + " steps of " +
           std::to_string(options.protocol.batch) + ", " + std::to_string(options.learning_rates.size()) +
           " learning rates, " + std::to_string(options.deviations.size()) + " initial deviations");
   Grid grid = make_grid(options);
   train(grid, experiment);
 
-  program::report_interrupt();
+  training::report_interrupt();
   const std::int64_t last = options.protocol.steps;
   if (last > 1'000) print_accuracies(grid, 1'000);
   print_accuracies(grid, last);
   print_summary(grid, last);
   write_accuracies(folder, grid);
-  std::vector<program::Figure> figures;
+  std::vector<report::Figure> figures;
   for (const bool batch_norm : {false, true})
     figures.push_back(write_heat_map(folder, grid, batch_norm, last, experiment.dataset().description));
   return experiment.finish(figures, {"tolerance"});
@@ -255,7 +256,7 @@ int tolerance(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::CommandLine command_line("Learning rates and initial weights, with and without batch normalization.",
+  process::CommandLine command_line("Learning rates and initial weights, with and without batch normalization.",
                                     "tolerance");
   Options options;
   add_options(command_line, options);

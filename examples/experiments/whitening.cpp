@@ -22,6 +22,7 @@
 #include "experiments/report/csv.hpp"
 #include "experiments/report/curves.hpp"
 #include "experiments/report/progress.hpp"
+#include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
 #include "experiments/training/experiment.hpp"
@@ -33,7 +34,7 @@ namespace {
 
 namespace bn = batchnorm;
 using Eigen::Index;
-using program::Run;
+using training::Run;
 
 /// What normalizes a network: batch normalization, or whitening with these options.
 struct Variant {
@@ -50,8 +51,8 @@ const std::vector<Variant> all_variants = {
 };
 
 struct Options {
-  program::CommonOptions common;
-  program::Protocol protocol = {.steps = 5'000, .probe = 1, .population_batches = 0};
+  process::CommonOptions common;
+  training::Protocol protocol = {.steps = 5'000, .probe = 1, .population_batches = 0};
   double initial_deviation = 0.01;
   std::vector<Index> batches = {60, 256}, dimensions = {100, 256, 512, 1024};
   std::vector<std::string> words;
@@ -77,20 +78,20 @@ struct Trained {
   }
 };
 
-void add_options(program::CommandLine& command_line, Options& options) {
+void add_options(process::CommandLine& command_line, Options& options) {
   std::vector<std::string> known;
   for (const Variant& variant : all_variants) known.push_back(variant.word);
   options.words = known;
-  program::add_common_options(command_line, options.common);
-  program::add_length_options(command_line, options.protocol);
-  program::add_input_option(command_line, options.protocol.input);
-  command_line.add_numbers("--batch", options.batches, "images in a batch", program::at_least(2));
+  process::add_common_options(command_line, options.common);
+  training::add_length_options(command_line, options.protocol);
+  training::add_input_option(command_line, options.protocol.input);
+  command_line.add_numbers("--batch", options.batches, "images in a batch", process::at_least(2));
   command_line.add_numbers("--dimensions", options.dimensions, "widths of the layers whose cost is measured",
-                           program::at_least(1));
+                           process::at_least(1));
   command_line.add_words("--variants", options.words, "which networks", [known] { return known; });
-  command_line.add_number("--lr", options.protocol.learning_rate.initial, "learning rate", program::positive());
+  command_line.add_number("--lr", options.protocol.learning_rate.initial, "learning rate", process::positive());
   command_line.add_number("--init-std", options.initial_deviation, "standard deviation of the initial weights",
-                          program::positive());
+                          process::positive());
 }
 
 // --- The cost of a layer
@@ -104,7 +105,7 @@ double milliseconds(nn::Layer<float>&& layer, Index batch, Index dimensions) {
   nn::Matrix<float> y, dx;
   std::vector<double> times;
   for (double total = 0; times.size() < 5 || total < 0.2; total += times.back()) {
-    program::ThreadTimer timer;
+    process::ThreadTimer timer;
     timer.start();
     layer.forward(x, y);
     layer.backward(x, y, dy, &dx);
@@ -118,19 +119,19 @@ double milliseconds(nn::Layer<float>&& layer, Index batch, Index dimensions) {
 /// One layer after the other, on one thread.
 std::vector<Cost> measure(const Options& options) {
   const std::size_t count = options.batches.size() * options.dimensions.size();
-  program::Progress progress({{"cost of " + std::to_string(count) + " layers", static_cast<std::int64_t>(count)}},
-                             program::is_terminal(stderr));
+  report::Progress progress({{"cost of " + std::to_string(count) + " layers", static_cast<std::int64_t>(count)}},
+                            report::is_terminal(stderr));
   std::vector<Cost> costs;
   for (const Index batch : options.batches) {
     for (const Index dimensions : options.dimensions) {
-      if (program::interrupted()) return costs;
+      if (process::interrupted()) return costs;
       const auto whitening = [&](bn::WhiteningMethod method) {
         return milliseconds(nn::WhiteningNorm<float>({.channels = dimensions, .method = method}), batch, dimensions);
       };
       costs.push_back({batch, dimensions,
                        milliseconds(nn::BatchNorm<float>({.channels = dimensions}), batch, dimensions),
                        whitening(bn::WhiteningMethod::eigen), whitening(bn::WhiteningMethod::newton)});
-      progress.update(0, static_cast<std::int64_t>(costs.size()), program::none);
+      progress.update(0, static_cast<std::int64_t>(costs.size()), report::none);
     }
   }
   return costs;
@@ -139,23 +140,23 @@ std::vector<Cost> measure(const Options& options) {
 // --- The networks
 
 /// Trains all networks: first those of one batch size, then those of the next.
-std::vector<Trained> train(const Options& options, const program::Experiment& experiment) {
+std::vector<Trained> train(const Options& options, const training::Experiment& experiment) {
   std::vector<Variant> variants;
   for (const Variant& variant : all_variants) {
     if (std::ranges::count(options.words, variant.word) > 0) variants.push_back(variant);
   }
-  std::vector<program::Job> jobs;
+  std::vector<training::Job> jobs;
   for (const Index batch : options.batches) {
-    program::Protocol protocol = options.protocol;
+    training::Protocol protocol = options.protocol;
     protocol.batch = batch;
     for (const Variant& variant : variants) {
       for (const std::uint64_t seed : options.common.seeds) {
-        const program::SigmoidNetworkOptions network = {.deviation = nn::constant_deviation(options.initial_deviation),
-                                                        .seed = seed,
-                                                        .whitening = variant.whitening};
+        const networks::SigmoidNetworkOptions network = {.deviation = nn::constant_deviation(options.initial_deviation),
+                                                         .seed = seed,
+                                                         .whitening = variant.whitening};
         jobs.push_back({"batch " + std::to_string(batch) + ", " + variant.word + ", seed " + std::to_string(seed),
                         protocol, seed, [network] {
-                          program::Network made = program::make_sigmoid_network(network);
+                          networks::Network made = networks::make_sigmoid_network(network);
                           made.probed_layer.reset();  // nobody looks at percentiles here
                           return made;
                         }});
@@ -179,15 +180,15 @@ std::vector<Trained> train(const Options& options, const program::Experiment& ex
 // --- What is reported
 
 /// With three digits that count, whatever the size.
-std::string milliseconds_text(double value) { return program::fixed(value, value < 0.1 ? 4 : value < 10 ? 2 : 0); }
+std::string milliseconds_text(double value) { return report::fixed(value, value < 0.1 ? 4 : value < 10 ? 2 : 0); }
 
 void print_costs(const std::vector<Cost>& costs) {
-  program::Table table({"ms a step", "BN", "eigen", "Newton", "eigen / BN", "Newton / BN"});
+  report::Table table({"ms a step", "BN", "eigen", "Newton", "eigen / BN", "Newton / BN"});
   for (const Cost& cost : costs) {
     table.add({std::to_string(cost.batch) + " x " + std::to_string(cost.dimensions), milliseconds_text(cost.batch_norm),
                milliseconds_text(cost.eigen), milliseconds_text(cost.newton),
-               program::grouped(std::lround(cost.eigen / cost.batch_norm)),
-               program::grouped(std::lround(cost.newton / cost.batch_norm))});
+               report::grouped(std::lround(cost.eigen / cost.batch_norm)),
+               report::grouped(std::lround(cost.newton / cost.batch_norm))});
   }
   std::cout << "\nForward and backward of one layer, batch x dimensions, one thread\n" << table << '\n';
   for (std::size_t i = 0; i + 1 < costs.size(); ++i) {
@@ -195,32 +196,32 @@ void print_costs(const std::vector<Cost>& costs) {
     const bool last = i + 2 == costs.size() || costs[i + 2].batch != wide.batch;
     if (wide.batch != narrow.batch || !last) continue;
     const double ratio = static_cast<double>(wide.dimensions) / static_cast<double>(narrow.dimensions);
-    std::cout << "batch " << wide.batch << ", " << program::grouped(narrow.dimensions) << " to "
-              << program::grouped(wide.dimensions) << " dimensions: BN x "
-              << program::fixed(wide.batch_norm / narrow.batch_norm, 1) << ", eigen x "
-              << program::fixed(wide.eigen / narrow.eigen, 1) << ", Newton x "
-              << program::fixed(wide.newton / narrow.newton, 1) << "; cubic growth is x "
-              << program::fixed(ratio * ratio * ratio, 1) << '\n';
+    std::cout << "batch " << wide.batch << ", " << report::grouped(narrow.dimensions) << " to "
+              << report::grouped(wide.dimensions) << " dimensions: BN x "
+              << report::fixed(wide.batch_norm / narrow.batch_norm, 1) << ", eigen x "
+              << report::fixed(wide.eigen / narrow.eigen, 1) << ", Newton x "
+              << report::fixed(wide.newton / narrow.newton, 1) << "; cubic growth is x "
+              << report::fixed(ratio * ratio * ratio, 1) << '\n';
   }
 }
 
 void print_accuracies(const Trained& trained) {
   std::vector<std::string> header = {"batch " + std::to_string(trained.batch)};
   for (const Variant& variant : trained.variants) header.push_back(variant.name);
-  program::Table table(header);
+  report::Table table(header);
   const auto add = [&](const std::string& name, int decimals, const auto& quantity) {
     std::vector<std::string> row = {name};
     bool any = false;
     for (std::size_t v = 0; v < trained.variants.size(); ++v) {
       const auto values = trained.collect(v, quantity);
-      any |= !std::isnan(program::mean(values));
-      row.push_back(program::over_seeds(values, decimals));
+      any |= !std::isnan(report::mean(values));
+      row.push_back(report::over_seeds(values, decimals));
     }
     if (any) table.add(row);
   };
-  for (const std::int64_t step : program::milestones)
-    add("step " + program::grouped(step), 4, [&](const Run& run) { return program::accuracy_at(run, step); });
-  add("best", 4, [](const Run& run) { return program::best_accuracy(run); });
+  for (const std::int64_t step : training::milestones)
+    add("step " + report::grouped(step), 4, [&](const Run& run) { return training::accuracy_at(run, step); });
+  add("best", 4, [](const Run& run) { return training::best_accuracy(run); });
   add("at the end", 4, [](const Run& run) { return run.running_accuracy; });
   add("ms a step", 2, [](const Run& run) { return 1e3 * run.seconds_per_step; });
   std::cout << "\nTest accuracy, and CPU time of a whole step\n" << table;
@@ -234,9 +235,9 @@ void print_accuracies(const Trained& trained) {
 
 // --- What is written
 
-program::Figure write_costs(const std::filesystem::path& folder, const Options& options,
-                            const std::vector<Cost>& costs) {
-  program::Csv csv(folder / "whitening_cost.csv", {"batch", "dimensions", "bn_ms", "eigen_ms", "newton_ms"});
+report::Figure write_costs(const std::filesystem::path& folder, const Options& options,
+                           const std::vector<Cost>& costs) {
+  report::Csv csv(folder / "whitening_cost.csv", {"batch", "dimensions", "bn_ms", "eigen_ms", "newton_ms"});
   for (const Cost& cost : costs) {
     csv.add({static_cast<double>(cost.batch), static_cast<double>(cost.dimensions), cost.batch_norm, cost.eigen,
              cost.newton});
@@ -261,65 +262,65 @@ program::Figure write_costs(const std::filesystem::path& folder, const Options& 
   return {"whitening_cost", "Forward and backward of one layer on one thread",
           "set logscale xy\nset xlabel 'dimensions'\nset ylabel 'ms a step'\nset key right center\n"
           "set format y '%g'\nset xtics (" +
-              tics + ")\nset xrange [" + program::shortest(static_cast<double>(narrowest) / 1.1) + ":" +
-              program::shortest(static_cast<double>(widest) * 1.1) + "]\n",
+              tics + ")\nset xrange [" + report::shortest(static_cast<double>(narrowest) / 1.1) + ":" +
+              report::shortest(static_cast<double>(widest) * 1.1) + "]\n",
           plot};
 }
 
 /// From the accuracy at which the curves part, if all of them come so far.
-program::Figure write_curves(const std::filesystem::path& folder, const Trained& trained, const std::string& data) {
+report::Figure write_curves(const std::filesystem::path& folder, const Trained& trained, const std::string& data) {
   const std::string name = "whitening_batch" + std::to_string(trained.batch);
   std::vector<std::string> columns = {"step"};
   std::set<std::int64_t> steps;
-  std::vector<program::Curve> curves;
+  std::vector<report::Curve> curves;
   for (std::size_t v = 0; v < trained.variants.size(); ++v) {
     columns.push_back(trained.variants[v].word);
     curves.push_back({.column = static_cast<int>(v) + 2,
                       .title = trained.variants[v].name,
                       .style = "lw 2 lc " + (v == 0 ? "'black'" : std::to_string(v)),
                       .values = {},
-                      .ending = program::ending_of(trained.collect(v, program::diverged_at))});
+                      .ending = report::ending_of(trained.collect(v, training::diverged_at))});
     for (const Run& run : trained.runs[v]) steps.insert(run.steps.begin(), run.steps.end());
   }
-  program::Csv csv(folder / (name + ".csv"), columns);
+  report::Csv csv(folder / (name + ".csv"), columns);
   for (const std::int64_t step : steps) {
     std::vector<double> row = {static_cast<double>(step)};
     for (std::size_t v = 0; v < trained.variants.size(); ++v) {
-      row.push_back(program::mean(trained.collect(v, [&](const Run& run) { return program::accuracy_at(run, step); })));
+      row.push_back(report::mean(trained.collect(v, [&](const Run& run) { return training::accuracy_at(run, step); })));
       curves[v].values.push_back(row.back());
     }
     csv.add(row);
   }
   csv.close();
   return {name, "Batch normalization and whitening, batches of " + std::to_string(trained.batch) + "\n" + data,
-          program::axes_over_steps(steps.empty() ? 1 : *steps.rbegin()) +
-              program::accuracy_axis(program::accuracy_axis_begin(curves, 0.8)),
-          program::plot_of(name + ".csv", curves)};
+          report::axes_over_steps(steps.empty() ? 1 : *steps.rbegin()) +
+              report::accuracy_axis(report::accuracy_axis_begin(curves, 0.8)),
+          report::plot_of(name + ".csv", curves)};
 }
 
 void write_runs(const std::filesystem::path& folder, const std::vector<Trained>& trained) {
-  std::vector<program::NamedRuns> networks;
+  std::vector<training::NamedRuns> networks;
   for (const Trained& of_batch : trained) {
     for (std::size_t v = 0; v < of_batch.variants.size(); ++v)
       networks.push_back({of_batch.variants[v].word + "_batch" + std::to_string(of_batch.batch), &of_batch.runs[v]});
   }
-  program::write_runs(folder / "whitening_runs.csv", networks);
+  training::write_runs(folder / "whitening_runs.csv", networks);
 }
 
 int whitening(const Options& options) {
   const auto& folder = options.common.output;
-  program::Protocol largest = options.protocol;
+  training::Protocol largest = options.protocol;
   largest.batch = std::ranges::max(options.batches);
-  const program::Experiment experiment(options.common, largest,
-                                       "Whitening: 784-100-100-100-10 sigmoid units, " +
-                                           program::grouped(options.protocol.steps) + " steps, learning rate " +
-                                           program::shortest(options.protocol.learning_rate.initial));
+  const training::Experiment experiment(options.common, largest,
+                                        "Whitening: 784-100-100-100-10 sigmoid units, " +
+                                            report::grouped(options.protocol.steps) + " steps, learning rate " +
+                                            report::shortest(options.protocol.learning_rate.initial));
   const std::vector<Cost> costs = measure(options);
   print_costs(costs);
   const std::vector<Trained> trained = train(options, experiment);
 
-  program::report_interrupt();
-  std::vector<program::Figure> figures = {write_costs(folder, options, costs)};
+  training::report_interrupt();
+  std::vector<report::Figure> figures = {write_costs(folder, options, costs)};
   for (const Trained& of_batch : trained) {
     print_accuracies(of_batch);
     figures.push_back(write_curves(folder, of_batch, experiment.dataset().description));
@@ -331,7 +332,7 @@ int whitening(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::CommandLine command_line("Batch normalization against whitening of the whole mini-batch: cost and accuracy.",
+  process::CommandLine command_line("Batch normalization against whitening of the whole mini-batch: cost and accuracy.",
                                     "whitening");
   Options options;
   add_options(command_line, options);

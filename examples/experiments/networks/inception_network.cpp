@@ -2,7 +2,7 @@
 
 #include "nn/dense.hpp"
 
-namespace program {
+namespace networks {
 
 Network make_inception(const InceptionOptions& options) {
   using Stack = nn::ImageStack<float>;
@@ -41,4 +41,4 @@ Network make_inception(const InceptionOptions& options) {
   return network;
 }
 
-}  // namespace program
+}  // namespace networks

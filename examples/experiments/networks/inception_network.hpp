@@ -5,7 +5,7 @@
 #include "experiments/networks/network.hpp"
 #include "nn/image_stack.hpp"
 
-namespace program {
+namespace networks {
 
 /// Which Inception network to build.
 struct InceptionOptions {
@@ -25,4 +25,4 @@ struct InceptionOptions {
 /// first, and a stride of 2 in between.
 Network make_inception(const InceptionOptions& options);
 
-}  // namespace program
+}  // namespace networks

@@ -1,6 +1,6 @@
 #include "experiments/networks/network.hpp"
 
-namespace program {
+namespace networks {
 
 bool has_batch_norm(Network& network) {
   bool result = false;
@@ -8,4 +8,4 @@ bool has_batch_norm(Network& network) {
   return result;
 }
 
-}  // namespace program
+}  // namespace networks

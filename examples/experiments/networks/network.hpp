@@ -5,7 +5,7 @@
 
 #include "nn/sequential.hpp"
 
-namespace program {
+namespace networks {
 
 /// A network to be trained.
 struct Network {
@@ -17,4 +17,4 @@ struct Network {
 /// Whether there is batch normalization in it.
 bool has_batch_norm(Network& network);
 
-}  // namespace program
+}  // namespace networks

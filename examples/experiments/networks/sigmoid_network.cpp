@@ -5,7 +5,7 @@
 #include "nn/dense.hpp"
 #include "nn/whitening_norm.hpp"
 
-namespace program {
+namespace networks {
 
 Network make_sigmoid_network(const SigmoidNetworkOptions& options) {
   constexpr Eigen::Index inputs = 784, hidden = 100, outputs = 10;
@@ -31,4 +31,4 @@ Network make_sigmoid_network(const SigmoidNetworkOptions& options) {
   return network;
 }
 
-}  // namespace program
+}  // namespace networks

@@ -6,7 +6,7 @@
 
 #include "experiments/networks/network.hpp"
 
-namespace program {
+namespace networks {
 
 /// Which of the network of section 4.1 to build: 784 inputs, three hidden layers of 100 sigmoid units, 10 outputs.
 struct SigmoidNetworkOptions {
@@ -23,4 +23,4 @@ struct SigmoidNetworkOptions {
 /// Batch normalization, or whitening, stands in front of each sigmoid, on Wu: the bias it makes useless is left out.
 Network make_sigmoid_network(const SigmoidNetworkOptions& options);
 
-}  // namespace program
+}  // namespace networks

@@ -16,7 +16,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace program {
+namespace process {
 namespace {
 
 int fail(const CLI::App& app, std::string message, int code) {
@@ -76,7 +76,7 @@ CLI::Option* add_list_to(CLI::App& app, const std::string& name, std::vector<Val
       }
       if (!problem.empty())
         throw CLI::ValidationError(name.substr(0, name.find(',')),
-                                   problem + (entries.size() > 1 ? " in '" + joined(entries, ",") + "'" : ""));
+                                   problem + (entries.size() > 1 ? " in '" + report::joined(entries, ",") + "'" : ""));
       result.push_back(*value);
     }
     values = std::move(result);
@@ -193,7 +193,7 @@ void CommandLine::add_numbers(const std::string& name, std::vector<std::uint64_t
 
 void CommandLine::add_list(const std::string& name, std::vector<std::string>& values, const std::string& text,
                            const std::string& kind, const ReadEntry& read) {
-  add_list_to(parser_->app, name, values, text, read)->type_name(kind)->default_str(joined(values, ","));
+  add_list_to(parser_->app, name, values, text, read)->type_name(kind)->default_str(report::joined(values, ","));
 }
 
 void CommandLine::add_words(const std::string& name, std::vector<std::string>& words, const std::string& text,
@@ -201,7 +201,7 @@ void CommandLine::add_words(const std::string& name, std::vector<std::string>& w
   const auto read = [known](const std::string& entry, std::string& problem) -> std::optional<std::string> {
     const std::vector<std::string> all = known();
     if (std::ranges::count(all, entry) > 0) return entry;
-    problem = "expected one of " + joined(all, ", ") + ", got '" + entry + "'";
+    problem = "expected one of " + report::joined(all, ", ") + ", got '" + entry + "'";
     return std::nullopt;
   };
   add_list_to(parser_->app, name, words, text, read)->type_name("WORD,...")->default_str("all");
@@ -209,7 +209,7 @@ void CommandLine::add_words(const std::string& name, std::vector<std::string>& w
 
 void CommandLine::add_choice_of(const std::string& name, const std::string& text, const std::vector<std::string>& words,
                                 const std::string& standard, const std::function<void(std::size_t)>& choose) {
-  const std::string expected = joined(words, "|");
+  const std::string expected = report::joined(words, "|");
   const auto parse = [words, expected, name, choose](const std::string& given) {
     const auto found = std::ranges::find(words, given);
     if (found == words.end()) throw CLI::ValidationError(name, "expected " + expected + ", got '" + given + "'");
@@ -241,4 +241,4 @@ void add_common_options(CommandLine& command_line, CommonOptions& options) {
                            at_least(0));
 }
 
-}  // namespace program
+}  // namespace process

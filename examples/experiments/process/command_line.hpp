@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace program {
+namespace process {
 
 /// What the value of an option must be.
 struct Check {
@@ -116,4 +116,4 @@ struct CommonOptions {
 /// Adds --data, --output and --seeds (or --seed).
 void add_common_options(CommandLine& command_line, CommonOptions& options);
 
-}  // namespace program
+}  // namespace process

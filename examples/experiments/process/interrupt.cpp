@@ -3,7 +3,7 @@
 #include <atomic>
 #include <csignal>
 
-namespace program {
+namespace process {
 namespace {
 
 std::atomic<bool> requested = false;
@@ -20,4 +20,4 @@ void catch_interrupt() { std::signal(SIGINT, handle); }
 
 bool interrupted() { return requested.load(std::memory_order_relaxed); }
 
-}  // namespace program
+}  // namespace process

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <system_error>
 
-namespace program {
+namespace process {
 
 void prepare_output_folder(const std::filesystem::path& folder) {
   const auto refuse = [&](const std::string& reason) {
@@ -22,4 +22,4 @@ void prepare_output_folder(const std::filesystem::path& folder) {
   std::filesystem::remove(trial, error);
 }
 
-}  // namespace program
+}  // namespace process

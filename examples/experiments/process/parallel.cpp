@@ -9,7 +9,7 @@
 
 #include "experiments/process/interrupt.hpp"
 
-namespace program {
+namespace process {
 
 void for_each_in_parallel(std::size_t count, const std::function<void(std::size_t)>& body) {
   std::atomic<std::size_t> next = 0;
@@ -29,4 +29,4 @@ void for_each_in_parallel(std::size_t count, const std::function<void(std::size_
   for (auto& thread : threads) thread.get();
 }
 
-}  // namespace program
+}  // namespace process

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <functional>
 
-namespace program {
+namespace process {
 
 /// Calls body(0), ..., body(count - 1) on as many threads as there are cores, each next one as soon as a thread is free,
 /// and none after Ctrl-C. The threads take denormal numbers for 0: at large initial weights the
@@ -11,4 +11,4 @@ namespace program {
 /// throws is thrown again when all threads have come to an end.
 void for_each_in_parallel(std::size_t count, const std::function<void(std::size_t)>& body);
 
-}  // namespace program
+}  // namespace process

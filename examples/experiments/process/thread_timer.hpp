@@ -2,7 +2,7 @@
 
 #include <ctime>
 
-namespace program {
+namespace process {
 
 /// Adds up the CPU time that the calling thread spends between start() and stop().
 class ThreadTimer {
@@ -21,4 +21,4 @@ class ThreadTimer {
   double start_ = 0, seconds_ = 0;
 };
 
-}  // namespace program
+}  // namespace process

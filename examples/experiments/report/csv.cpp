@@ -6,7 +6,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace program {
+namespace report {
 
 Csv::Csv(const std::filesystem::path& path, const std::vector<std::string>& columns) : path_(path), file_(path) {
   file_.precision(7);
@@ -39,4 +39,4 @@ void Csv::check() const {
   if (!file_) throw std::runtime_error("cannot write " + path_.string() + ": " + std::strerror(errno));
 }
 
-}  // namespace program
+}  // namespace report

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace program {
+namespace report {
 
 /// A file of comma-separated values, with the names of its columns in the first line. `none` and `diverged` are empty cells.
 class Csv {
@@ -29,4 +29,4 @@ class Csv {
   std::ofstream file_;
 };
 
-}  // namespace program
+}  // namespace report

@@ -6,7 +6,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace program {
+namespace report {
 namespace {
 
 std::vector<double> drawn_values(const Curve& curve) {
@@ -36,6 +36,12 @@ std::string plot_of(const std::string& file, const std::vector<Curve>& curves) {
   return joined(parts, ", ");
 }
 
+std::string axes_over_steps(std::int64_t last) {
+  return "set xlabel 'training steps'\nset xrange [0:*]\nset border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb "
+         "'#cccccc'\nset format x '" +
+         std::string(last < 10'000 ? "%.0f" : "%.0s%c") + "'\n";
+}
+
 double accuracy_axis_begin(const std::vector<Curve>& curves, double preferred) {
   double begin = preferred;
   for (const Curve& curve : curves) {
@@ -51,4 +57,4 @@ std::string accuracy_axis(double begin) {
   return "set ylabel 'test accuracy'\nset key bottom right\nset yrange [" + shortest(begin) + ":1]\n";
 }
 
-}  // namespace program
+}  // namespace report

@@ -1,9 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
-namespace program {
+namespace report {
 
 /// A curve of a figure over the steps of training: a column of a CSV file that has the steps in its first one.
 struct Curve {
@@ -21,6 +22,10 @@ std::string ending_of(const std::vector<double>& diverged_at);
 /// a single value is drawn as a point, for a line through it has no length. Empty if there is nothing to be shown.
 std::string plot_of(const std::string& file, const std::vector<Curve>& curves);
 
+/// What the figures over training steps have in common: gnuplot commands for plain axes, the steps to the right, up to
+/// `last`.
+std::string axes_over_steps(std::int64_t last);
+
 /// Where an axis of accuracies begins: at `preferred`, to show where good networks differ, or at the next tenth below if
 /// the later half of any curve would not be seen.
 double accuracy_axis_begin(const std::vector<Curve>& curves, double preferred);
@@ -28,4 +33,4 @@ double accuracy_axis_begin(const std::vector<Curve>& curves, double preferred);
 /// The gnuplot command for an axis of accuracies that begins there.
 std::string accuracy_axis(double begin);
 
-}  // namespace program
+}  // namespace report

@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <system_error>
 
-namespace program {
+namespace report {
 namespace {
 
 constexpr int not_found = 127;  // what a shell returns for a command that it does not find
@@ -100,4 +100,4 @@ Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& fig
   return drawing;
 }
 
-}  // namespace program
+}  // namespace report

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace program {
+namespace report {
 
 /// One picture: a gnuplot script that reads CSV files in its own folder.
 struct Figure {
@@ -24,4 +24,4 @@ struct Drawing {
 /// says which package has it. Of a figure without anything to be drawn an earlier script and pictures are removed. Throws std::runtime_error when a script cannot be written.
 Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& figures);
 
-}  // namespace program
+}  // namespace report

@@ -8,7 +8,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace program {
+namespace report {
 
 bool is_terminal(std::FILE* stream) {
   const char* kind = std::getenv("TERM");
@@ -62,4 +62,4 @@ void Progress::draw() {
   std::fflush(stream_);
 }
 
-}  // namespace program
+}  // namespace report

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace program {
+namespace report {
 
 /// Whether a person may be watching: the stream is a terminal, and one that can move its cursor.
 bool is_terminal(std::FILE* stream);
@@ -59,4 +59,4 @@ class Progress {
 std::string progress_line(const std::string& label, std::int64_t step, std::int64_t steps, double accuracy,
                           double seconds);
 
-}  // namespace program
+}  // namespace report

@@ -6,7 +6,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace program {
+namespace report {
 namespace {
 
 constexpr std::size_t gap = 3;
@@ -48,4 +48,4 @@ std::ostream& operator<<(std::ostream& out, const Table& table) {
   return out;
 }
 
-}  // namespace program
+}  // namespace report

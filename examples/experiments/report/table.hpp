@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace program {
+namespace report {
 
 /// A table for the terminal: cells of text, the first column to the left, the others to the right.
 ///
@@ -25,4 +25,4 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-}  // namespace program
+}  // namespace report

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-namespace program {
+namespace report {
 
 std::string fixed(double value, int decimals) {
   if (std::isnan(value)) return "-";
@@ -49,4 +49,4 @@ std::string duration(double seconds) {
   return text;
 }
 
-}  // namespace program
+}  // namespace report

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace program {
+namespace report {
 
 /// The width of a terminal for which all output is made.
 inline constexpr std::size_t terminal_width = 80;
@@ -31,4 +31,4 @@ std::string grouped(std::int64_t number);
 /// 75 seconds: "1:15"; 3700: "1:01:40".
 std::string duration(double seconds);
 
-}  // namespace program
+}  // namespace report

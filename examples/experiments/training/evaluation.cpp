@@ -7,7 +7,7 @@
 #include "experiments/report/text.hpp"
 #include "nn/loss.hpp"
 
-namespace program {
+namespace training {
 
 namespace bn = batchnorm;
 
@@ -27,12 +27,12 @@ Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index
 }
 
 double accuracy(nn::Sequential<float>& model, const Samples& samples, nn::Activations<float>& activations) {
-  if (!model.is_finite()) return diverged;  // the library may refuse to infer with such statistics
+  if (!model.is_finite()) return report::diverged;  // the library may refuse to infer with such statistics
   const nn::ModeScope inference(model, bn::Mode::inference);
   Eigen::Index correct = 0;
   for (std::size_t i = 0; i < samples.images.size(); ++i) {
     const nn::Matrix<float>& logits = model.forward(samples.images[i], activations);
-    if (!logits.allFinite()) return diverged;
+    if (!logits.allFinite()) return report::diverged;
     correct += nn::count_correct(logits, samples.labels[i]);
   }
   return static_cast<double>(correct) / static_cast<double>(samples.count);
@@ -87,4 +87,4 @@ bool use_population_statistics(nn::Sequential<float>& model, int count,
   return true;
 }
 
-}  // namespace program
+}  // namespace training

@@ -8,7 +8,7 @@
 #include "data/dataset.hpp"
 #include "nn/sequential.hpp"
 
-namespace program {
+namespace training {
 
 /// Images as a network takes them, in pieces, so that a pass over all of them needs little memory; read by any number
 /// of threads.
@@ -38,4 +38,4 @@ double accuracy(const nn::Matrix<float>& probabilities, const Samples& samples);
 bool use_population_statistics(nn::Sequential<float>& model, int count,
                                const std::function<const nn::Matrix<float>&()>& next);
 
-}  // namespace program
+}  // namespace training

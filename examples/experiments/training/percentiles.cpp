@@ -7,7 +7,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace program {
+namespace training {
 namespace {
 
 /// For each unit the largest median less the smallest; NaN where a median is.
@@ -50,7 +50,7 @@ UnitPercentiles percentiles_of(const nn::Matrix<float>& values) {
 }
 
 PercentileHistory::Stability PercentileHistory::stability() const {
-  if (values.size() < 2) return {none, none, none, none};
+  if (values.size() < 2) return {report::none, report::none, report::none, report::none};
 
   const auto spread_of = [](const UnitPercentiles& value) -> Eigen::ArrayXd { return value.col(2) - value.col(0); };
   double median_drift = 0, spread_drift = 0, spread_sum = spread_of(values.front()).mean();
@@ -77,4 +77,4 @@ Eigen::Index PercentileHistory::typical_unit() const {
   return *middle;
 }
 
-}  // namespace program
+}  // namespace training

@@ -6,7 +6,7 @@
 
 #include "nn/matrix.hpp"
 
-namespace program {
+namespace training {
 
 /// Which percentiles of a unit's input the paper's Figure 1(b, c) shows.
 inline constexpr int percentiles[] = {15, 50, 85};
@@ -40,4 +40,4 @@ struct PercentileHistory {
   Eigen::Index typical_unit() const;
 };
 
-}  // namespace program
+}  // namespace training

@@ -8,7 +8,7 @@
 #include "experiments/process/command_line.hpp"
 #include "nn/sgd.hpp"
 
-namespace program {
+namespace training {
 
 /// With which statistics a network with batch normalization is tested: running averages, or those of Algorithm 2.
 enum class Statistics { running, population };
@@ -34,12 +34,12 @@ struct Protocol {
 std::string described(const Protocol& protocol);
 
 /// Adds --steps and --every.
-void add_length_options(CommandLine& command_line, Protocol& protocol);
+void add_length_options(process::CommandLine& command_line, Protocol& protocol);
 
 /// Adds those, --batch, --training-images, --population-batches and --statistics.
-void add_protocol_options(CommandLine& command_line, Protocol& protocol);
+void add_protocol_options(process::CommandLine& command_line, Protocol& protocol);
 
 /// Adds --input, for networks that take whole images.
-void add_input_option(CommandLine& command_line, data::Input& input);
+void add_input_option(process::CommandLine& command_line, data::Input& input);
 
-}  // namespace program
+}  // namespace training

@@ -1,14 +1,14 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "experiments/report/text.hpp"
 #include "experiments/training/training.hpp"
 
-namespace program {
+namespace training {
 
 /// The accuracy of a test after this step; `diverged` at a step that the network was to make after it had diverged, or
 /// none.
@@ -40,23 +40,4 @@ std::vector<std::pair<std::int64_t, double>> tests_of(const Run& run);
 /// Writes every test of every run into a CSV file: network, seed, step, accuracy; see tests_of().
 void write_runs(const std::filesystem::path& path, const std::vector<NamedRuns>& networks);
 
-/// The arithmetic mean.
-double mean(const std::vector<double>& values);
-
-/// The standard error of the mean: the standard deviation over the root of the count; none of less than two values.
-double standard_error(const std::vector<double>& values);
-
-/// Whether the mean differs from 0 by more than chance explains: by Student's t, at 95 %. Never of less than two values.
-bool is_beyond_noise(const std::vector<double>& values);
-
-/// A value for each seed as text: the mean and its standard error. If some are `diverged`: how many.
-std::string with_standard_error(const std::vector<double>& values, int decimals);
-
-/// A value for each seed as text: the value, or mean and standard deviation. Without decimals, in groups of thousands.
-/// If some are `diverged`: how many.
-std::string over_seeds(const std::vector<double>& values, int decimals);
-
-/// The same without the standard deviation.
-std::string mean_over_seeds(const std::vector<double>& values, int decimals);
-
-}  // namespace program
+}  // namespace training

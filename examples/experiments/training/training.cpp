@@ -12,7 +12,7 @@
 #include "experiments/report/text.hpp"
 #include "nn/loss.hpp"
 
-namespace program {
+namespace training {
 
 namespace bn = batchnorm;
 
@@ -83,7 +83,7 @@ constexpr int population_batches_under_way = 100;
 class Trainer {
  public:
   Trainer(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          Network& network)
+          networks::Network& network)
       : protocol_(protocol),
         views_(views),
         network_(network),
@@ -112,8 +112,8 @@ class Trainer {
 
  private:
   void make_steps(const std::function<void(std::int64_t, double)>& progress) {
-    double accuracy = none;
-    while (run_.steps_made < protocol_.steps && !interrupted()) {
+    double accuracy = report::none;
+    while (run_.steps_made < protocol_.steps && !process::interrupted()) {
       timer_.start();
       step();
       timer_.stop();
@@ -129,9 +129,10 @@ class Trainer {
 
   void end(const Divergence& divergence) {
     run_.divergence = divergence;
-    if (std::isnan(run_.running_accuracy)) run_.running_accuracy = diverged;
-    if (run_.steps.empty()) run_.seconds_per_step = none;  // the first steps take longer
-    if (has_population_statistics() && std::isnan(run_.population_accuracy)) run_.population_accuracy = diverged;
+    if (std::isnan(run_.running_accuracy)) run_.running_accuracy = report::diverged;
+    if (run_.steps.empty()) run_.seconds_per_step = report::none;  // the first steps take longer
+    if (has_population_statistics() && std::isnan(run_.population_accuracy))
+      run_.population_accuracy = report::diverged;
   }
 
   void step() {
@@ -159,9 +160,13 @@ class Trainer {
   }
 
   /// Whether tests on the way take a network with the running averages that it has, if any.
-  bool tests_as_it_is() const { return protocol_.statistics == Statistics::running || !has_batch_norm(network_); }
+  bool tests_as_it_is() const {
+    return protocol_.statistics == Statistics::running || !networks::has_batch_norm(network_);
+  }
 
-  bool has_population_statistics() const { return protocol_.population_batches > 0 && has_batch_norm(network_); }
+  bool has_population_statistics() const {
+    return protocol_.population_batches > 0 && networks::has_batch_norm(network_);
+  }
 
   void test() {
     const double accuracy =
@@ -181,12 +186,12 @@ class Trainer {
 
   /// The accuracy that was measured after the last step made, which must be one.
   double checked(double accuracy) {
-    if (accuracy != diverged) return accuracy;
+    if (accuracy != report::diverged) return accuracy;
     throw Divergence{run_.steps_made,
                      network_.model.is_finite() ? "outputs not finite" : "weights or statistics not finite"};
   }
 
-  double accuracy_as_it_is() { return checked(program::accuracy(network_.model, views_.test, activations_)); }
+  double accuracy_as_it_is() { return checked(training::accuracy(network_.model, views_.test, activations_)); }
 
   /// The running averages are put back afterwards.
   double accuracy_with_population_statistics(int batches) {
@@ -195,7 +200,7 @@ class Trainer {
         [&](const bn::Moments&, bn::RunningStatistics& running) { kept.push_back(running); });
     const bool replaced = use_population_statistics(
         network_.model, batches, [&]() -> const nn::Matrix<float>& { return population_feed_.next(); });
-    const double result = replaced ? program::accuracy(network_.model, views_.test, activations_) : diverged;
+    const double result = replaced ? training::accuracy(network_.model, views_.test, activations_) : report::diverged;
     auto before = kept.begin();
     network_.model.for_each_statistics(
         [&](const bn::Moments&, bn::RunningStatistics& running) { running = *before++; });
@@ -212,12 +217,12 @@ class Trainer {
 
   const Protocol& protocol_;
   const Views& views_;
-  Network& network_;
+  networks::Network& network_;
   Feed feed_, population_feed_;
   nn::Sgd<float> sgd_;
   nn::Matrix<float> output_gradient_;
   nn::Activations<float> activations_, probe_activations_;
-  ThreadTimer timer_;
+  process::ThreadTimer timer_;
   Run run_;
 };
 
@@ -226,8 +231,8 @@ class Trainer {
 Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
   const Eigen::Index images = count_training_images(protocol, dataset.train);
   if (protocol.batch > images) {
-    throw std::runtime_error("--batch " + std::to_string(protocol.batch) + ": there are only " + grouped(images) +
-                             " training images");
+    throw std::runtime_error("--batch " + std::to_string(protocol.batch) + ": there are only " +
+                             report::grouped(images) + " training images");
   }
   if (dataset.test.count() == 0) throw std::runtime_error("there are no test images");
   auto probe = make_samples(dataset.train, protocol.input, protocol.probe, protocol.probe);
@@ -235,8 +240,8 @@ Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
 }
 
 Run train(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          Network& network, const std::function<void(std::int64_t, double)>& progress) {
+          networks::Network& network, const std::function<void(std::int64_t, double)>& progress) {
   return Trainer(protocol, dataset, views, seed, network).train(progress);
 }
 
-}  // namespace program
+}  // namespace training

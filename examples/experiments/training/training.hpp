@@ -13,7 +13,7 @@
 #include "experiments/training/percentiles.hpp"
 #include "experiments/training/protocol.hpp"
 
-namespace program {
+namespace training {
 
 /// Steps after which a network is tested whatever Protocol::every says: the rows of tables.
 inline constexpr std::int64_t milestones[] = {500, 1'000, 2'000, 5'000, 10'000, 20'000, 50'000};
@@ -39,8 +39,8 @@ struct Run {
   PercentileHistory percentiles;              ///< of the probed layer, if there is one
   std::int64_t steps_made = 0;                ///< less than asked for after Ctrl-C
   std::optional<Divergence> divergence = {};  ///< what was seen before it is kept
-  double running_accuracy = none;             ///< at the end, with running averages
-  double population_accuracy = none;          ///< at the end, with Algorithm 2
+  double running_accuracy = report::none;     ///< at the end, with running averages
+  double population_accuracy = report::none;  ///< at the end, with Algorithm 2
   double seconds_per_step = 0;                ///< CPU time of a step, tests left out
 };
 
@@ -55,6 +55,6 @@ Views make_views(const Protocol& protocol, const data::Dataset& dataset);
 ///
 /// The same arguments give the same bits from one build, whatever other threads do.
 Run train(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,
-          Network& network, const std::function<void(std::int64_t step, double accuracy)>& progress);
+          networks::Network& network, const std::function<void(std::int64_t step, double accuracy)>& progress);
 
-}  // namespace program
+}  // namespace training

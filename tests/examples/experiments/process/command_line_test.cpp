@@ -14,7 +14,7 @@ enum class Color { gray, binary };
 
 /// A program with one option of each kind.
 struct Program {
-  program::CommonOptions common;
+  process::CommonOptions common;
   std::int64_t steps = 50;
   double rate = 1, decay = 0;
   std::vector<double> rates = {0.5, 10};
@@ -24,12 +24,12 @@ struct Program {
   std::string out, err;
 
   int run(std::vector<std::string> arguments) {
-    program::CommandLine command_line("A test.", "test");
-    program::add_common_options(command_line, common);
-    command_line.add_number("--steps", steps, "steps", program::at_least(1));
-    command_line.add_number("--lr", rate, "rate", program::positive());
-    command_line.add_number("--decay", decay, "decay", program::not_negative());
-    command_line.add_numbers("--rates", rates, "rates", program::positive());
+    process::CommandLine command_line("A test.", "test");
+    process::add_common_options(command_line, common);
+    command_line.add_number("--steps", steps, "steps", process::at_least(1));
+    command_line.add_number("--lr", rate, "rate", process::positive());
+    command_line.add_number("--decay", decay, "decay", process::not_negative());
+    command_line.add_numbers("--rates", rates, "rates", process::positive());
     command_line.add_words("--words", words, "words", [] { return std::vector<std::string>{"x1", "x5", "x30"}; });
     command_line.add_choice("--input", color, "pixels", {{"gray", Color::gray}, {"binary", Color::binary}});
     std::vector<const char*> argv = {"test"};
@@ -104,7 +104,7 @@ TEST(CommandLine, AListIsRefusedForAnEmptyARepeatedOrAnUnreadableEntryWhichIsNam
   for (const Case& one : cases) {
     Program test;
     test.body = []() -> int { throw std::logic_error("it ran"); };
-    EXPECT_EQ(test.run({one.option, one.list}), program::usage_exit_code) << one.option << " '" << one.list << "'";
+    EXPECT_EQ(test.run({one.option, one.list}), process::usage_exit_code) << one.option << " '" << one.list << "'";
     EXPECT_EQ(test.err, "test: " + one.option + ": " + one.problem + " (--help lists the options)\n");
   }
 }
@@ -139,7 +139,7 @@ TEST(CommandLine, NonsenseIsOneLineAndExitCodeTwo) {
   for (const auto& arguments : nonsense) {
     Program test;
     test.body = []() -> int { throw std::logic_error("it ran"); };
-    EXPECT_EQ(test.run(arguments), program::usage_exit_code) << arguments.front();
+    EXPECT_EQ(test.run(arguments), process::usage_exit_code) << arguments.front();
     EXPECT_EQ(test.err.substr(0, 6), "test: ") << test.err;
     EXPECT_EQ(std::ranges::count(test.err, '\n'), 1) << test.err;
     EXPECT_NE(test.err.find(arguments.front()), std::string::npos) << test.err;
@@ -158,10 +158,10 @@ TEST(CommandLine, HelpFitsTheTerminal) {
 TEST(CommandLine, ErrorsOfTheBody) {
   Program test;
   test.body = []() -> int { throw std::runtime_error("a file\nis broken"); };
-  EXPECT_EQ(test.run({}), program::usage_exit_code);
+  EXPECT_EQ(test.run({}), process::usage_exit_code);
   EXPECT_EQ(test.err, "test: a file is broken\n");
   test.body = []() -> int { throw std::logic_error("oops"); };
-  EXPECT_EQ(test.run({}), program::internal_error_exit_code);
+  EXPECT_EQ(test.run({}), process::internal_error_exit_code);
   EXPECT_EQ(test.err, "test: internal error: oops\n");
   test.body = [] { return 130; };
   EXPECT_EQ(test.run({}), 130);
@@ -170,12 +170,12 @@ TEST(CommandLine, ErrorsOfTheBody) {
 TEST(CommandLine, AChoiceChangesTheDefaultsOfLaterOptionsOnly) {
   enum class Size { small, large };
   const auto parse = [](std::vector<const char*> words) {
-    program::CommandLine command_line("A test.", "test");
+    process::CommandLine command_line("A test.", "test");
     Size size = Size::small;
     double number = 1;
     command_line.add_choice("--size", size, "", {{"small", Size::small}, {"large", Size::large}},
                             [&] { number = size == Size::large ? 100 : 10; });
-    command_line.add_number("--number", number, "", program::positive());
+    command_line.add_number("--number", number, "", process::positive());
     words.insert(words.begin(), "test");
     EXPECT_EQ(command_line.run(static_cast<int>(words.size()), words.data(), [] { return 0; }), 0);
     return number;

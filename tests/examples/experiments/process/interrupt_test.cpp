@@ -8,18 +8,18 @@
 namespace {
 
 TEST(Interrupt, TheFirstAsksAndTheSecondEnds) {
-  EXPECT_FALSE(program::interrupted());
-  program::catch_interrupt();
-  EXPECT_FALSE(program::interrupted());
+  EXPECT_FALSE(process::interrupted());
+  process::catch_interrupt();
+  EXPECT_FALSE(process::interrupted());
   EXPECT_EXIT(
       {
         std::raise(SIGINT);
-        if (program::interrupted()) std::raise(SIGINT);
+        if (process::interrupted()) std::raise(SIGINT);
         std::exit(0);
       },
       testing::KilledBySignal(SIGINT), "");
   std::raise(SIGINT);
-  EXPECT_TRUE(program::interrupted());
+  EXPECT_TRUE(process::interrupted());
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 std::string refusal(const fs::path& folder) {
   try {
-    program::prepare_output_folder(folder);
+    process::prepare_output_folder(folder);
   } catch (const std::runtime_error& error) {
     return error.what();
   }

@@ -10,9 +10,9 @@ namespace {
 
 TEST(ForEachInParallel, CallsEachOnce) {
   std::vector<std::atomic<int>> calls(100);
-  program::for_each_in_parallel(calls.size(), [&](std::size_t i) { ++calls[i]; });
+  process::for_each_in_parallel(calls.size(), [&](std::size_t i) { ++calls[i]; });
   for (const auto& count : calls) EXPECT_EQ(count, 1);
-  program::for_each_in_parallel(0, [](std::size_t) { FAIL(); });
+  process::for_each_in_parallel(0, [](std::size_t) { FAIL(); });
 }
 
 TEST(ForEachInParallel, ThrowsWhatABodyThrows) {
@@ -21,7 +21,7 @@ TEST(ForEachInParallel, ThrowsWhatABodyThrows) {
     ++calls;
     throw std::runtime_error("no");
   };
-  EXPECT_THROW(program::for_each_in_parallel(10'000, body), std::runtime_error);
+  EXPECT_THROW(process::for_each_in_parallel(10'000, body), std::runtime_error);
   EXPECT_LT(calls, 10'000) << "the others are not begun then";
 }
 

@@ -8,7 +8,7 @@
 namespace {
 
 TEST(ThreadTimer, CountsWorkBetweenStartAndStopOnly) {
-  program::ThreadTimer timer;
+  process::ThreadTimer timer;
   EXPECT_EQ(timer.seconds(), 0.0);
   volatile double work = 0;
   const auto spin = [&] {
@@ -28,7 +28,7 @@ TEST(ThreadTimer, CountsWorkBetweenStartAndStopOnly) {
 }
 
 TEST(ThreadTimer, DoesNotCountSleep) {
-  program::ThreadTimer timer;
+  process::ThreadTimer timer;
   timer.start();
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   timer.stop();

@@ -13,10 +13,10 @@ namespace {
 
 TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
   const auto path = std::filesystem::path(testing::TempDir()) / "csv_test.csv";
-  program::Csv csv(path, {"network", "step", "accuracy"});
+  report::Csv csv(path, {"network", "step", "accuracy"});
   csv.add({"with_bn"}, {1000, 0.97125});
   csv.add({"without_bn"}, {50000, std::numeric_limits<double>::quiet_NaN()});
-  csv.add({"with_bn"}, {60, program::diverged});
+  csv.add({"with_bn"}, {60, report::diverged});
   csv.close();
   std::ifstream file(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -27,7 +27,7 @@ TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
 TEST(Csv, SaysWhichFileCannotBeWritten) {
   const auto path = std::filesystem::path(testing::TempDir()) / "no_such_folder" / "figure.csv";
   try {
-    program::Csv(path, {"step"});
+    report::Csv(path, {"step"});
     FAIL() << "nothing was thrown";
   } catch (const std::runtime_error& error) {
     EXPECT_EQ(error.what(), "cannot write " + path.string() + ": No such file or directory");
@@ -37,7 +37,7 @@ TEST(Csv, SaysWhichFileCannotBeWritten) {
 TEST(Csv, AFullDiskIsAnError) {
   const std::filesystem::path full = "/dev/full";
   if (!std::filesystem::exists(full)) GTEST_SKIP() << "no /dev/full here";
-  program::Csv csv(full, {"step"});
+  report::Csv csv(full, {"step"});
   EXPECT_THROW(csv.close(), std::runtime_error);
 }
 

@@ -15,7 +15,7 @@ struct Figure : testing::Test {
   // A folder for each test: ctest runs them at the same time.
   fs::path folder = fs::path(testing::TempDir()) / "a folder's figures" /
                     testing::UnitTest::GetInstance()->current_test_info()->name();
-  program::Figure figure{"points", "Data: \"x_1\"\nC:\\new", "set key off\n", "'points.csv' using 1:2 with lines"};
+  report::Figure figure{"points", "Data: \"x_1\"\nC:\\new", "set key off\n", "'points.csv' using 1:2 with lines"};
 
   Figure() {
     fs::create_directories(folder);
@@ -30,7 +30,7 @@ struct Figure : testing::Test {
 };
 
 TEST_F(Figure, IsDrawnAsSvgAndPng) {
-  const auto drawing = program::draw(folder, {figure});
+  const auto drawing = report::draw(folder, {figure});
   if (drawing.problem.find("not found") != std::string::npos) GTEST_SKIP() << "no gnuplot here";
   EXPECT_EQ(drawing.problem, "");
   ASSERT_EQ(drawing.files.size(), 2u);
@@ -42,7 +42,7 @@ TEST_F(Figure, IsDrawnAsSvgAndPng) {
 TEST_F(Figure, WithoutGnuplotTheScriptStaysAndThePackageIsNamed) {
   const std::string path = std::getenv("PATH");
   setenv("PATH", folder.c_str(), 1);
-  const auto drawing = program::draw(folder, {figure});
+  const auto drawing = report::draw(folder, {figure});
   setenv("PATH", path.c_str(), 1);
   EXPECT_TRUE(drawing.files.empty());
   EXPECT_NE(drawing.problem.find("gnuplot-nox"), std::string::npos) << drawing.problem;
@@ -51,20 +51,20 @@ TEST_F(Figure, WithoutGnuplotTheScriptStaysAndThePackageIsNamed) {
 
 TEST_F(Figure, AFailureOfGnuplotIsReported) {
   figure.plot = "'no_such_file.csv'";
-  const auto drawing = program::draw(folder, {figure});
+  const auto drawing = report::draw(folder, {figure});
   if (drawing.problem.find("not found") != std::string::npos) GTEST_SKIP() << "no gnuplot here";
   EXPECT_TRUE(drawing.files.empty());
   EXPECT_NE(drawing.problem.find("gnuplot failed"), std::string::npos);
 }
 
 TEST_F(Figure, SaysWhichScriptCannotBeWritten) {
-  EXPECT_THROW(program::draw(folder / "missing", {figure}), std::runtime_error);
+  EXPECT_THROW(report::draw(folder / "missing", {figure}), std::runtime_error);
 }
 
 TEST_F(Figure, WithNothingToBeDrawnLeavesNoPictureOfAnEarlierRun) {
   for (const char* ending : {".gp", ".svg", ".png"}) std::ofstream(folder / (std::string("points") + ending)) << "old";
   figure.plot.clear();
-  const auto drawing = program::draw(folder, {figure});
+  const auto drawing = report::draw(folder, {figure});
   EXPECT_TRUE(drawing.files.empty());
   EXPECT_EQ(drawing.problem, "");
   for (const char* ending : {".gp", ".svg", ".png"})

@@ -28,31 +28,31 @@ class Capture {
 };
 
 TEST(Progress, LineSaysStepAccuracyRateAndTimeLeft) {
-  EXPECT_EQ(program::progress_line("with BN", 10'000, 50'000, 0.9712, 5),
+  EXPECT_EQ(report::progress_line("with BN", 10'000, 50'000, 0.9712, 5),
             "with BN  10,000/50,000  accuracy 0.9712  2,000 steps/s  0:20 left");
-  EXPECT_EQ(program::progress_line("with BN", 0, 50'000, std::numeric_limits<double>::quiet_NaN(), 0),
+  EXPECT_EQ(report::progress_line("with BN", 0, 50'000, std::numeric_limits<double>::quiet_NaN(), 0),
             "with BN  0/50,000  accuracy -");
-  EXPECT_EQ(program::progress_line("with BN", 50'000, 50'000, 0.98, 20),
+  EXPECT_EQ(report::progress_line("with BN", 50'000, 50'000, 0.98, 20),
             "with BN  50,000/50,000  accuracy 0.9800  2,500 steps/s  in 0:20");
 }
 
 TEST(Progress, LineFitsTheTerminal) {
-  const auto usual = program::progress_line("seed 12, without BN", 12'345, 50'000, 0.9712, 4);
+  const auto usual = report::progress_line("seed 12, without BN", 12'345, 50'000, 0.9712, 4);
   EXPECT_EQ(usual, "seed 12, without BN  12,345/50,000  accuracy 0.9712  3,086 steps/s  0:12 left");
-  EXPECT_LT(program::progress_line("seed 12345678, without BN", 12'345'678, 50'000'000, 0.9712, 1).size(),
-            program::terminal_width);
+  EXPECT_LT(report::progress_line("seed 12345678, without BN", 12'345'678, 50'000'000, 0.9712, 1).size(),
+            report::terminal_width);
 }
 
 TEST(Progress, IsQuietWhereNobodyWatches) {
   Capture capture;
-  program::Progress progress({{"a", 10}, {"b", 10}}, program::is_terminal(capture.file()), capture.file());
+  report::Progress progress({{"a", 10}, {"b", 10}}, report::is_terminal(capture.file()), capture.file());
   progress.update(0, 10, 0.5);
   EXPECT_EQ(capture.text(), "");
 }
 
 TEST(Progress, RedrawsInPlace) {
   Capture capture;
-  program::Progress progress({{"a", 10}, {"bcd", 10}}, true, capture.file());
+  report::Progress progress({{"a", 10}, {"bcd", 10}}, true, capture.file());
   progress.update(0, 10, 0.5);
   progress.update(1, 10, 0.25);
   const std::string text = capture.text();
@@ -63,14 +63,14 @@ TEST(Progress, RedrawsInPlace) {
 
 TEST(Progress, DrawsTenTimesASecondAtTheMost) {
   Capture capture;
-  program::Progress progress({{"a", 1'000'000}}, true, capture.file());
+  report::Progress progress({{"a", 1'000'000}}, true, capture.file());
   for (int i = 0; i < 1000; ++i) progress.update(0, i, 0.5);
   EXPECT_LT(capture.text().size(), 1000u);
 }
 
 TEST(Progress, TakesReportsFromSeveralThreads) {
   Capture capture;
-  program::Progress progress({{"a", 1000}, {"b", 1000}}, true, capture.file());
+  report::Progress progress({{"a", 1000}, {"b", 1000}}, true, capture.file());
   const auto work = [&](std::size_t network) {
     for (int i = 1; i <= 1000; ++i) progress.update(network, i, 0.5);
   };
@@ -81,7 +81,7 @@ TEST(Progress, TakesReportsFromSeveralThreads) {
 }
 
 TEST(Progress, LineOfANetworkThatDivergedSaysSoAndNoTimeLeft) {
-  EXPECT_EQ(program::progress_line("with BN", 137, 50'000, program::diverged, 5), "with BN  137/50,000  diverged");
+  EXPECT_EQ(report::progress_line("with BN", 137, 50'000, report::diverged, 5), "with BN  137/50,000  diverged");
 }
 
 }  // namespace

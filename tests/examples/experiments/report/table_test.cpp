@@ -10,14 +10,14 @@
 
 namespace {
 
-std::string print(const program::Table& table) {
+std::string print(const report::Table& table) {
   std::ostringstream out;
   out << table;
   return out.str();
 }
 
 TEST(Table, AlignsTheFirstColumnLeftAndTheOthersRight) {
-  program::Table table({"step", "without BN", "with BN"});
+  report::Table table({"step", "without BN", "with BN"});
   table.add({"500", "0.2", "0.88"});
   table.add({"10,000", "-"});
   EXPECT_EQ(print(table),
@@ -32,17 +32,17 @@ TEST(Table, FoldsWhatIsWiderThanTheTerminal) {
     header.push_back("seed " + std::to_string(i));
     row.push_back("0.9123 0.1");
   }
-  program::Table table(header);
+  report::Table table(header);
   table.add(row);
   std::istringstream lines(print(table));
   int parts = 0;
   for (std::string line; std::getline(lines, line);) {
-    EXPECT_LE(line.size(), program::terminal_width);
+    EXPECT_LE(line.size(), report::terminal_width);
     if (line.rfind("1,000", 0) == 0) ++parts;
   }
   EXPECT_EQ(parts, 3);
 }
 
-TEST(Table, OneColumn) { EXPECT_EQ(print(program::Table({"alone"})), "alone\n"); }
+TEST(Table, OneColumn) { EXPECT_EQ(print(report::Table({"alone"})), "alone\n"); }
 
 }  // namespace

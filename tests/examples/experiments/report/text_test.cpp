@@ -6,9 +6,9 @@
 
 namespace {
 
-using program::duration;
-using program::fixed;
-using program::grouped;
+using report::duration;
+using report::fixed;
+using report::grouped;
 
 TEST(Text, Fixed) {
   EXPECT_EQ(fixed(0.97316, 4), "0.9732");
@@ -34,19 +34,19 @@ TEST(Text, Duration) {
 }
 
 TEST(Text, Shortest) {
-  EXPECT_EQ(program::shortest(0.01), "0.01");
-  EXPECT_EQ(program::shortest(30.0), "30");
+  EXPECT_EQ(report::shortest(0.01), "0.01");
+  EXPECT_EQ(report::shortest(30.0), "30");
 }
 
 TEST(Text, ADivergedNetworkHasNoNumber) {
-  EXPECT_EQ(fixed(program::diverged, 4), "diverged");
-  EXPECT_LT(program::diverged, 0) << "below every accuracy";
+  EXPECT_EQ(fixed(report::diverged, 4), "diverged");
+  EXPECT_LT(report::diverged, 0) << "below every accuracy";
 }
 
 TEST(Text, Joined) {
-  EXPECT_EQ(program::joined({"a", "b", "c"}, ", "), "a, b, c");
-  EXPECT_EQ(program::joined({"a"}, ", "), "a");
-  EXPECT_EQ(program::joined({}, ", "), "");
+  EXPECT_EQ(report::joined({"a", "b", "c"}, ", "), "a, b, c");
+  EXPECT_EQ(report::joined({"a"}, ", "), "a");
+  EXPECT_EQ(report::joined({}, ", "), "");
 }
 
 }  // namespace

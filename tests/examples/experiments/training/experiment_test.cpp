@@ -16,26 +16,26 @@ TEST(Experiment, TrainsAllJobsAndShowsWhoeverLooksTheTrainedNetwork) {
   folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
   folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
   folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
-  program::Protocol protocol;
+  training::Protocol protocol;
   protocol.steps = 3;
   protocol.batch = 20;
   protocol.every = 3;
   protocol.population_batches = 0;
-  std::vector<program::Job> jobs;
+  std::vector<training::Job> jobs;
   std::vector<double> seen(21);  // more than there are lines of progress for
   testing::internal::CaptureStdout();
-  const program::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol,
-                                       "headline");
+  const training::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol,
+                                        "headline");
   for (std::size_t i = 0; i < seen.size(); ++i) {
-    program::Protocol own = protocol;
+    training::Protocol own = protocol;
     own.learning_rate = {i == 0 ? 1e-9 : 1.0};
-    jobs.push_back({"job", own, i % 2, [i] { return program::make_sigmoid_network({.seed = i % 2}); },
-                    [&, i](program::Network& network) {
-                      seen[i] = program::accuracy(program::class_probabilities(network.model, experiment.test()),
-                                                  experiment.test());
+    jobs.push_back({"job", own, i % 2, [i] { return networks::make_sigmoid_network({.seed = i % 2}); },
+                    [&, i](networks::Network& network) {
+                      seen[i] = training::accuracy(training::class_probabilities(network.model, experiment.test()),
+                                                   experiment.test());
                     }});
   }
-  const std::vector<program::Run> runs = experiment.train(jobs);
+  const std::vector<training::Run> runs = experiment.train(jobs);
   EXPECT_EQ(experiment.finish({}, {"table"}), 0);
   const std::string output = testing::internal::GetCapturedStdout();
   EXPECT_EQ(output.find("headline\nData: MNIST, 60 + 20 images\n"), 0U) << output;
@@ -56,18 +56,18 @@ TEST(Experiment, SaysWhichNetworksDivergedAndTrainsTheOthers) {
   folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
   folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
   folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
-  const program::Protocol protocol = {.steps = 6, .batch = 20, .every = 2, .population_batches = 3};
+  const training::Protocol protocol = {.steps = 6, .batch = 20, .every = 2, .population_batches = 3};
   testing::internal::CaptureStdout();
-  const program::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol, "");
-  std::vector<program::Job> jobs;
+  const training::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol, "");
+  std::vector<training::Job> jobs;
   std::vector<int> looked(30, 0);
   for (std::size_t i = 0; i < looked.size(); ++i) {
-    program::Protocol own = protocol;
+    training::Protocol own = protocol;
     if (i != 4) own.learning_rate = {1e38};
-    jobs.push_back({"job " + std::to_string(i), own, i, [i] { return program::make_sigmoid_network({.seed = i}); },
-                    [&, i](program::Network&) { looked[i] = 1; }});
+    jobs.push_back({"job " + std::to_string(i), own, i, [i] { return networks::make_sigmoid_network({.seed = i}); },
+                    [&, i](networks::Network&) { looked[i] = 1; }});
   }
-  const std::vector<program::Run> runs = experiment.train(jobs);
+  const std::vector<training::Run> runs = experiment.train(jobs);
   EXPECT_EQ(experiment.finish({{"nothing", "", "", ""}}, {"table"}), 0) << "to diverge is a result";
   const std::string output = testing::internal::GetCapturedStdout();
 

@@ -7,13 +7,13 @@
 
 namespace {
 
-using program::PercentileHistory;
-using program::UnitPercentiles;
+using training::PercentileHistory;
+using training::UnitPercentiles;
 
 TEST(Percentiles, AreInterpolatedAsNumpyDoes) {
   nn::Matrix<float> values(4, 2);
   values << 4, 10, 1, 10, 3, 10, 2, 10;
-  const UnitPercentiles result = program::percentiles_of(values);
+  const UnitPercentiles result = training::percentiles_of(values);
   ASSERT_EQ(result.rows(), 2);
   EXPECT_NEAR(result(0, 0), 1.45, 1e-12);  // numpy.percentile([4, 1, 3, 2], [15, 50, 85])
   EXPECT_NEAR(result(0, 1), 2.5, 1e-12);
@@ -22,7 +22,7 @@ TEST(Percentiles, AreInterpolatedAsNumpyDoes) {
 }
 
 TEST(Percentiles, OfOneSample) {
-  EXPECT_TRUE((program::percentiles_of(nn::Matrix<float>::Constant(1, 3, 7)) == 7).all());
+  EXPECT_TRUE((training::percentiles_of(nn::Matrix<float>::Constant(1, 3, 7)) == 7).all());
 }
 
 PercentileHistory history() {
@@ -61,7 +61,7 @@ TEST(Percentiles, OfAColumnWithANaNAreNaNAndThoseOfOthersAreNot) {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   nn::Matrix<float> values(4, 3);
   values << 4, nan, inf, 1, 10, inf, 3, 10, 1, 2, 10, -inf;
-  const UnitPercentiles result = program::percentiles_of(values);
+  const UnitPercentiles result = training::percentiles_of(values);
   EXPECT_NEAR(result(0, 1), 2.5, 1e-12);
   EXPECT_TRUE(result.row(1).isNaN().all());
   EXPECT_EQ(result(2, 1), std::numeric_limits<double>::infinity());

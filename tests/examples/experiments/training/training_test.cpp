@@ -15,8 +15,8 @@
 
 namespace {
 
-using program::Protocol;
-using TrainingRun = program::Run;
+using training::Protocol;
+using TrainingRun = training::Run;
 
 const data::Dataset& digits() {
   static const data::Dataset dataset = data::drawn_dataset(400, 200);
@@ -34,15 +34,15 @@ Protocol short_protocol() {
   return protocol;
 }
 
-program::Network network(std::uint64_t seed, bool batch_norm) {
-  return program::make_sigmoid_network(
+networks::Network network(std::uint64_t seed, bool batch_norm) {
+  return networks::make_sigmoid_network(
       {.batch_norm = batch_norm, .deviation = nn::constant_deviation(0.1), .seed = seed});
 }
 
 TrainingRun train(const Protocol& protocol, std::uint64_t seed, bool batch_norm) {
-  program::Network trained = network(seed, batch_norm);
-  return program::train(protocol, digits(), program::make_views(protocol, digits()), seed, trained,
-                        [](std::int64_t, double) {});
+  networks::Network trained = network(seed, batch_norm);
+  return training::train(protocol, digits(), training::make_views(protocol, digits()), seed, trained,
+                         [](std::int64_t, double) {});
 }
 
 TEST(Training, LearnsAndReports) {
@@ -75,7 +75,7 @@ TEST(Training, TheSameSeedGivesTheSameBitsWhateverOtherThreadsDo) {
 TEST(Training, LookingMoreOftenChangesNothing) {
   Protocol often = short_protocol();
   often.every = 10;
-  often.statistics = program::Statistics::population;
+  often.statistics = training::Statistics::population;
   const TrainingRun seldom = train(short_protocol(), 1, true), watched = train(often, 1, true);
   EXPECT_EQ(seldom.running_accuracy, watched.running_accuracy);
   EXPECT_TRUE((seldom.percentiles.values.back() == watched.percentiles.values.back()).all());
@@ -85,7 +85,7 @@ TEST(Training, ABatchLargerThanTheDataIsRefused) {
   Protocol protocol = short_protocol();
   protocol.batch = 401;
   try {
-    program::make_views(protocol, digits());
+    training::make_views(protocol, digits());
     FAIL() << "nothing was thrown";
   } catch (const std::runtime_error& error) {
     EXPECT_STREQ(error.what(), "--batch 401: there are only 400 training images");
@@ -122,10 +122,10 @@ TEST(Training, TheLearningRateFollowsItsSchedule) {
 // --- Networks that diverge
 
 /// Trains a network with a learning rate that is far too large.
-TrainingRun train_too_fast(double learning_rate, Protocol protocol, program::Network trained) {
+TrainingRun train_too_fast(double learning_rate, Protocol protocol, networks::Network trained) {
   protocol.learning_rate.initial = learning_rate;
-  return program::train(protocol, digits(), program::make_views(protocol, digits()), 1, trained,
-                        [](std::int64_t, double) {});
+  return training::train(protocol, digits(), training::make_views(protocol, digits()), 1, trained,
+                         [](std::int64_t, double) {});
 }
 
 void expect_divergence(const TrainingRun& run) {
@@ -133,18 +133,18 @@ void expect_divergence(const TrainingRun& run) {
   EXPECT_NE(run.divergence->reason, "");
   EXPECT_GE(run.divergence->step, run.steps_made);
   EXPECT_LE(run.divergence->step, run.steps_made + 1);
-  EXPECT_EQ(run.running_accuracy, program::diverged);
+  EXPECT_EQ(run.running_accuracy, report::diverged);
   EXPECT_EQ(run.seed, 1u);
   EXPECT_EQ(run.steps.size(), run.accuracy.size());
   for (const double accuracy : run.accuracy) EXPECT_TRUE(accuracy >= 0 && accuracy <= 1) << accuracy;
-  for (const program::UnitPercentiles& values : run.percentiles.values) EXPECT_TRUE(values.allFinite());
+  for (const training::UnitPercentiles& values : run.percentiles.values) EXPECT_TRUE(values.allFinite());
 }
 
 TEST(Divergence, WithBatchNormEndsTheTrainingAndIsNoError) {
   for (const double rate : {1e38, 3e38}) {
     const TrainingRun run = train_too_fast(rate, short_protocol(), network(1, true));
     expect_divergence(run);
-    EXPECT_EQ(run.population_accuracy, program::diverged);
+    EXPECT_EQ(run.population_accuracy, report::diverged);
     EXPECT_EQ(run.steps_asked, 150);
     EXPECT_LT(run.steps_made, 150);
   }
@@ -152,15 +152,15 @@ TEST(Divergence, WithBatchNormEndsTheTrainingAndIsNoError) {
 
 TEST(Divergence, WithWhiteningEndsTheTrainingAndIsNoError) {
   for (const auto method : {batchnorm::WhiteningMethod::eigen, batchnorm::WhiteningMethod::newton}) {
-    const program::SigmoidNetworkOptions options = {.whitening =
-                                                        batchnorm::WhiteningOptions{.method = method, .epsilon = 1e-3}};
-    expect_divergence(train_too_fast(1e38, short_protocol(), program::make_sigmoid_network(options)));
+    const networks::SigmoidNetworkOptions options = {
+        .whitening = batchnorm::WhiteningOptions{.method = method, .epsilon = 1e-3}};
+    expect_divergence(train_too_fast(1e38, short_protocol(), networks::make_sigmoid_network(options)));
   }
 }
 
 TEST(Divergence, WithReluAndWithoutBatchNormEndsTheTrainingAndIsNoError) {
   const auto make = [] {
-    program::Network plain;
+    networks::Network plain;
     plain.model.add(nn::Dense<float>(784, 20));
     plain.model.add(nn::Relu<float>());
     plain.model.add(nn::Dense<float>(20, 10));
@@ -174,18 +174,18 @@ TEST(Divergence, WithReluAndWithoutBatchNormEndsTheTrainingAndIsNoError) {
 }
 
 TEST(Divergence, WhatWasSeenBeforeItIsKept) {
-  program::Network trained = network(1, true);
+  networks::Network trained = network(1, true);
   const Protocol protocol = short_protocol();
   const TrainingRun whole = train(protocol, 1, true);
   std::int64_t last = 0;
-  const TrainingRun run = program::train(protocol, digits(), program::make_views(protocol, digits()), 1, trained,
-                                         [&](std::int64_t step, double) {
-                                           last = step;
-                                           if (step != 120) return;
-                                           trained.model.for_each_parameter([](batchnorm::Parameter<float> parameter) {
-                                             parameter.value.setConstant(std::numeric_limits<float>::quiet_NaN());
-                                           });
-                                         });
+  const TrainingRun run = training::train(protocol, digits(), training::make_views(protocol, digits()), 1, trained,
+                                          [&](std::int64_t step, double) {
+                                            last = step;
+                                            if (step != 120) return;
+                                            trained.model.for_each_parameter([](batchnorm::Parameter<float> parameter) {
+                                              parameter.value.setConstant(std::numeric_limits<float>::quiet_NaN());
+                                            });
+                                          });
   expect_divergence(run);
   EXPECT_EQ(run.divergence->step, 121);
   EXPECT_EQ(run.divergence->reason, "loss nan");
@@ -198,7 +198,7 @@ TEST(Divergence, WhatWasSeenBeforeItIsKept) {
 }
 
 TEST(Divergence, InTheLastStepIsSeenByTheTestAfterIt) {
-  for (const auto statistics : {program::Statistics::running, program::Statistics::population}) {
+  for (const auto statistics : {training::Statistics::running, training::Statistics::population}) {
     Protocol protocol = short_protocol();
     protocol.steps = 1;
     protocol.statistics = statistics;
@@ -206,7 +206,7 @@ TEST(Divergence, InTheLastStepIsSeenByTheTestAfterIt) {
     expect_divergence(run);
     EXPECT_EQ(run.divergence->step, 1);
     EXPECT_TRUE(run.steps.empty());
-    EXPECT_EQ(run.population_accuracy, program::diverged);
+    EXPECT_EQ(run.population_accuracy, report::diverged);
   }
 }
 
@@ -234,7 +234,7 @@ struct Refusal final : nn::Layer<float> {
 };
 
 TEST(Divergence, IsWhyTheLibraryRefusesWhatIsNotFinite) {
-  program::Network refusing = network(1, true);
+  networks::Network refusing = network(1, true);
   refusing.model.add(Refusal(true));
   const TrainingRun run = train_too_fast(0.1, short_protocol(), std::move(refusing));
   expect_divergence(run);
@@ -243,7 +243,7 @@ TEST(Divergence, IsWhyTheLibraryRefusesWhatIsNotFinite) {
 }
 
 TEST(Divergence, IsNotWhyTheLibraryRefusesAnythingElse) {
-  program::Network refusing = network(1, true);
+  networks::Network refusing = network(1, true);
   refusing.model.add(Refusal(false));
   EXPECT_THROW(train_too_fast(0.1, short_protocol(), std::move(refusing)), std::invalid_argument);
 }
