@@ -13,10 +13,12 @@
 #include "experiments/networks/inception_network.hpp"
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
+#include "experiments/report/curves.hpp"
 #include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
 #include "experiments/training/experiment.hpp"
+#include "experiments/training/highlights.hpp"
 #include "experiments/training/results.hpp"
 
 namespace {
@@ -190,9 +192,8 @@ void print_changes(const std::vector<Result>& results, const Options& options) {
 
 // --- What is written
 
-report::Figure write_gains(const std::filesystem::path& folder, const std::vector<Result>& results,
-                           const std::string& data) {
-  report::Csv csv(folder / "accelerate.csv", {"change", "gain", "standard_error", "best_accuracy"});
+report::Figure write_gains(const Options& options, const std::vector<Result>& results, const std::string& data) {
+  report::Csv csv(options.common.output / "accelerate.csv", {"change", "gain", "standard_error", "best_accuracy"});
   bool is_empty = true;
   for (const Result& result : results) {
     if (&result == results.data()) continue;
@@ -202,13 +203,23 @@ report::Figure write_gains(const std::filesystem::path& folder, const std::vecto
             {report::mean(gained), report::standard_error(gained), report::mean(best_accuracies(result)) / 100});
   }
   csv.close();
-  return {"accelerate", "What BN-x5 gains by each change, with its standard error\n" + data,
+  return {"accelerate",
+          "What BN-x5 gains by each change\n" + report::of_seeds(options.common.seeds, "mean and standard error") +
+              "\n" + data,
           "set xlabel 'test accuracy gained, %'\nset key off\nset border 1\nset tics nomirror\nset ytics scale 0\n"
           "set yrange [*:*] reverse\nset offsets 0, 0, 0.5, 0.5\nset arrow from 0, graph 0 to 0, graph 1 nohead lc "
           "'black'\n",
           is_empty ? ""
                    : "'accelerate.csv' using 2:0:ytic(1) with points pt 7 ps 1.2 lc '#1f4fbf', "
                      "'' using 2:0:3 with xerrorbars pt 0 lw 2 lc '#1f4fbf'"};
+}
+
+std::string highlight_of(const std::vector<Result>& results) {
+  std::vector<training::Gain> changes;
+  for (const Result& result : results) {
+    if (result.word != "none" && result.word != "all") changes.push_back({result.name, gains(results.front(), result)});
+  }
+  return training::largest_gain(changes);
 }
 
 int accelerate(const Options& options) {
@@ -223,8 +234,8 @@ int accelerate(const Options& options) {
   std::vector<training::NamedRuns> runs;
   for (const Result& result : results) runs.push_back({result.word, &result.runs});
   training::write_runs(options.common.output / "accelerate_runs.csv", runs);
-  return experiment.finish({write_gains(options.common.output, results, experiment.dataset().description)},
-                           {"accelerate_runs"});
+  return experiment.finish({write_gains(options, results, experiment.dataset().description)}, {"accelerate_runs"},
+                           {"accelerate", highlight_of(results)});
 }
 
 }  // namespace

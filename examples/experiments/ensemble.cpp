@@ -9,9 +9,11 @@
 #include "experiments/networks/inception_network.hpp"
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
+#include "experiments/report/curves.hpp"
 #include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/training/experiment.hpp"
+#include "experiments/training/highlights.hpp"
 #include "experiments/training/results.hpp"
 
 namespace {
@@ -114,6 +116,10 @@ std::vector<double> collect(const std::vector<Errors>& errors, const Quantity& q
   return values;
 }
 
+double mean_alone(const Errors& errors) { return report::mean(errors.alone); }
+
+double together(const Errors& errors) { return errors.mean.back(); }
+
 /// The smallest error among the networks that have one; `diverged` if all of them did.
 double best_error(const Errors& errors) {
   double best = report::none;
@@ -132,13 +138,12 @@ void print_errors(const std::vector<Errors>& errors) {
   };
   for (std::size_t i = 0; i < members.size(); ++i)
     add(std::to_string(i + 1) + ": " + members[i].name, [i](const Errors& one) { return one.alone[i]; });
-  const auto average = [](const Errors& one) { return report::mean(one.alone); };
-  add("mean of the six errors", average);
+  add("mean of the six errors", mean_alone);
   add("best of the six errors", [](const Errors& one) { return best_error(one); });
-  add("ensemble: mean of the six probabilities", [](const Errors& one) { return one.mean.back(); });
+  add("ensemble: mean of the six probabilities", together);
   add(
       "errors that it saves, % of the mean",
-      [&](const Errors& one) { return 100 * (1 - one.mean.back() / average(one)); }, 0);
+      [](const Errors& one) { return 100 * (1 - together(one) / mean_alone(one)); }, 0);
   std::cout << '\n'
             << table << "Paper, ImageNet, 144 crops: one network 21.99 (top 1), 5.82 (top 5);\n"
             << "six 20.1 and 4.9, 4.82 on the test server: 9 and 16 % fewer errors.\n";
@@ -156,25 +161,39 @@ void write_members(const std::filesystem::path& folder, const Options& options, 
   csv.close();
 }
 
-report::Figure write_means(const std::filesystem::path& folder, const std::vector<Errors>& errors,
-                           const std::string& data) {
-  report::Csv csv(folder / "ensemble.csv", {"networks", "error", "ensemble_so_far"});
+report::Figure write_means(const std::filesystem::path& folder, const Options& options,
+                           const std::vector<Errors>& errors, const std::string& data) {
+  report::Csv csv(folder / "ensemble.csv",
+                  {"networks", "error", "ensemble_so_far", "error_std", "ensemble_so_far_std"});
   bool has_alone = false, has_mean = false;
   for (std::size_t j = 0; j < members.size(); ++j) {
-    const double alone = report::mean(collect(errors, [j](const Errors& one) { return one.alone[j]; }));
-    const double mean = report::mean(collect(errors, [j](const Errors& one) { return one.mean[j]; }));
-    has_alone |= std::isfinite(alone);
-    has_mean |= std::isfinite(mean);
-    csv.add({static_cast<double>(j + 1), alone, mean});
+    const auto alone = collect(errors, [j](const Errors& one) { return one.alone[j]; });
+    const auto mean = collect(errors, [j](const Errors& one) { return one.mean[j]; });
+    has_alone |= std::isfinite(report::mean(alone));
+    has_mean |= std::isfinite(report::mean(mean));
+    csv.add({static_cast<double>(j + 1), report::mean(alone), report::mean(mean), report::standard_deviation(alone),
+             report::standard_deviation(mean)});
   }
   csv.close();
+  const bool has_deviations = errors.size() > 1;
+  const std::string color = report::look(0, true).color;
   std::vector<std::string> plots;
-  if (has_alone) plots.push_back("'ensemble.csv' using 1:2 with points pt 7 ps 1.2 lc 'black' title 'each by itself'");
-  if (has_mean)
-    plots.push_back("'ensemble.csv' using 1:3 with linespoints pt 7 lw 2 lc '#1f4fbf' title 'all so far together'");
-  return {"ensemble", "Six networks like BN-x30, and the mean of their probabilities\n" + data,
+  if (has_mean && has_deviations) plots.push_back(report::band_of("ensemble.csv", 3, 5, color));
+  if (has_alone) {
+    plots.push_back(std::string("'ensemble.csv' using ($1-0.08):2") +
+                    (has_deviations ? ":4 with yerrorbars" : " with points") +
+                    " pt 7 ps 1.2 lc 'black' title 'each by itself'");
+  }
+  if (has_mean) {
+    plots.push_back("'ensemble.csv' using 1:3 with linespoints pt 5 lw 2 lc '" + color +
+                    "' title 'all so far together'");
+  }
+  return {"ensemble",
+          "Six networks like BN-x30, and the mean of their probabilities\n" + report::of_seeds(options.common.seeds) +
+              "\n" + data,
           "set xlabel 'networks'\nset ylabel 'test error, %'\nset xrange [0.5:6.5]\nset yrange [0:*]\nset xtics 1\n"
-          "set border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb '#cccccc'\nset key bottom left\n",
+          "set border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb '#cccccc'\n" +
+              report::key_below,
           report::joined(plots, ", ")};
 }
 
@@ -188,7 +207,9 @@ int ensemble(const Options& options) {
   training::report_interrupt();
   print_errors(errors);
   write_members(folder, options, errors);
-  return experiment.finish({write_means(folder, errors, experiment.dataset().description)}, {"ensemble_networks"});
+  return experiment.finish(
+      {write_means(folder, options, errors, experiment.dataset().description)}, {"ensemble_networks"},
+      {"ensemble", training::errors_saved(collect(errors, mean_alone), collect(errors, together))});
 }
 
 }  // namespace

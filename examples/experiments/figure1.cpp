@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -22,7 +21,9 @@
 #include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
+#include "experiments/training/accuracy_curves.hpp"
 #include "experiments/training/experiment.hpp"
+#include "experiments/training/highlights.hpp"
 #include "experiments/training/results.hpp"
 
 namespace {
@@ -130,36 +131,10 @@ void print_comparison(const std::vector<Pair>& pairs, const training::Protocol& 
 
 // --- What is written
 
-/// Returns the means over the seeds.
-std::vector<report::Curve> write_accuracies(const std::filesystem::path& folder, const std::vector<Pair>& pairs) {
-  std::vector<std::string> columns = {"step", "without_bn", "with_bn"};
-  std::map<std::int64_t, bool> steps;
-  for (const Pair& pair : pairs) {
-    columns.push_back("without_bn_seed_" + std::to_string(pair.without.seed));
-    columns.push_back("with_bn_seed_" + std::to_string(pair.with.seed));
-    for (const std::int64_t step : pair.without.steps) steps[step] = true;
-    for (const std::int64_t step : pair.with.steps) steps[step] = true;
-  }
-  report::Curve curve_without = {2, "without BN", "dt (12,6) lw 2 lc 'black'", {}},
-                curve_with = {3, "with BN", "lw 2 lc '#1f4fbf'", {}};
-  curve_without.ending =
-      report::ending_of(collect(pairs, [](const Pair& pair) { return training::diverged_at(pair.without); }));
-  curve_with.ending =
-      report::ending_of(collect(pairs, [](const Pair& pair) { return training::diverged_at(pair.with); }));
-  report::Csv csv(folder / "figure1a.csv", columns);
-  for (const auto& [step, _] : steps) {
-    const auto without =
-        collect(pairs, [step = step](const Pair& pair) { return training::accuracy_at(pair.without, step); });
-    const auto with =
-        collect(pairs, [step = step](const Pair& pair) { return training::accuracy_at(pair.with, step); });
-    curve_without.values.push_back(report::mean(without));
-    curve_with.values.push_back(report::mean(with));
-    std::vector<double> row = {static_cast<double>(step), curve_without.values.back(), curve_with.values.back()};
-    for (std::size_t i = 0; i < pairs.size(); ++i) row.insert(row.end(), {without[i], with[i]});
-    csv.add(row);
-  }
-  csv.close();
-  return {curve_without, curve_with};
+std::vector<Run> runs_of(const std::vector<Pair>& pairs, Run Pair::*network) {
+  std::vector<Run> runs;
+  for (const Pair& pair : pairs) runs.push_back(pair.*network);
+  return runs;
 }
 
 void write_percentiles(const std::filesystem::path& path, const std::vector<Pair>& pairs, Run Pair::*network) {
@@ -198,12 +173,12 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Pair>&
 
 std::vector<report::Figure> make_figures(const std::vector<Pair>& pairs, const std::vector<report::Curve>& accuracies,
                                          std::int64_t steps, const std::string& data) {
-  std::string seeds = pairs.size() > 1 ? "mean of seeds" : "seed";
-  for (const Pair& pair : pairs) seeds += " " + std::to_string(pair.with.seed);
+  std::vector<std::uint64_t> seeds;
+  for (const Pair& pair : pairs) seeds.push_back(pair.with.seed);
   const std::string axis = report::axes_over_steps(steps);
 
   std::vector<report::Figure> figures;
-  figures.push_back({"figure1a", "Test accuracy, " + seeds + "\n" + data,
+  figures.push_back({"figure1a", "Test accuracy, " + report::of_seeds(seeds) + "\n" + data,
                      axis + report::accuracy_axis(report::accuracy_axis_begin(accuracies, 0.7)),
                      report::plot_of("figure1a.csv", accuracies)});
 
@@ -246,12 +221,18 @@ int figure1(const Options& options) {
   training::report_interrupt();
   print_accuracies(pairs);
   print_comparison(pairs, protocol);
-  const std::vector<report::Curve> accuracies = write_accuracies(folder, pairs);
+  const std::vector<Run> without = runs_of(pairs, &Pair::without), with = runs_of(pairs, &Pair::with);
+  const std::vector<report::Curve> accuracies =
+      training::write_accuracy_curves(folder / "figure1a.csv",
+                                      {{"without_bn", "without BN", report::look(0, false), &without},
+                                       {"with_bn", "with BN", report::look(0, true), &with}},
+                                      training::SeedColumns::yes);
   write_percentiles(folder / "figure1b.csv", pairs, &Pair::without);
   write_percentiles(folder / "figure1c.csv", pairs, &Pair::with);
   write_summary(folder, pairs);
   return experiment.finish(make_figures(pairs, accuracies, protocol.steps, experiment.dataset().description),
-                           {"figure1_summary"});
+                           {"figure1_summary"},
+                           {"figure1a", training::reaching_the_best({"with BN", &with}, {"without BN", &without})});
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include <cmath>
 #include <iostream>
 #include <limits>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +20,9 @@
 #include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
+#include "experiments/training/accuracy_curves.hpp"
 #include "experiments/training/experiment.hpp"
+#include "experiments/training/highlights.hpp"
 #include "experiments/training/results.hpp"
 
 namespace {
@@ -255,36 +256,14 @@ void print_accuracies(const std::vector<Result>& results) {
 
 // --- What is written
 
-/// Returns the means over the seeds.
 std::vector<report::Curve> write_curves(const std::filesystem::path& folder, const std::vector<Result>& results) {
-  const std::vector<std::string> colors = {"black", "#999999", "#e08214", "#1f4fbf", "#35a0c8", "#3c9f4e", "#b03090"};
-  std::vector<std::string> columns = {"step"};
-  std::vector<report::Curve> curves;
-  std::set<std::int64_t> steps;
-  for (const Result& result : results) {
-    const auto number = static_cast<int>(curves.size());
-    columns.push_back(result.variant.word);
-    curves.push_back({.column = number + 2,
-                      .title = result.variant.name,
-                      .style = "lw 2 lc '" + colors[curves.size() % colors.size()] + "'" +
-                               (result.variant.unit.batch_norm ? "" : " dt (12,6)"),
-                      .values = {},
-                      .ending = report::ending_of(
-                          collect(result, [](const Run& run, std::size_t) { return training::diverged_at(run); }))});
-    for (const Run& run : result.runs) steps.insert(run.steps.begin(), run.steps.end());
+  std::vector<training::DrawnRuns> networks;
+  std::size_t numbers[] = {0, 0};  // of the networks without and with batch normalization so far
+  for (const auto& [variant, runs] : results) {
+    const bool batch_norm = variant.unit.batch_norm;
+    networks.push_back({variant.word, variant.name, report::look(numbers[batch_norm]++, batch_norm), &runs});
   }
-  report::Csv csv(folder / "inception.csv", columns);
-  for (const std::int64_t step : steps) {
-    std::vector<double> row = {static_cast<double>(step)};
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      row.push_back(report::mean(
-          collect(results[i], [&](const Run& run, std::size_t) { return training::accuracy_at(run, step); })));
-      curves[i].values.push_back(row.back());
-    }
-    csv.add(row);
-  }
-  csv.close();
-  return curves;
+  return training::write_accuracy_curves(folder / "inception.csv", networks);
 }
 
 void write_summary(const std::filesystem::path& folder, const std::vector<Result>& results) {
@@ -338,6 +317,8 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
   const bool is_cut = learns && report::accuracy_axis_begin(learning, good) == good;
   const double begin = is_cut ? good : report::accuracy_axis_begin(curves, good);
 
+  std::vector<std::uint64_t> seeds;
+  for (const Run& run : results.front().runs) seeds.push_back(run.seed);
   std::int64_t first = std::numeric_limits<std::int64_t>::max(), last = 0;
   for (const Result& result : results) {
     for (const Run& run : result.runs) {
@@ -346,14 +327,24 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
     }
   }
   return {"inception",
-          "Inception scaled down: test accuracy, " +
-              report::grouped(static_cast<std::int64_t>(results.front().runs.size())) +
-              (results.front().runs.size() > 1 ? " seeds\n" : " seed\n") + data + (is_cut ? below : ""),
+          "Inception scaled down: test accuracy\n" + report::of_seeds(seeds) + "\n" + data + (is_cut ? below : ""),
           report::axes_over_steps(last) + report::accuracy_axis(begin) +
               (last > 10'000 ? "set logscale x\nset xrange [" + std::to_string(first) + ":" + std::to_string(last) +
                                    "]\nset format x '%.0f'\n"
                              : ""),
           report::plot_of("inception.csv", is_cut ? learning : curves)};
+}
+
+/// The network that is soonest as good as Inception's best test, or without Inception the one with the best.
+std::string highlight_of(const std::vector<Result>& results) {
+  const auto compared = references(results);
+  const Result* reference = compared.empty() ? nullptr : compared.front();
+  std::vector<training::NamedRuns> others;
+  for (const Result& result : results) {
+    if (&result != reference) others.push_back({result.variant.name, &result.runs});
+  }
+  return reference ? training::soonest_at_the_best(others, {reference->variant.name, &reference->runs})
+                   : training::best_of(others);
 }
 
 int inception(const Options& options) {
@@ -373,7 +364,7 @@ int inception(const Options& options) {
   write_summary(folder, results);
   const std::string size = protocol.input == data::Input::halved ? " at 14x14" : " at 28x28";
   return experiment.finish({make_figure(results, curves, experiment.dataset().description + size)},
-                           {"inception_runs", "inception_summary"});
+                           {"inception_runs", "inception_summary"}, {"inception", highlight_of(results)});
 }
 
 }  // namespace

@@ -14,10 +14,12 @@
 #include "experiments/networks/sigmoid_network.hpp"
 #include "experiments/process/command_line.hpp"
 #include "experiments/report/csv.hpp"
+#include "experiments/report/curves.hpp"
 #include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
 #include "experiments/training/experiment.hpp"
+#include "experiments/training/highlights.hpp"
 #include "experiments/training/results.hpp"
 
 namespace {
@@ -26,6 +28,9 @@ using training::Run;
 
 /// Which layers' initial weights vary; the others' are from N(0, 0.01^2).
 enum class Layers { all, hidden };
+
+/// The accuracy of a network that has learned.
+constexpr double learned = 0.9;
 
 /// The word for a standard deviation of 1 / sqrt(inputs) instead of a number.
 const std::string fan_in = "fan-in";
@@ -57,6 +62,16 @@ struct Grid {
     for (const Cell& cell : cells) {
       if (cell.batch_norm != batch_norm || cell.learning_rate != learning_rate || cell.deviation != deviation) continue;
       for (const Run& run : cell.runs) values.push_back(training::accuracy_at(run, step));
+    }
+    return values;
+  }
+
+  /// The mean over the seeds after a step, for each cell.
+  std::vector<double> means(bool batch_norm, std::int64_t step) const {
+    std::vector<double> values;
+    for (std::size_t i = 0; i < options.learning_rates.size(); ++i) {
+      for (std::size_t j = 0; j < options.deviations.size(); ++j)
+        values.push_back(report::mean(accuracies(batch_norm, i, j, step)));
     }
     return values;
   }
@@ -154,18 +169,15 @@ void print_accuracies(const Grid& grid, std::int64_t step) {
 
 /// How many of the grid's networks learned, in words.
 void print_summary(const Grid& grid, std::int64_t step) {
-  constexpr double learned = 0.9;
   std::cout << '\n';
   for (const bool batch_norm : {false, true}) {
     int good = 0, failed = 0, all = 0;
     double best = 0;
-    for (std::size_t i = 0; i < grid.options.learning_rates.size(); ++i) {
-      for (std::size_t j = 0; j < grid.options.deviations.size(); ++j, ++all) {
-        const double accuracy = report::mean(grid.accuracies(batch_norm, i, j, step));
-        good += accuracy >= learned;
-        failed += accuracy == report::diverged;
-        best = std::max(best, accuracy);
-      }
+    for (const double accuracy : grid.means(batch_norm, step)) {
+      ++all;
+      good += accuracy >= learned;
+      failed += accuracy == report::diverged;
+      best = std::max(best, accuracy);
     }
     std::cout << network_name(batch_norm) << ": " << good << " of " << all << " reach " << report::fixed(learned, 2)
               << ", the best " << report::fixed(best, 3)
@@ -219,7 +231,9 @@ report::Figure write_heat_map(const std::filesystem::path& folder, const Grid& g
   }
   csv.close();
   const std::string matrix = "'" + name + ".csv' matrix rowheaders columnheaders using 1:2:";
-  return {name, "Test accuracy " + network_name(batch_norm) + " after " + report::grouped(step) + " steps\n" + data,
+  return {name,
+          "Test accuracy " + network_name(batch_norm) + " after " + report::grouped(step) + " steps\n" +
+              report::of_seeds(options.common.seeds, "mean") + "\n" + data,
           "set xlabel 'standard deviation of the initial weights'\nset ylabel 'learning rate'\nset key off\n"
           "set tics nomirror out scale 0\nset cbrange [0:1]\nset cblabel 'test accuracy'\n"
           "set palette defined (0 '#14213d', 0.6 '#1f4fbf', 0.9 '#8fb8f0', 1 '#fff4d6')\n" +
@@ -250,7 +264,9 @@ int tolerance(const Options& options) {
   std::vector<report::Figure> figures;
   for (const bool batch_norm : {false, true})
     figures.push_back(write_heat_map(folder, grid, batch_norm, last, experiment.dataset().description));
-  return experiment.finish(figures, {"tolerance"});
+  return experiment.finish(figures, {"tolerance"},
+                           {"tolerance_with_bn and tolerance_without_bn",
+                            training::cells_that_reach(learned, grid.means(true, last), grid.means(false, last))});
 }
 
 }  // namespace

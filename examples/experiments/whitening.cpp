@@ -11,7 +11,6 @@
 #include <iostream>
 #include <iterator>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +24,9 @@
 #include "experiments/report/seeds.hpp"
 #include "experiments/report/table.hpp"
 #include "experiments/report/text.hpp"
+#include "experiments/training/accuracy_curves.hpp"
 #include "experiments/training/experiment.hpp"
+#include "experiments/training/highlights.hpp"
 #include "experiments/training/results.hpp"
 #include "nn/batch_norm.hpp"
 #include "nn/whitening_norm.hpp"
@@ -249,52 +250,49 @@ report::Figure write_costs(const std::filesystem::path& folder, const Options& o
     int column;
   };
   std::string plot, tics;
-  for (const Line& line : {Line{"Newton", "'#c2571a'", 5}, Line{"eigen", "'#1f4fbf'", 4}, Line{"BN", "'black'", 3}}) {
+  for (const Line& line : {Line{"Newton", report::look(1, true).color, 5},
+                           Line{"eigen", report::look(0, true).color, 4}, Line{"BN", "black", 3}}) {
     for (std::size_t b = 0; b < options.batches.size(); ++b) {
-      const std::string batch = std::to_string(options.batches[b]);
+      const Index size = options.batches[b];
+      if (std::ranges::count(costs, size, &Cost::batch) == 0) continue;  // after Ctrl-C
+      const std::string batch = std::to_string(size);
       plot += (plot.empty() ? "'whitening_cost.csv'" : ", ''") + std::string(" using ($1==") + batch +
               "?$2:1/0):" + std::to_string(line.column) + " with linespoints lw 2 pt " +
-              (b == 0 ? "7" : "6 dt (12,6)") + " lc " + line.color + " title '" + line.name + ", batch " + batch + "'";
+              (b == 0 ? "7" : "6 dt (12,6)") + " lc '" + line.color + "' title '" + line.name + ", batch " + batch +
+              "'";
     }
   }
   for (const Index dimensions : options.dimensions) tics += (tics.empty() ? "" : ",") + std::to_string(dimensions);
   const auto [narrowest, widest] = std::ranges::minmax(options.dimensions);
   return {"whitening_cost", "Forward and backward of one layer on one thread",
-          "set logscale xy\nset xlabel 'dimensions'\nset ylabel 'ms a step'\nset key right center\n"
-          "set format y '%g'\nset xtics (" +
-              tics + ")\nset xrange [" + report::shortest(static_cast<double>(narrowest) / 1.1) + ":" +
+          "set logscale xy\nset xlabel 'dimensions'\nset ylabel 'ms a step'\n" + report::key_below +
+              "set format y '%g'\nset xtics (" + tics + ")\nset xrange [" +
+              report::shortest(static_cast<double>(narrowest) / 1.1) + ":" +
               report::shortest(static_cast<double>(widest) * 1.1) + "]\n",
           plot};
 }
 
 /// From the accuracy at which the curves part, if all of them come so far.
-report::Figure write_curves(const std::filesystem::path& folder, const Trained& trained, const std::string& data) {
+report::Figure write_curves(const std::filesystem::path& folder, const Options& options, const Trained& trained,
+                            const std::string& data) {
   const std::string name = "whitening_batch" + std::to_string(trained.batch);
-  std::vector<std::string> columns = {"step"};
-  std::set<std::int64_t> steps;
-  std::vector<report::Curve> curves;
+  std::vector<training::DrawnRuns> networks;
+  std::int64_t last = 1;
+  std::size_t whitened = 0;
   for (std::size_t v = 0; v < trained.variants.size(); ++v) {
-    columns.push_back(trained.variants[v].word);
-    curves.push_back({.column = static_cast<int>(v) + 2,
-                      .title = trained.variants[v].name,
-                      .style = "lw 2 lc " + (v == 0 ? "'black'" : std::to_string(v)),
-                      .values = {},
-                      .ending = report::ending_of(trained.collect(v, training::diverged_at))});
-    for (const Run& run : trained.runs[v]) steps.insert(run.steps.begin(), run.steps.end());
-  }
-  report::Csv csv(folder / (name + ".csv"), columns);
-  for (const std::int64_t step : steps) {
-    std::vector<double> row = {static_cast<double>(step)};
-    for (std::size_t v = 0; v < trained.variants.size(); ++v) {
-      row.push_back(report::mean(trained.collect(v, [&](const Run& run) { return training::accuracy_at(run, step); })));
-      curves[v].values.push_back(row.back());
+    const Variant& variant = trained.variants[v];
+    networks.push_back({variant.word, variant.name,
+                        variant.whitening ? report::look(whitened++, true) : report::Look{"black", "lw 2"},
+                        &trained.runs[v]});
+    for (const Run& run : trained.runs[v]) {
+      if (!run.steps.empty()) last = std::max(last, run.steps.back());
     }
-    csv.add(row);
   }
-  csv.close();
-  return {name, "Batch normalization and whitening, batches of " + std::to_string(trained.batch) + "\n" + data,
-          report::axes_over_steps(steps.empty() ? 1 : *steps.rbegin()) +
-              report::accuracy_axis(report::accuracy_axis_begin(curves, 0.8)),
+  const std::vector<report::Curve> curves = training::write_accuracy_curves(folder / (name + ".csv"), networks);
+  return {name,
+          "Batch normalization and whitening, batches of " + std::to_string(trained.batch) + "\n" +
+              report::of_seeds(options.common.seeds) + "\n" + data,
+          report::axes_over_steps(last) + report::accuracy_axis(report::accuracy_axis_begin(curves, 0.8)),
           report::plot_of(name + ".csv", curves)};
 }
 
@@ -305,6 +303,15 @@ void write_runs(const std::filesystem::path& folder, const std::vector<Trained>&
       networks.push_back({of_batch.variants[v].word + "_batch" + std::to_string(of_batch.batch), &of_batch.runs[v]});
   }
   training::write_runs(folder / "whitening_runs.csv", networks);
+}
+
+std::string highlight_of(const std::vector<Cost>& costs) {
+  std::vector<double> batch_norm, eigen;
+  for (const Cost& cost : costs) {
+    batch_norm.push_back(cost.batch_norm);
+    eigen.push_back(cost.eigen);
+  }
+  return training::times_as_long("a layer that whitens by eigenvectors", eigen, batch_norm);
 }
 
 int whitening(const Options& options) {
@@ -323,10 +330,10 @@ int whitening(const Options& options) {
   std::vector<report::Figure> figures = {write_costs(folder, options, costs)};
   for (const Trained& of_batch : trained) {
     print_accuracies(of_batch);
-    figures.push_back(write_curves(folder, of_batch, experiment.dataset().description));
+    figures.push_back(write_curves(folder, options, of_batch, experiment.dataset().description));
   }
   write_runs(folder, trained);
-  return experiment.finish(figures, {"whitening_runs"});
+  return experiment.finish(figures, {"whitening_runs"}, {"whitening_cost", highlight_of(costs)});
 }
 
 }  // namespace

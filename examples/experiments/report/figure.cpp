@@ -13,6 +13,8 @@
 namespace report {
 namespace {
 
+constexpr const char* picture_endings[] = {".svg", ".png", ".pdf"};
+
 constexpr int not_found = 127;  // what a shell returns for a command that it does not find
 
 /// The text as a gnuplot string.
@@ -38,10 +40,12 @@ std::string script_of(const Figure& figure) {
          "set output '" + figure.name + ".svg'\n" +                                                             //
          "plot " + figure.plot + "\n" +                                                                         //
          "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) { set terminal pngcairo size 960,720 font ',15' }\n" +  //
-         "else { set terminal png size 960,720 }\n" +                                                           //
+         "else { set terminal png truecolor size 960,720 }\n" +                                                 //
          "set output '" + figure.name + ".png'\n" +                                                             //
          "replot\n" +                                                                                           //
-         "unset output\n";
+         "if (strstrt(GPVAL_TERMINALS, 'pdfcairo') > 0) {\n" +
+         "  set terminal pdfcairo size 6.4in,4.8in font 'Helvetica,12'\n" + "  set output '" + figure.name + ".pdf'\n" +
+         "  replot\n" + "}\n" + "unset output\n";
 }
 
 /// Runs gnuplot in the folder and returns its exit code.
@@ -68,12 +72,10 @@ int gnuplot(const std::filesystem::path& folder, const std::string& script) {
 Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& figures) {
   for (const Figure& figure : figures) {
     const auto path = folder / (figure.name + ".gp");
-    if (figure.plot.empty()) {
-      std::error_code ignored;  // there need not be any
-      for (const char* ending : {".gp", ".svg", ".png"})
-        std::filesystem::remove(folder / (figure.name + ending), ignored);
-      continue;
-    }
+    std::error_code ignored;  // there need not be any
+    std::filesystem::remove(path, ignored);
+    for (const char* ending : picture_endings) std::filesystem::remove(folder / (figure.name + ending), ignored);
+    if (figure.plot.empty()) continue;
     std::ofstream file(path);
     file << script_of(figure) << std::flush;
     if (!file) throw std::runtime_error("cannot write " + path.string() + ": " + std::strerror(errno));
@@ -95,7 +97,10 @@ Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& fig
       drawing.problem = "gnuplot failed; to see why: cd " + folder.string() + " && gnuplot " + script;
       continue;
     }
-    for (const char* ending : {".svg", ".png"}) drawing.files.push_back((folder / (figure.name + ending)).string());
+    for (const char* ending : picture_endings) {
+      const auto picture = folder / (figure.name + ending);
+      if (std::filesystem::exists(picture)) drawing.files.push_back(picture.string());
+    }
   }
   return drawing;
 }

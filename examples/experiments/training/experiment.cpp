@@ -1,6 +1,7 @@
 #include "experiments/training/experiment.hpp"
 
 #include <atomic>
+#include <filesystem>
 #include <iostream>
 
 #include "experiments/process/interrupt.hpp"
@@ -25,6 +26,16 @@ void report_divergences(const std::vector<Job>& jobs, const std::vector<Run>& ru
   }
   if (count > most_lines) std::cout << "and " << report::grouped(count - most_lines) << " more\n";
   if (count > 0) std::cout << "(no training beyond that; what came before it is kept)\n";
+}
+
+/// ", .svg, .png": each ending once, in the order of the files.
+std::string endings_of(const std::vector<std::string>& files) {
+  std::string endings;
+  for (const std::string& file : files) {
+    const std::string ending = ", " + std::filesystem::path(file).extension().string();
+    if (endings.find(ending) == std::string::npos) endings += ending;
+  }
+  return endings;
 }
 
 }  // namespace
@@ -72,7 +83,8 @@ std::vector<Run> Experiment::train(const std::vector<Job>& jobs) const {
   return runs;
 }
 
-int Experiment::finish(const std::vector<report::Figure>& figures, const std::vector<std::string>& tables) const {
+int Experiment::finish(const std::vector<report::Figure>& figures, const std::vector<std::string>& tables,
+                       const Highlight& highlight) const {
   const report::Drawing drawing = report::draw(folder_, figures);
   std::vector<std::string> drawn, files;
   for (const report::Figure& figure : figures) {
@@ -84,12 +96,13 @@ int Experiment::finish(const std::vector<report::Figure>& figures, const std::ve
   }
   for (const std::string& table : tables) files.push_back(table + ".csv");
   std::string written = report::joined(drawn, ", ");
-  if (!drawn.empty()) written += std::string(" (.csv") + (drawing.files.empty() ? "" : ", .svg, .png") + ")";
+  if (!drawn.empty()) written += " (.csv" + endings_of(drawing.files) + ")";
   if (!drawn.empty() && !files.empty()) written += ", ";
   written += report::joined(files, ", ");
   std::cout << "\nWritten into " << folder_.string() << ":\n"
             << written << "\n"
             << drawing.problem << (drawing.problem.empty() ? "" : "\n");
+  if (!highlight.what.empty()) std::cout << "\nLook at " << highlight.figure << ": " << highlight.what << ".\n";
   return process::interrupted() ? process::interrupted_exit_code : 0;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -25,6 +26,11 @@ struct Job {
       {};  ///< at the trained network, if anybody wants to; on the thread that trained it; not at one that diverged
 };
 
+/// What there is to see, and in which figure. `what` is empty if there is nothing to be said: see highlights.hpp.
+struct Highlight {
+  std::string figure, what;
+};
+
 /// What surrounds the training of networks, the same in every program: data, folder, Ctrl-C, and the words about them.
 class Experiment {
  public:
@@ -42,9 +48,10 @@ class Experiment {
   /// the end which have diverged, which is a result like others: it changes no exit code.
   std::vector<Run> train(const std::vector<Job>& jobs) const;
 
-  /// Draws the figures, says what there is in the folder (`tables` are CSV files that have no figure of their name), and
-  /// returns the exit code.
-  int finish(const std::vector<report::Figure>& figures, const std::vector<std::string>& tables) const;
+  /// Draws the figures, says what there is in the folder (`tables` are CSV files that have no figure of their name) and,
+  /// in the last line, what to look at; and returns the exit code.
+  int finish(const std::vector<report::Figure>& figures, const std::vector<std::string>& tables,
+             const Highlight& highlight) const;
 
  private:
   std::filesystem::path folder_;

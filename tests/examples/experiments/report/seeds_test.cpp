@@ -8,6 +8,16 @@
 
 namespace {
 
+TEST(Seeds, DeviationIsThatOfASample) {
+  EXPECT_DOUBLE_EQ(report::mean({1, 3, 5}), 3);
+  EXPECT_DOUBLE_EQ(report::standard_deviation({1, 3, 5}), 2) << "the root of (4 + 0 + 4) / 2";
+  EXPECT_EQ(report::standard_deviation({4, 4}), 0);
+  EXPECT_TRUE(std::isnan(report::standard_deviation({1})));
+  EXPECT_TRUE(std::isnan(report::standard_deviation({1, report::none})));
+  EXPECT_TRUE(std::isnan(report::standard_deviation({1, report::diverged})));
+  EXPECT_EQ(report::mean({1, report::diverged}), report::diverged);
+}
+
 TEST(Seeds, BeyondNoiseIsBeyondStudentsT) {
   EXPECT_DOUBLE_EQ(report::standard_error({1, 3}), 1);
   EXPECT_EQ(report::with_standard_error({1, 3}, 1), "2.0 +-1.0");
