@@ -10,12 +10,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include "experiments/networks/sigmoid_network.hpp"
 #include "experiments/process/command_line.hpp"
+#include "experiments/process/output_folder.hpp"
 #include "experiments/report/csv.hpp"
 #include "experiments/report/curves.hpp"
 #include "experiments/report/seeds.hpp"
@@ -25,6 +27,7 @@
 #include "experiments/training/experiment.hpp"
 #include "experiments/training/highlights.hpp"
 #include "experiments/training/results.hpp"
+#include "nn/checkpoint.hpp"
 
 namespace {
 
@@ -34,6 +37,7 @@ struct Options {
   process::CommonOptions common;
   training::Protocol protocol;
   double initial_deviation = 0.01;
+  std::filesystem::path save, load;
 };
 
 /// The two networks of one seed.
@@ -49,6 +53,13 @@ void add_options(process::CommandLine& command_line, Options& options) {
   command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", process::positive());
   command_line.add_number("--init-std", options.initial_deviation, "standard deviation of the initial weights",
                           process::positive());
+  command_line.add_text("--save", options.save, "save the trained networks", "FOLDER");
+  command_line.add_text("--load", options.load, "begin with networks that --save left there", "FOLDER");
+}
+
+/// The file of a network, in the folder of --save or --load.
+std::filesystem::path file_in(const std::filesystem::path& folder, const std::string& network, std::uint64_t seed) {
+  return folder / ("figure1_" + network + "_seed" + std::to_string(seed) + ".safetensors");
 }
 
 /// Trains both networks of each seed, as many at a time as there are cores.
@@ -59,8 +70,17 @@ std::vector<Pair> train_pairs(const Options& options, const training::Experiment
     for (const bool batch_norm : {false, true}) {
       const networks::SigmoidNetworkOptions network = {
           .batch_norm = batch_norm, .deviation = nn::constant_deviation(options.initial_deviation), .seed = seed};
+      const std::string name = batch_norm ? "with_bn" : "without_bn";
+      const auto make = [network, name, &load = options.load] {
+        networks::Network made = networks::make_sigmoid_network(network);
+        if (!load.empty()) nn::load(made.model, file_in(load, name, network.seed));
+        return made;
+      };
+      const auto look = [name, seed, &save = options.save](networks::Network& trained) {
+        if (!save.empty()) nn::save(trained.model, file_in(save, name, seed));
+      };
       jobs.push_back({"seed " + std::to_string(seed) + (batch_norm ? " with BN" : " without BN"), options.protocol,
-                      seed, [network] { return networks::make_sigmoid_network(network); }});
+                      seed, make, look});
     }
   }
   std::vector<Run> runs = experiment.train(jobs);
@@ -214,6 +234,7 @@ std::vector<report::Figure> make_figures(const std::vector<Pair>& pairs, const s
 int figure1(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
+  if (!options.save.empty()) process::prepare_output_folder(options.save);
   const training::Experiment experiment(options.common, protocol,
                                         "Figure 1: 784-100-100-100-10 sigmoid units, " + training::described(protocol));
   const std::vector<Pair> pairs = train_pairs(options, experiment);
