@@ -50,6 +50,13 @@ void Branches<Scalar>::for_each_statistics(const StatisticsVisitor<Scalar>& visi
 }
 
 template <class Scalar>
+void Branches<Scalar>::for_each_layer(const std::string& place, const LayerVisitor<Scalar>& visit) {
+  for (std::size_t i = 0; i < branches_.size(); ++i) {
+    branches_[i].for_each_layer(visit, place + "." + std::to_string(i) + ".");
+  }
+}
+
+template <class Scalar>
 bool Branches<Scalar>::is_finite() {
   return std::ranges::all_of(branches_, [](auto& branch) { return branch.is_finite(); });
 }

@@ -22,6 +22,7 @@ class Branches final : public Layer<Scalar> {
                 Matrix<Scalar>* dx) override;
   void for_each_parameter(const ParameterVisitor<Scalar>& visit) override;
   void for_each_statistics(const StatisticsVisitor<Scalar>& visit) override;
+  void for_each_layer(const std::string& place, const LayerVisitor<Scalar>& visit) override;
   bool is_finite() override;
   void initialize(Normal& normal, const Deviation& deviation) override;
   void set_mode(bn::Mode mode) override;

@@ -6,6 +6,7 @@
 #include <batchnorm/core/running_statistics.hpp>
 
 #include <functional>
+#include <string>
 
 #include "nn/matrix.hpp"
 #include "nn/random.hpp"
@@ -22,6 +23,13 @@ using ParameterVisitor = std::function<void(bn::Parameter<Scalar>)>;
 /// last batch, and the running statistics, which may be assigned.
 template <class Scalar>
 using StatisticsVisitor = std::function<void(const bn::Moments&, bn::RunningStatistics&)>;
+
+template <class Scalar>
+class Layer;
+
+/// Called with each layer and its place in the network: "0", "1", and in branches "2.0.1".
+template <class Scalar>
+using LayerVisitor = std::function<void(const std::string& place, Layer<Scalar>&)>;
 
 /// One step of a network: it owns its parameters and their gradients, and no activations; the model keeps those.
 template <class Scalar>
@@ -42,6 +50,12 @@ class Layer {
 
   /// Visits the statistics of batch normalization, always in the same order.
   virtual void for_each_statistics(const StatisticsVisitor<Scalar>&) {}
+
+  /// Visits this layer or, if it is made of others, those.
+  virtual void for_each_layer(const std::string& place, const LayerVisitor<Scalar>& visit) { visit(place, *this); }
+
+  /// Whether inference needs more of the layer than its parameters and statistics.
+  virtual bool has_other_state() const { return false; }
 
   /// Whether the parameters and what else inference computes with are all finite.
   virtual bool is_finite();

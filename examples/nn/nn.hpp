@@ -5,6 +5,7 @@
 #include "nn/activations.hpp"          // Sigmoid, Relu
 #include "nn/batch_norm.hpp"           // BatchNorm, a thin wrapper of the library's
 #include "nn/branches.hpp"             // Branches, put together by channels
+#include "nn/checkpoint.hpp"           // save, load
 #include "nn/convolution.hpp"          // Convolution
 #include "nn/dense.hpp"                // Dense
 #include "nn/dropout.hpp"              // Dropout

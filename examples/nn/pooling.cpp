@@ -37,7 +37,7 @@ void for_each_pixel(const Shape& image, const Window& window, Eigen::Index sampl
 }
 
 // With pointers that may alias, a short-circuit || or bytes for the numbers, g++ does not vectorize these two, and the
-// pools take two fifths of a training step of program/inception_network.hpp.
+// pools take two fifths of a training step of experiments/networks/inception_network.hpp.
 template <class Scalar>
 void compete(Eigen::Index channels, const Scalar* __restrict value, Scalar number, Scalar* __restrict largest,
              Scalar* __restrict winner) {

@@ -34,6 +34,11 @@ void Sequential<Scalar>::for_each_statistics(const StatisticsVisitor<Scalar>& vi
 }
 
 template <class Scalar>
+void Sequential<Scalar>::for_each_layer(const LayerVisitor<Scalar>& visit, const std::string& place) {
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->for_each_layer(place + std::to_string(i), visit);
+}
+
+template <class Scalar>
 bool Sequential<Scalar>::is_finite() {
   return std::ranges::all_of(layers_, [](auto& layer) { return layer->is_finite(); });
 }

@@ -58,6 +58,9 @@ class Sequential {
   /// Visits the statistics of all layers of batch normalization, from the first to the last.
   void for_each_statistics(const StatisticsVisitor<Scalar>& visit);
 
+  /// Visits all layers, from the first to the last. `place` is where the model is, in a larger one.
+  void for_each_layer(const LayerVisitor<Scalar>& visit, const std::string& place = "");
+
   /// Whether the parameters and running statistics of all layers are finite.
   bool is_finite();
 

@@ -20,6 +20,7 @@ class WhiteningNorm final : public Layer<Scalar> {
   void backward(const Matrix<Scalar>& x, const Matrix<Scalar>& y, const Matrix<Scalar>& dy,
                 Matrix<Scalar>* dx) override;
   void for_each_parameter(const ParameterVisitor<Scalar>& visit) override;
+  bool has_other_state() const override { return true; }
   bool is_finite() override;
   void set_mode(bn::Mode mode) override;
 

@@ -31,7 +31,7 @@ inline namespace BATCHNORM_ABI {
 /// running statistics after each.
 ///
 /// Newton's steps are products of matrices only, which pays where those are cheap; on one core the eigenvectors are
-/// cheaper (examples/README.md has the times).
+/// cheaper (examples/experiments/README.md has the times).
 ///
 /// Memory: for each group of d channels about 8 d^2 doubles, and with newton 3 d^2 more per iteration; buffers for 256
 /// samples.

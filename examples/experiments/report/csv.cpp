@@ -1,0 +1,42 @@
+#include "experiments/report/csv.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "experiments/report/text.hpp"
+
+namespace report {
+
+Csv::Csv(const std::filesystem::path& path, const std::vector<std::string>& columns) : path_(path), file_(path) {
+  file_.precision(7);
+  add(columns, {});
+}
+
+void Csv::add(const std::vector<double>& row) { add({}, row); }
+
+void Csv::add(const std::vector<std::string>& labels, const std::vector<double>& row) {
+  const char* separator = "";
+  for (const std::string& label : labels) {
+    file_ << separator << label;
+    separator = ",";
+  }
+  for (const double value : row) {
+    file_ << separator;
+    if (!std::isnan(value) && value != diverged) file_ << value;
+    separator = ",";
+  }
+  file_ << '\n';
+  check();
+}
+
+void Csv::close() {
+  file_.close();
+  check();
+}
+
+void Csv::check() const {
+  if (!file_) throw std::runtime_error("cannot write " + path_.string() + ": " + std::strerror(errno));
+}
+
+}  // namespace report

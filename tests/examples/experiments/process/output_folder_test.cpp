@@ -1,0 +1,42 @@
+#include "experiments/process/output_folder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <stdexcept>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string refusal(const fs::path& folder) {
+  try {
+    process::prepare_output_folder(folder);
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(OutputFolder, IsMadeAndLeftEmpty) {
+  const fs::path top = fs::path(testing::TempDir()) / "output_folder_test";
+  EXPECT_EQ(refusal(top / "a" / "b"), "");
+  EXPECT_TRUE(fs::is_empty(top / "a" / "b"));
+  EXPECT_EQ(refusal(top / "a" / "b"), "") << "once more, now that it is there";
+  fs::remove_all(top);
+}
+
+TEST(OutputFolder, AFileIsRefused) {
+  const fs::path file = fs::path(testing::TempDir()) / "output_folder_test.txt";
+  std::ofstream(file) << "text";
+  EXPECT_EQ(refusal(file), "cannot write into the output folder '" + file.string() + "': Not a directory");
+  fs::remove(file);
+}
+
+TEST(OutputFolder, AFolderThatTakesNoFilesIsRefused) {
+  if (!fs::exists("/proc/self")) GTEST_SKIP() << "no /proc here";
+  EXPECT_NE(refusal("/proc/self"), "");  // not writable for root either
+}
+
+}  // namespace

@@ -1,0 +1,44 @@
+#include "experiments/report/csv.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <string>
+
+#include "experiments/report/text.hpp"
+
+namespace {
+
+TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "csv_test.csv";
+  report::Csv csv(path, {"network", "step", "accuracy"});
+  csv.add({"with_bn"}, {1000, 0.97125});
+  csv.add({"without_bn"}, {50000, std::numeric_limits<double>::quiet_NaN()});
+  csv.add({"with_bn"}, {60, report::diverged});
+  csv.close();
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(text, "network,step,accuracy\nwith_bn,1000,0.97125\nwithout_bn,50000,\nwith_bn,60,\n");
+  std::filesystem::remove(path);
+}
+
+TEST(Csv, SaysWhichFileCannotBeWritten) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "no_such_folder" / "figure.csv";
+  try {
+    report::Csv(path, {"step"});
+    FAIL() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(error.what(), "cannot write " + path.string() + ": No such file or directory");
+  }
+}
+
+TEST(Csv, AFullDiskIsAnError) {
+  const std::filesystem::path full = "/dev/full";
+  if (!std::filesystem::exists(full)) GTEST_SKIP() << "no /dev/full here";
+  report::Csv csv(full, {"step"});
+  EXPECT_THROW(csv.close(), std::runtime_error);
+}
+
+}  // namespace

@@ -1,0 +1,91 @@
+#include "experiments/training/experiment.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "examples/data/idx_files.hpp"
+#include "experiments/networks/sigmoid_network.hpp"
+
+namespace {
+
+TEST(Experiment, TrainsAllJobsAndShowsWhoeverLooksTheTrainedNetwork) {
+  const testing_support::Folder folder;
+  folder.write("train-images-idx3-ubyte", testing_support::idx_images(60));
+  folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
+  folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
+  folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
+  training::Protocol protocol;
+  protocol.steps = 3;
+  protocol.batch = 20;
+  protocol.every = 3;
+  protocol.population_batches = 0;
+  std::vector<training::Job> jobs;
+  std::vector<double> seen(21);  // more than there are lines of progress for
+  testing::internal::CaptureStdout();
+  const training::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol,
+                                        "headline");
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    training::Protocol own = protocol;
+    own.learning_rate = {i == 0 ? 1e-9 : 1.0};
+    jobs.push_back({"job", own, i % 2, [i] { return networks::make_sigmoid_network({.seed = i % 2}); },
+                    [&, i](networks::Network& network) {
+                      seen[i] = training::accuracy(training::class_probabilities(network.model, experiment.test()),
+                                                   experiment.test());
+                    }});
+  }
+  const std::vector<training::Run> runs = experiment.train(jobs);
+  EXPECT_EQ(experiment.finish({}, {"table"}, {"table", "it grows"}), 0);
+  const std::string output = testing::internal::GetCapturedStdout();
+  EXPECT_EQ(output.find("headline\nData: MNIST, 60 + 20 images\n"), 0U) << output;
+  EXPECT_NE(output.find("table.csv"), std::string::npos) << output;
+  EXPECT_TRUE(output.ends_with("\n\nLook at table: it grows.\n")) << output;
+
+  ASSERT_EQ(runs.size(), seen.size());
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    EXPECT_EQ(runs[i].seed, i % 2);
+    EXPECT_EQ(runs[i].steps_made, 3);
+    EXPECT_EQ(runs[i].running_accuracy, seen[i]);
+    EXPECT_EQ(seen[i], seen[i < 3 ? i : i - 2]) << "the same job gives the same network";
+  }
+}
+
+TEST(Experiment, SaysWhichNetworksDivergedAndTrainsTheOthers) {
+  const testing_support::Folder folder;
+  folder.write("train-images-idx3-ubyte", testing_support::idx_images(60));
+  folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
+  folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
+  folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
+  const training::Protocol protocol = {.steps = 6, .batch = 20, .every = 2, .population_batches = 3};
+  testing::internal::CaptureStdout();
+  const training::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol, "");
+  std::vector<training::Job> jobs;
+  std::vector<int> looked(30, 0);
+  for (std::size_t i = 0; i < looked.size(); ++i) {
+    training::Protocol own = protocol;
+    if (i != 4) own.learning_rate = {1e38};
+    jobs.push_back({"job " + std::to_string(i), own, i, [i] { return networks::make_sigmoid_network({.seed = i}); },
+                    [&, i](networks::Network&) { looked[i] = 1; }});
+  }
+  const std::vector<training::Run> runs = experiment.train(jobs);
+  EXPECT_EQ(experiment.finish({{"nothing", "", "", ""}}, {"table"}, {"nothing", ""}), 0) << "to diverge is a result";
+  const std::string output = testing::internal::GetCapturedStdout();
+
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    EXPECT_EQ(runs[i].divergence.has_value(), i != 4) << i;
+    EXPECT_EQ(looked[i], i == 4) << i;
+    EXPECT_EQ(runs[i].seed, i);
+  }
+  EXPECT_EQ(runs[4].steps, (std::vector<std::int64_t>{2, 4, 6}));
+  EXPECT_NE(output.find("\njob 0 diverged at step " + std::to_string(runs[0].divergence->step) + ": " +
+                        runs[0].divergence->reason + "\n"),
+            std::string::npos)
+      << output;
+  EXPECT_EQ(output.find("job 4 "), std::string::npos) << output;
+  EXPECT_NE(output.find("\njob 20 diverged"), std::string::npos) << output;
+  EXPECT_NE(output.find("\nand 9 more\n"), std::string::npos) << output;
+  EXPECT_TRUE(output.ends_with(":\nnothing.csv, table.csv\n")) << "nothing to look at: " << output;
+}
+
+}  // namespace
