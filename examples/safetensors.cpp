@@ -12,10 +12,9 @@ int main() {
   norm.forward((x * weights.transpose()).eval(), y);
 
   bn::safetensors::Writer().add("fc.weight", weights).add("bn1.", norm).write("network.safetensors");
-
   bn::safetensors::Reader file("network.safetensors");
-  file.read("fc.weight", weights);
   file.load("bn1.", norm);  // bn1.weight, bn1.bias, bn1.running_mean, ... as torch.nn.BatchNorm1d has them
+  file.read("fc.weight", weights);
 
   for (const auto& [name, tensor] : file.tensors()) {
     std::cout << name << ": " << tensor.type << ", " << tensor.end - tensor.begin << " bytes\n";

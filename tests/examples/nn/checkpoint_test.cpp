@@ -41,7 +41,10 @@ Matrix infer(nn::Sequential<float>& model, const Matrix& x) {
 
 class Checkpoint : public testing::Test {
  protected:
-  std::filesystem::path file = std::filesystem::path(testing::TempDir()) / "checkpoint_test.safetensors";
+  /// One for each test: they may run side by side.
+  const std::filesystem::path file =
+      std::filesystem::path(testing::TempDir()) /
+      (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".safetensors");
   const Matrix x = Matrix::Random(5, 4);
 
   ~Checkpoint() override { std::filesystem::remove(file); }
