@@ -1,8 +1,8 @@
 /// \file
 /// Batch normalization over Eigen. Read it as a table of contents: each header with the names that it brings.
 ///
-/// Not here: WhiteningNorm, in whitening/whitening_norm.hpp, since it needs Eigen's eigenvalues. The mathematics and the
-/// rooms: README.md beside this file.
+/// Not here: WhiteningNorm, in whitening/whitening_norm.hpp, since it needs Eigen's eigenvalues; and fold_into, in
+/// functions/fold_into.hpp, since few units export a network. The mathematics and the rooms: README.md beside this file.
 ///
 /// Source   Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
 ///          Covariate Shift", arXiv:1502.03167.
