@@ -355,6 +355,73 @@ TEST(SliceSamples, IsRefusedWhereSamplesShareAnAxisOfTheViewWithAnother) {
                         "slice_samples", "row-major"));
 }
 
+namespace {
+
+template <int ChannelAxis, int AlongAxis, int Order>
+void expect_parts_along() {
+  if constexpr (ChannelAxis != AlongAxis) {
+    const auto t = numbered<4, Order>({5, 3, 4, 2});
+    for (Index first = 0; first < t.dimension(AlongAxis); ++first) {
+      for (Index count = 0; first + count <= t.dimension(AlongAxis); ++count) {
+        std::vector<std::multiset<float>> seen(std::size_t(t.dimension(ChannelAxis))), expected = seen;
+        bn::detail::for_each_part<bn::channel_axis<ChannelAxis>, bn::channel_axis<AlongAxis>>(
+            t, first, count, [&](const bn::ChannelView<const float>& view) {
+              ASSERT_EQ(view.channels, t.dimension(ChannelAxis));
+              for (Index c = 0; c < view.channels; ++c) seen[std::size_t(c)].merge(values_of_channel(view, c));
+            });
+        Eigen::array<Index, 4> i;
+        for (i[0] = 0; i[0] < t.dimension(0); ++i[0])
+          for (i[1] = 0; i[1] < t.dimension(1); ++i[1])
+            for (i[2] = 0; i[2] < t.dimension(2); ++i[2])
+              for (i[3] = 0; i[3] < t.dimension(3); ++i[3])
+                if (first <= i[AlongAxis] && i[AlongAxis] < first + count) {
+                  expected[std::size_t(i[ChannelAxis])].insert(t(i));
+                }
+        EXPECT_EQ(seen, expected) << "channels on axis " << ChannelAxis << ", indices " << first << " to "
+                                  << first + count << " of axis " << AlongAxis;
+      }
+    }
+  }
+}
+
+template <int ChannelAxis, int Order>
+void expect_parts() {
+  expect_parts_along<ChannelAxis, 0, Order>();
+  expect_parts_along<ChannelAxis, 1, Order>();
+  expect_parts_along<ChannelAxis, 2, Order>();
+  expect_parts_along<ChannelAxis, 3, Order>();
+}
+
+}  // namespace
+
+TEST(ForEachPart, SeesTheseIndicesOfAnyAxisByTheChannelsOfAnyOther) {
+  expect_parts<0, Eigen::RowMajor>();
+  expect_parts<1, Eigen::RowMajor>();
+  expect_parts<2, Eigen::RowMajor>();
+  expect_parts<3, Eigen::RowMajor>();
+  expect_parts<0, Eigen::ColMajor>();
+  expect_parts<1, Eigen::ColMajor>();
+  expect_parts<2, Eigen::ColMajor>();
+  expect_parts<3, Eigen::ColMajor>();
+}
+
+TEST(ForEachPart, OfABlockSeesItsElementsAlone) {
+  Eigen::MatrixXf large(6, 7);
+  for (Index k = 0; k < large.size(); ++k) large.data()[k] = float(k);
+  const auto block = large.block(1, 2, 4, 3);
+  const auto first_of = [&]<class Layout, class Along>(Layout, Along, Index first, Index count) {
+    std::multiset<float> values;
+    bn::detail::for_each_part<Layout, Along>(block, first, count, [&](const auto& view) {
+      values.merge(values_of_channel(bn::ChannelView<const float>(view), 1));
+    });
+    return values;
+  };
+  EXPECT_EQ(first_of(bn::channel_axis<0>(), bn::channel_axis<1>(), 1, 2),
+            (std::multiset<float>{block(1, 1), block(1, 2)}));
+  EXPECT_EQ(first_of(bn::channel_axis<1>(), bn::channel_axis<0>(), 1, 2),
+            (std::multiset<float>{block(1, 1), block(2, 1)}));
+}
+
 TEST(ChannelSlice, IsTheViewOfTheseChannelsWithTheStridesOfAll) {
   auto nchw = numbered<4, Eigen::RowMajor>({2, 6, 3, 5});
   const auto planes = bn::channel_slice<bn::channel_first>(nchw, 2, 3);

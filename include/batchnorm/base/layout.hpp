@@ -351,6 +351,38 @@ ChannelView<element_t<T>> slice_samples(T& t, Index first, Index count) {
   return view;
 }
 
+/// Calls visit(view) for parts of a tensor that together are indices [first, first + count) of the axis of `Along`, seen
+/// by the channels of `Layout`, which lie on another axis. One part in most cases; where a third axis lies between the
+/// two in memory, or around both, as many as that has indices.
+template <class Layout, class Along, class T, class Visit>
+void for_each_part(T& t, Index first, Index count, const Visit& visit) {
+  constexpr int rank = rank_of<T>(), channels = Layout::template axis<rank>(), along = Along::template axis<rank>();
+  static_assert(channels != along);
+  const auto extents = extents_of(t);
+  const auto whole = channel_view<Layout>(t);
+  if (whole.size() == 0) return;
+  Index between = 1;
+  for (int axis = std::min(channels, along) + 1; axis < std::max(channels, along); ++axis) {
+    between *= extents[std::size_t(axis)];
+  }
+  const Index length = extents[std::size_t(along)];
+  auto part = whole;
+  if constexpr (is_row_major<T>() == (along < channels)) {
+    part.outer = count * between;
+    for (Index o = 0; o < whole.outer; o += length * between) {
+      part.data = whole.plane(o + first * between, 0);
+      visit(part);
+    }
+  } else {
+    const Index after = whole.inner / (length * between);
+    part.inner = count * after;
+    for (Index i = 0; i < between; ++i) {
+      part.data = whole.data + (i * length + first) * after;
+      visit(part);
+    }
+  }
+}
+
 }  // namespace detail
 
 namespace detail {

@@ -140,8 +140,8 @@ consteval bool accepts_activation() {
 }
 
 /// Whether a call may go on, as accepts_tensors(): one without parameters, and one with a fused activation.
-template <class Layout, class X>
-consteval bool accepts(Reads<X> reads) {
+template <class Layout, class X, class... Others>
+consteval bool accepts(Reads<X, Others...> reads) {
   if constexpr (!InMemory<X>) {
     return has_channel_view<Layout, std::remove_cvref_t<X>>();
   } else if constexpr (std::same_as<statistics_t<scalar_t<X>>, double>) {
