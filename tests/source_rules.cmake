@@ -1,5 +1,5 @@
 # Rules that no compiler checks.
-# cmake -DINCLUDE_DIR=<dir> -DHEADERS=<the library's list> -DTESTS_DIR=<dir> -DTESTS=<the tests' list> -DVERSION=<x.y.z>
+# cmake -DINCLUDE_DIR=<dir> -DHEADERS=<the library's list> -DEXPERIMENTS_DIR=<dir> -DTESTS_DIR=<dir> -DTESTS=<the tests' list> -DVERSION=<x.y.z>
 #   -P source_rules.cmake
 set(errors "")
 
@@ -46,6 +46,23 @@ foreach(header IN LISTS headers)
   if(defines)
     string(APPEND errors "  ${address}: ${defines}: Eigen's macros belong to the user\n")
   endif()
+endforeach()
+
+# The rooms of the paper's experiments likewise: a file includes its own or one before it.
+set(known "")
+foreach(room IN ITEMS report process networks training)
+  list(APPEND known ${room})
+  list(JOIN known "|" allowed)
+  file(GLOB files ${EXPERIMENTS_DIR}/${room}/*.hpp ${EXPERIMENTS_DIR}/${room}/*.cpp)
+  foreach(file IN LISTS files)
+    file(RELATIVE_PATH address ${EXPERIMENTS_DIR} ${file})
+    file(STRINGS ${file} includes REGEX "^ *# *include +\"experiments/")
+    foreach(include IN LISTS includes)
+      if(NOT include MATCHES "\"experiments/(${allowed})/")
+        string(APPEND errors "  ${address}: ${include}: not in ${room}/ or a room before it (${known})\n")
+      endif()
+    endforeach()
+  endforeach()
 endforeach()
 
 # Every header is in the list that is installed and verified.

@@ -335,16 +335,18 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
           report::plot_of("inception.csv", is_cut ? learning : curves)};
 }
 
-/// The network that is soonest as good as Inception's best test, or without Inception the one with the best.
+/// The network that is soonest as good as Inception's best test; where there is nothing to compare, the one with the best.
 std::string highlight_of(const std::vector<Result>& results) {
   const auto compared = references(results);
-  const Result* reference = compared.empty() ? nullptr : compared.front();
-  std::vector<training::NamedRuns> others;
+  std::vector<training::NamedRuns> all, others;
   for (const Result& result : results) {
-    if (&result != reference) others.push_back({result.variant.name, &result.runs});
+    all.push_back({result.variant.name, &result.runs});
+    if (!compared.empty() && &result != compared.front()) others.push_back(all.back());
   }
-  return reference ? training::soonest_at_the_best(others, {reference->variant.name, &reference->runs})
-                   : training::best_of(others);
+  const std::string soonest =
+      others.empty() ? ""
+                     : training::soonest_at_the_best(others, {compared.front()->variant.name, &compared.front()->runs});
+  return soonest.empty() ? training::best_of(all) : soonest;
 }
 
 int inception(const Options& options) {

@@ -71,6 +71,8 @@ std::string plot_of(const std::string& file, const std::vector<Curve>& curves) {
 }
 
 std::string of_seeds(const std::vector<std::uint64_t>& seeds, const std::string& what) {
+  constexpr std::size_t most_named = 10;
+  if (seeds.size() > most_named) return what + " of " + std::to_string(seeds.size()) + " seeds";
   std::vector<std::string> numbers;
   for (const std::uint64_t seed : seeds) numbers.push_back(std::to_string(seed));
   return (seeds.size() > 1 ? what + " of seeds " : "seed ") + joined(numbers, ", ");

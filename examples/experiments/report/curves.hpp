@@ -41,7 +41,8 @@ std::string band_of(const std::string& file, int mean_column, int deviation_colu
 /// it has no length. Empty if there is nothing to be shown.
 std::string plot_of(const std::string& file, const std::vector<Curve>& curves);
 
-/// What titles say of the seeds: "seed 0", or what is made of several, "mean and standard deviation of seeds 0, 1, 2".
+/// What titles say of the seeds: "seed 0", or what is made of several, "mean and standard deviation of seeds 0, 1, 2",
+/// and of many, "mean and standard deviation of 20 seeds".
 std::string of_seeds(const std::vector<std::uint64_t>& seeds, const std::string& what = "mean and standard deviation");
 
 /// What the figures over training steps have in common: gnuplot commands for plain axes, the steps to the right, up to

@@ -99,7 +99,8 @@ std::string largest_gain(const std::vector<Gain>& gains) {
   }
   if (!largest) return "";
   return "\"" + largest->change + "\" gains most, " + report::with_standard_error(largest->values, 2) + " %; " +
-         count_of(beyond, std::ssize(gains)) + " changes are beyond noise";
+         (largest->values.size() > 1 ? count_of(beyond, std::ssize(gains)) + " beyond noise"
+                                     : "one seed does not tell gains from noise");
 }
 
 std::string errors_saved(const std::vector<double>& alone, const std::vector<double>& together) {
@@ -116,8 +117,8 @@ std::string times_as_long(const std::string& slow, const std::vector<double>& sl
   for (std::size_t i = 0; i < slow_times.size(); ++i) ratios.push_back(slow_times[i] / batch_norm_times[i]);
   if (ratios.empty()) return "";
   const auto [least, most] = std::ranges::minmax(ratios);
-  return slow + " takes " + (most > least ? report::grouped(std::lround(least)) + " to " : "") +
-         report::grouped(std::lround(most)) + " times as long as batch normalization";
+  const std::string from = report::grouped(std::lround(least)), to = report::grouped(std::lround(most));
+  return slow + " takes " + (from == to ? "" : from + " to ") + to + " times as long as batch normalization";
 }
 
 }  // namespace training

@@ -30,7 +30,7 @@ struct Gain {
   std::vector<double> values;
 };
 
-/// Which of the changes gains most, whether that is beyond noise, and how many others are.
+/// Which of the changes gains most, and how many gain or lose more than chance explains.
 std::string largest_gain(const std::vector<Gain>& gains);
 
 /// The errors of an ensemble against the mean of its members', in per cent.

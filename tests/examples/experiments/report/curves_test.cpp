@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <set>
 #include <string>
 #include <utility>
@@ -83,6 +84,7 @@ TEST(Curves, TitlesNameTheSeeds) {
   EXPECT_EQ(report::of_seeds({3}), "seed 3");
   EXPECT_EQ(report::of_seeds({0, 2}), "mean and standard deviation of seeds 0, 2");
   EXPECT_EQ(report::of_seeds({0, 2}, "mean"), "mean of seeds 0, 2");
+  EXPECT_EQ(report::of_seeds(std::vector<std::uint64_t>(11), "mean"), "mean of 11 seeds") << "too many for a title";
 }
 
 TEST(Curves, ThatDivergedSaySoInTheKeyWhetherThereIsALineOrNot) {

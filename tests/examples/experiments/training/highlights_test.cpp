@@ -84,7 +84,9 @@ TEST(Highlights, CountTheCellsOfAGrid) {
 
 TEST(Highlights, NameTheLargestGainAndWhatIsNoise) {
   EXPECT_EQ(training::largest_gain({{"a", {1, 1.1}}, {"b", {3, -1}}, {"c", {9, report::diverged}}}),
-            "\"a\" gains most, 1.05 +-0.05 %; 1 of 3 changes are beyond noise");
+            "\"a\" gains most, 1.05 +-0.05 %; 1 of 3 beyond noise");
+  EXPECT_EQ(training::largest_gain({{"a", {1}}, {"b", {2}}}),
+            "\"b\" gains most, 2.00 %; one seed does not tell gains from noise");
   EXPECT_EQ(training::largest_gain({{"c", {report::none}}}), "");
 }
 
@@ -100,6 +102,7 @@ TEST(Highlights, SayHowManyTimesAsLongItTakes) {
   EXPECT_EQ(training::times_as_long("it", {10, 3000}, {2, 2}),
             "it takes 5 to 1,500 times as long as batch normalization");
   EXPECT_EQ(training::times_as_long("it", {10}, {2}), "it takes 5 times as long as batch normalization");
+  EXPECT_EQ(training::times_as_long("it", {10.1, 10.2}, {2, 2}), "it takes 5 times as long as batch normalization");
   EXPECT_EQ(training::times_as_long("it", {}, {}), "") << "after Ctrl-C";
 }
 
