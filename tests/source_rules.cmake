@@ -1,6 +1,6 @@
 # Rules that no compiler checks.
-# cmake -DINCLUDE_DIR=<dir> -DHEADERS=<the library's list> -DEXPERIMENTS_DIR=<dir> -DTESTS_DIR=<dir> -DTESTS=<the tests' list> -DVERSION=<x.y.z>
-#   -P source_rules.cmake
+# cmake -DINCLUDE_DIR=<dir> -DHEADERS=<the library's list> -DEXPERIMENTS_DIR=<dir> -DTESTS_DIR=<dir>
+#   -DTESTS=<the tests' list> -DVERSION=<x.y.z> -P source_rules.cmake
 set(errors "")
 
 # A header includes its own room or one on a lower floor, and none the umbrella. core/ and walk/ stand side by side, and so
