@@ -9,29 +9,30 @@
 #include <batchnorm/batchnorm.hpp>
 
 /// What does not know the activation.
-#define BATCHNORM_TEST_ELEMENT(Linkage, Element)                                                   \
-  Linkage template void batch_moments(const Device&, const ChannelView<const Element>&, Moments&); \
-  Linkage template void scale_shift(const Device&, const ChannelView<const Element>&,              \
-                                    const ChannelArray<statistics_t<Element>>&,                    \
+#define BATCHNORM_TEST_ELEMENT(Linkage, Element)                                                                      \
+  Linkage template void batch_moments(const Device&, const ChannelView<const Element>&, Moments&, const Unweighted&); \
+  Linkage template void scale_shift(const Device&, const ChannelView<const Element>&,                                 \
+                                    const ChannelArray<statistics_t<Element>>&,                                       \
                                     const ChannelArray<statistics_t<Element>>&, const ChannelView<Element>&);
 
 /// The backward pass of x, dy and as many residuals, through the forward pass that is named last.
 #define BATCHNORM_TEST_BACKWARD(Linkage, Element, Residuals, ...)                                                     \
   Linkage template void gradient_sums(const Device&, const Views<const Element, 2 + Residuals>&, const __VA_ARGS__&,  \
-                                      GradientSums&);                                                                 \
+                                      GradientSums&, const Unweighted&);                                              \
   Linkage template void input_gradient(const Device&, const Views<const Element, 2 + Residuals>&, const __VA_ARGS__&, \
-                                       const GradientSums&, const Views<Element, 1 + Residuals>&);                    \
+                                       const GradientSums&, const Views<Element, 1 + Residuals>&, const Unweighted&); \
   Linkage template void frozen_input_gradient(const Device&, const Views<const Element, 2 + Residuals>&,              \
-                                              const __VA_ARGS__&, const Views<Element, 1 + Residuals>&);              \
+                                              const __VA_ARGS__&, const Views<Element, 1 + Residuals>&,               \
+                                              const Unweighted&);                                                     \
   Linkage template void sums_and_input_gradient(const Device&, const Views<const Element, 2 + Residuals>&,            \
                                                 const __VA_ARGS__&, GradientSums&,                                    \
-                                                const Views<Element, 1 + Residuals>&);
+                                                const Views<Element, 1 + Residuals>&, const Unweighted&);
 
 /// All passes with an activation that adds as many residuals.
 #define BATCHNORM_TEST_ACTIVATION(Linkage, Element, Residuals, Activation)                                 \
   Linkage template void train_forward(const Device&, const Views<const Element, 1 + Residuals>&,           \
                                       const AffineView<statistics_t<Element>>&, double, const Activation&, \
-                                      const ChannelView<Element>&, Moments&);                              \
+                                      const ChannelView<Element>&, Moments&, const Unweighted&);           \
   Linkage template void normalize(const Device&, const Views<const Element, 1 + Residuals>&,               \
                                   const Normalization<statistics_t<Element>, Activation>&,                 \
                                   const ChannelView<Element>&, Order);                                     \

@@ -11,6 +11,7 @@
 #include <batchnorm/core/options.hpp>
 #include <batchnorm/core/saved.hpp>
 #include <batchnorm/core/statistics.hpp>
+#include <batchnorm/core/weights.hpp>
 
 #include <cmath>
 #include <limits>
@@ -29,6 +30,26 @@ struct FusedOptions {
   Activation activation = {};
 };
 
+/// FusedOptions for a batch whose values do not all count alike. A type of its own: who has no weights compiles no passes
+/// for them. So have the others.
+template <class Activation>
+struct WeightedFusedOptions {
+  /// The calling thread, unless said otherwise.
+  Device device = {};
+  /// What is applied to what the normalization gives.
+  Activation activation = {};
+  /// How much each sample or position counts.
+  Weights weights;
+};
+
+/// CallOptions for such a batch.
+struct WeightedCallOptions {
+  /// The calling thread, unless said otherwise.
+  Device device = {};
+  /// How much each sample or position counts.
+  Weights weights;
+};
+
 /// How a forward pass of a layer runs; new fields come at the end.
 template <class Scalar>
 struct ForwardOptions {
@@ -36,6 +57,17 @@ struct ForwardOptions {
   Device device = {};
   /// Where to keep what backward needs: the layer's own place, unless weights are shared by several passes.
   Saved<Scalar>* saved = nullptr;
+};
+
+/// ForwardOptions for a batch whose values do not all count alike.
+template <class Scalar>
+struct WeightedForwardOptions {
+  /// The calling thread, unless said otherwise.
+  Device device = {};
+  /// Where to keep what backward needs: the layer's own place, unless weights are shared by several passes.
+  Saved<Scalar>* saved = nullptr;
+  /// How much each sample or position counts.
+  Weights weights;
 };
 
 /// How a backward pass of a layer runs; new fields come at the end.
@@ -47,12 +79,31 @@ struct BackwardOptions {
   const Saved<Scalar>* saved = nullptr;
 };
 
+/// BackwardOptions for such a pass.
+template <class Scalar>
+struct WeightedBackwardOptions {
+  /// The calling thread, unless said otherwise.
+  Device device = {};
+  /// What the forward pass kept: the layer's own, unless that pass was given another place.
+  const Saved<Scalar>* saved = nullptr;
+  /// Those of the forward pass.
+  Weights weights;
+};
+
 namespace detail {
 
 template <class T>
 inline constexpr bool is_options = std::same_as<T, CallOptions>;
 template <class Scalar>
 inline constexpr bool is_options<ForwardOptions<Scalar>> = true;
+template <class Scalar>
+inline constexpr bool is_options<WeightedForwardOptions<Scalar>> = true;
+
+/// Options of a call whose values do not all count alike.
+template <class Options>
+concept HasWeights = requires(const Options& options) {
+  options.weights;
+};
 
 /// Tells an output from the options of a call without it.
 template <class T>
@@ -257,6 +308,19 @@ struct Call {
     }
   }
 
+  /// That the weights are those of the forward pass, as their fingerprint and their sum tell.
+  template <class Weights, class Scalar, class Input>
+  void check_same_weights(const Weights& weights, const Saved<Scalar>& saved, const Input& x) const {
+    const Fingerprint none, expected = saved.tensors.weights, got = Fingerprint::of(weights.view());
+    const double count = saved.statistics.count;
+    if (got == expected && (got == none || count == 0 || count == weights.total(x.view))) return;
+    fail(name, "(weights): expected ",
+         expected == none ? "none, as in the forward pass, got some"
+         : got == none    ? "those of the forward pass, got none; pass them again as options: {.weights = weights}"
+                          : "those of the forward pass, got others",
+         "; ", x.name, " is ", x.shape);
+  }
+
   /// One tensor or two to write; two must be apart from each other.
   template <class Y, class Inputs>
   auto outputs(const std::tuple<Named<Y>>& y, const Inputs& inputs) const {
@@ -272,33 +336,46 @@ struct Call {
     return result;
   }
 
+  /// The weights of the values of x, by position, and a packet of zeros behind them.
+  template <class Scalar, class Input>
+  std::vector<Scalar> weights(const Weights& weights, const Input& x) const {
+    constexpr int rank = int(std::tuple_size_v<decltype(x.shape.extents)>);
+    return weights_by_position<Scalar>(name, weights, x.shape, std::size_t(Layout::template axis<rank>()),
+                                       std::size_t(Packet<Scalar>::size));
+  }
+
+  /// That there is something to take statistics of: `weight` is that of all values of a channel.
   template <class Input>
-  void check_not_empty(const Input& x) const {
+  void check_not_empty(const Input& x, double weight) const {
     if (x.view.size() == 0) {
       fail(name, "(", x.name, "): expected at least 1 value per channel to take statistics of, got none; ", x.name,
            " is ", x.shape);
     }
+    if (!(weight > 0)) {
+      fail(name, "(weights): expected a weight above 0 somewhere, got none; ", x.name, " is ", x.shape);
+    }
   }
 
-  /// That statistics are constants or those of all of x: sums over a part of the batch would be divided by the count of
-  /// the whole. An empty part has no gradients that could be wrong.
+  /// That statistics are constants or those of all of x, whose values have this weight: sums over a part of the batch would
+  /// be divided by the count of the whole. An empty part has no gradients that could be wrong.
   template <class Input>
-  void check_whole_batch(const Statistics& statistics, const Input& x) const {
-    const Index count = x.view.count();
-    if (statistics.count == 0 || statistics.count == static_cast<double>(count) || count == 0) return;
+  void check_whole_batch(const Statistics& statistics, const Input& x, double count) const {
+    if (statistics.count == 0 || statistics.count == count || x.view.count() == 0) return;
     fail(name, "(statistics): expected statistics of the ", count, " values per channel of ", x.name,
          ", got statistics of ", statistics.count,
          "; for a part of a batch call gradient_sums on each part, add the sums, and call input_gradient; ", x.name,
          " is ", x.shape);
   }
 
-  /// That statistics are constants or those of a batch that x may be a part of.
+  /// That statistics are constants or those of a batch that x, whose values have this weight, may be a part of: but for
+  /// the rounding of sums of weights.
   template <class Input>
-  void check_part_of_batch(const Statistics& statistics, const Input& x) const {
-    if (statistics.count == 0 || static_cast<double>(x.view.count()) <= statistics.count) return;
-    fail(name, "(statistics): expected statistics of a batch that ", x.name, " is a part of, of at least ",
-         x.view.count(), " values per channel, got statistics of ", statistics.count,
-         "; merge the moments of all parts; ", x.name, " is ", x.shape);
+  void check_part_of_batch(const Statistics& statistics, const Input& x, double count) const {
+    constexpr double rounding = 1e-9;
+    if (statistics.count == 0 || count <= statistics.count * (1 + rounding)) return;
+    fail(name, "(statistics): expected statistics of a batch that ", x.name, " is a part of, of at least ", count,
+         " values per channel, got statistics of ", statistics.count, "; merge the moments of all parts; ", x.name,
+         " is ", x.shape);
   }
 
   /// That of the channels of a T.

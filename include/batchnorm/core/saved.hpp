@@ -73,13 +73,13 @@ class SavedActivation {
   std::shared_ptr<const Holder> held_;
 };
 
-/// What tells the tensors of a forward pass from others: nothing of their size.
+/// What tells the tensors and weights of a forward pass from others: nothing of their size.
 struct SavedTensors {
   /// Of x; empty before the first forward pass.
   std::vector<Index> extents;
   /// That of the channels.
   int channel_axis = 0;
-  Fingerprint x, residual, y;
+  Fingerprint x, residual, y, weights;
 
   /// Takes over what a pass saw in x and perhaps a residual, and what it wrote. The storage of the extents is kept.
   template <class Shape, std::size_t N, class View>

@@ -12,20 +12,70 @@ namespace detail {
 
 /// The backward pass of x, dy and, where the activation adds one, the residual; outputs are dx and then that residual's
 /// gradient.
-template <class Layout, class Activation, class Scalar, class... Ys, class... Xs>
+template <class Layout, class Activation, class Scalar, class Options, class... Ys, class... Xs>
 void backward(const AffineParameters<Scalar>& affine, const Statistics& statistics, Gradients<Scalar>& gradients,
-              const FusedOptions<Activation>& options, const std::tuple<Named<Ys>...>& outputs,
-              const Named<Xs>&... xs) {
+              const Options& options, const std::tuple<Named<Ys>...>& outputs, const Named<Xs>&... xs) {
   const Call<Layout> call{"backward"};
   const auto in = call.inputs(statistics.channels(), xs...);
-  call.check_statistics(statistics, in[0].view.channels);
-  call.check_affine(affine, in[0].view.channels);
-  call.check_whole_batch(statistics, in[0]);
-  const auto out = call.outputs(outputs, in);
-  call.prepare_gradients(affine, gradients);
-  GradientSums sums;
-  backward(options.device, views(in), Normalization<Scalar, Activation>{statistics, affine, options.activation}, sums,
-           &gradients, views(out));
+  with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+    call.check_statistics(statistics, in[0].view.channels);
+    call.check_affine(affine, in[0].view.channels);
+    call.check_whole_batch(statistics, in[0], weights.total(in[0].view));
+    const auto out = call.outputs(outputs, in);
+    call.prepare_gradients(affine, gradients);
+    GradientSums sums;
+    backward(options.device, views(in), Normalization<Scalar, Activation>{statistics, affine, options.activation}, sums,
+             &gradients, views(out), weights);
+  });
+}
+
+template <class Layout, class Activation, class Scalar, class Options, class X, class DY>
+void gradient_sums(const AffineParameters<Scalar>& affine, const Statistics& statistics, GradientSums& sums,
+                   const Options& options, const Named<X>& x, const Named<DY>& dy) {
+  const Call<Layout> call{"gradient_sums"};
+  const auto in = call.inputs(statistics.channels(), x, dy);
+  with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+    call.check_statistics(statistics, in[0].view.channels);
+    call.check_affine(affine, in[0].view.channels);
+    call.check_part_of_batch(statistics, in[0], weights.total(in[0].view));
+    gradient_sums(options.device, views(in), Normalization<Scalar, Activation>{statistics, affine, options.activation},
+                  sums, weights);
+  });
+}
+
+template <class Layout, class Activation, class Scalar, class Options, class X, class DY, class DX>
+void input_gradient(const AffineParameters<Scalar>& affine, const Statistics& statistics, const GradientSums& sums,
+                    const Options& options, const Named<DX>& dx, const Named<X>& x, const Named<DY>& dy) {
+  const Call<Layout> call{"input_gradient"};
+  const auto in = call.inputs(statistics.channels(), x, dy);
+  with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+    call.check_statistics(statistics, in[0].view.channels);
+    call.check_affine(affine, in[0].view.channels);
+    call.check_part_of_batch(statistics, in[0], weights.total(in[0].view));
+    if (statistics.count > 0) call.check_sums(sums, in[0].view.channels);
+    const auto out = call.output(dx, in);
+    input_gradient(options.device, views(in), Normalization<Scalar, Activation>{statistics, affine, options.activation},
+                   sums, std::array{out.view}, weights);
+  });
+}
+
+template <class Layout, class Activation, class Scalar, class Options, class Y, class DY, class DX>
+void backward_from_output(const AffineParameters<Scalar>& affine, const Statistics& statistics,
+                          Gradients<Scalar>& gradients, const Options& options, const Named<DX>& dx, const Named<Y>& y,
+                          const Named<DY>& dy) {
+  const Call<Layout> call{"backward_from_output"};
+  const auto in = call.inputs(statistics.channels(), y, dy);
+  with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+    call.check_statistics(statistics, in[0].view.channels);
+    call.check_affine(affine, in[0].view.channels);
+    call.check_whole_batch(statistics, in[0], weights.total(in[0].view));
+    call.template check_recoverable<scalar_t<Y>>(affine.gamma, affine.beta, in[0].view.channels);
+    const auto out = call.output(dx, in);
+    call.prepare_gradients(affine, gradients);
+    GradientSums sums;
+    backward(options.device, views(in), Recovery<Scalar, Activation>{statistics, affine, options.activation}, sums,
+             &gradients, std::array{out.view}, weights);
+  });
 }
 
 }  // namespace detail
@@ -45,13 +95,17 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void gradient_sums(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
                    GradientSums& sums, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>())) {
-    const detail::Call<Layout> call{"gradient_sums"};
-    const auto in = call.inputs(statistics.channels(), detail::Named{"x", x}, detail::Named{"dy", dy});
-    call.check_statistics(statistics, in[0].view.channels);
-    call.check_affine(affine, in[0].view.channels);
-    call.check_part_of_batch(statistics, in[0]);
-    detail::gradient_sums(options.device, detail::views(in),
-                          detail::Normalization<Scalar, Activation>{statistics, affine, options.activation}, sums);
+    detail::gradient_sums<Layout, Activation>(affine, statistics, sums, options, detail::Named{"x", x},
+                                              detail::Named{"dy", dy});
+  }
+}
+/// The same where values count by their weights: the sums are over those with a weight above 0, all alike.
+template <class Layout = samples_in_rows, class Activation = activations::identity, class X, class DY, class Scalar>
+void gradient_sums(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
+                   GradientSums& sums, const WeightedFusedOptions<Activation>& options) {
+  if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>())) {
+    detail::gradient_sums<Layout, Activation>(affine, statistics, sums, options, detail::Named{"x", x},
+                                              detail::Named{"dy", dy});
   }
 }
 
@@ -73,16 +127,20 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
                     const GradientSums& sums, DX&& dx, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
-    const detail::Call<Layout> call{"input_gradient"};
-    const auto in = call.inputs(statistics.channels(), detail::Named{"x", x}, detail::Named{"dy", dy});
-    call.check_statistics(statistics, in[0].view.channels);
-    call.check_affine(affine, in[0].view.channels);
-    call.check_part_of_batch(statistics, in[0]);
-    if (statistics.count > 0) call.check_sums(sums, in[0].view.channels);
-    const auto out = call.output(detail::Named{"dx", dx}, in);
-    detail::input_gradient(options.device, detail::views(in),
-                           detail::Normalization<Scalar, Activation>{statistics, affine, options.activation}, sums,
-                           std::array{out.view});
+    detail::input_gradient<Layout, Activation>(affine, statistics, sums, options, detail::Named{"dx", dx},
+                                               detail::Named{"x", x}, detail::Named{"dy", dy});
+  }
+}
+/// The same where values count by their weights.
+///
+///   dx = gamma inv_std (dz - w (sums.dy + (x - mean) inv_std^2 sums.dy_x) / count), and 0 where w is 0
+template <class Layout = samples_in_rows, class Activation = activations::identity, class X, class DY, class Scalar,
+          class DX>
+void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
+                    const GradientSums& sums, DX&& dx, const WeightedFusedOptions<Activation>& options) {
+  if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
+    detail::input_gradient<Layout, Activation>(affine, statistics, sums, options, detail::Named{"dx", dx},
+                                               detail::Named{"x", x}, detail::Named{"dy", dy});
   }
 }
 
@@ -130,8 +188,20 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics, DX&& dx,
               Gradients<Scalar>& gradients, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
-    detail::backward<Layout>(affine, statistics, gradients, options, std::tuple{detail::Named{"dx", dx}},
-                             detail::Named{"x", x}, detail::Named{"dy", dy});
+    detail::backward<Layout, Activation>(affine, statistics, gradients, options, std::tuple{detail::Named{"dx", dx}},
+                                         detail::Named{"x", x}, detail::Named{"dy", dy});
+  }
+}
+/// The same where values count by their weights w; sums and means are over those above 0, and dx is 0 at the others.
+///
+///   of its own:  dx = gamma inv_std (dz - (w / count) (sum dz + x_hat sum dz x_hat))
+template <class Layout = samples_in_rows, class Activation = activations::identity, class X, class DY, class Scalar,
+          class DX>
+void backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics, DX&& dx,
+              Gradients<Scalar>& gradients, const WeightedFusedOptions<Activation>& options) {
+  if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
+    detail::backward<Layout, Activation>(affine, statistics, gradients, options, std::tuple{detail::Named{"dx", dx}},
+                                         detail::Named{"x", x}, detail::Named{"dy", dy});
   }
 }
 
@@ -153,9 +223,23 @@ void backward(const X& x, const R& residual, const DY& dy, const AffineParameter
               const Statistics& statistics, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
               const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, DY, R>(), detail::Writes<DX, DR>())) {
-    detail::backward<Layout>(affine, statistics, gradients, options,
-                             std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
-                             detail::Named{"x", x}, detail::Named{"dy", dy}, detail::Named{"residual", residual});
+    detail::backward<Layout, Activation>(affine, statistics, gradients, options,
+                                         std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
+                                         detail::Named{"x", x}, detail::Named{"dy", dy},
+                                         detail::Named{"residual", residual});
+  }
+}
+/// The same where values count by their weights.
+template <class Layout = samples_in_rows, class Activation = add_relu, class X, class R, class DY, class Scalar,
+          class DX, class DR>
+void backward(const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine,
+              const Statistics& statistics, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
+              const WeightedFusedOptions<Activation>& options) {
+  if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, DY, R>(), detail::Writes<DX, DR>())) {
+    detail::backward<Layout, Activation>(affine, statistics, gradients, options,
+                                         std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
+                                         detail::Named{"x", x}, detail::Named{"dy", dy},
+                                         detail::Named{"residual", residual});
   }
 }
 
@@ -182,18 +266,20 @@ void backward_from_output(const Y& y, const DY& dy, const AffineParameters<Scala
                           const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
                 detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
-    const detail::Call<Layout> call{"backward_from_output"};
-    const auto in = call.inputs(statistics.channels(), detail::Named{"y", y}, detail::Named{"dy", dy});
-    call.check_statistics(statistics, in[0].view.channels);
-    call.check_affine(affine, in[0].view.channels);
-    call.check_whole_batch(statistics, in[0]);
-    call.template check_recoverable<detail::scalar_t<Y>>(affine.gamma, affine.beta, in[0].view.channels);
-    const auto out = call.output(detail::Named{"dx", dx}, in);
-    call.prepare_gradients(affine, gradients);
-    GradientSums sums;
-    detail::backward(options.device, detail::views(in),
-                     detail::Recovery<Scalar, Activation>{statistics, affine, options.activation}, sums, &gradients,
-                     std::array{out.view});
+    detail::backward_from_output<Layout, Activation>(affine, statistics, gradients, options, detail::Named{"dx", dx},
+                                                     detail::Named{"y", y}, detail::Named{"dy", dy});
+  }
+}
+/// The same where values count by their weights.
+template <class Layout = samples_in_rows, class Activation = activations::identity, class Y, class DY, class Scalar,
+          class DX>
+void backward_from_output(const Y& y, const DY& dy, const AffineParameters<Scalar>& affine,
+                          const Statistics& statistics, DX&& dx, Gradients<Scalar>& gradients,
+                          const WeightedFusedOptions<Activation>& options) {
+  if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
+                detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
+    detail::backward_from_output<Layout, Activation>(affine, statistics, gradients, options, detail::Named{"dx", dx},
+                                                     detail::Named{"y", y}, detail::Named{"dy", dy});
   }
 }
 

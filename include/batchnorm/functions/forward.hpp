@@ -10,16 +10,32 @@ inline namespace BATCHNORM_ABI {
 
 namespace detail {
 
-template <class Layout, class Activation, class Scalar, class Y, class... Xs>
-void train_forward(const AffineParameters<Scalar>& affine, double epsilon, Moments& moments,
-                   const FusedOptions<Activation>& options, const Named<Y>& y, const Named<Xs>&... xs) {
+template <class Layout, class Scalar, class Options, class Y, class... Xs>
+void train_forward(const AffineParameters<Scalar>& affine, double epsilon, Moments& moments, const Options& options,
+                   const Named<Y>& y, const Named<Xs>&... xs) {
   const Call<Layout> call{"train_forward"};
   const auto in = call.inputs(xs...);
-  call.check_not_empty(in[0]);
-  call.check_affine(affine, in[0].view.channels);
-  check_epsilon<Scalar>(call.name, epsilon);
-  const auto out = call.output(y, in);
-  train_forward(options.device, views(in), AffineView<Scalar>{affine}, epsilon, options.activation, out.view, moments);
+  with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+    call.check_not_empty(in[0], weights.total(in[0].view));
+    call.check_affine(affine, in[0].view.channels);
+    check_epsilon<Scalar>(call.name, epsilon);
+    const auto out = call.output(y, in);
+    train_forward(options.device, views(in), AffineView<Scalar>{affine}, epsilon, options.activation, out.view, moments,
+                  weights);
+  });
+}
+
+template <class Layout, class Options, class X>
+void batch_moments(const Named<X>& x, Moments& moments, const Options& options) {
+  const Call<Layout> call{"batch_moments"};
+  const auto in = call.inputs(x)[0];
+  with_weights<statistics_t<scalar_t<X>>>(call, options, in, [&](const auto& weights) {
+    if (weights.total(in.view) > 0) {
+      batch_moments(options.device, in.view, moments, weights);
+    } else {
+      moments = Moments(in.view.channels);
+    }
+  });
 }
 
 template <class Layout, class Activation, class Scalar, class Y, class... Xs>
@@ -58,6 +74,17 @@ void train_forward(const X& x, const AffineParameters<Scalar>& affine, double ep
     detail::train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x});
   }
 }
+/// The same where values count by their weights; mean, variance and count are as Weights has them.
+///
+/// Cost     allocates a Scalar for each position, as all calls with weights
+/// Throws   std::invalid_argument also if weights have other extents, if one is negative or not finite, or if all are 0
+template <class Layout = samples_in_rows, class Activation = activations::identity, class X, class Scalar, class Y>
+void train_forward(const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
+                   const WeightedFusedOptions<Activation>& options) {
+  if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X>(), detail::Writes<Y>())) {
+    detail::train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x});
+  }
+}
 
 /// train_forward with a residual that is added before the activation, as at the end of a residual block.
 ///
@@ -80,6 +107,15 @@ void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>
                                   detail::Named{"residual", residual});
   }
 }
+/// The same where values count by their weights.
+template <class Layout = samples_in_rows, class Activation = add_relu, class X, class R, class Scalar, class Y>
+void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
+                   Moments& moments, const WeightedFusedOptions<Activation>& options) {
+  if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, R>(), detail::Writes<Y>())) {
+    detail::train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x},
+                                  detail::Named{"residual", residual});
+  }
+}
 
 /// The first half of train_forward: the moments of a batch, or of a part of one. An empty x has moments of count 0.
 ///
@@ -93,13 +129,16 @@ void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>
 template <class Layout = samples_in_rows, class X>
 void batch_moments(const X& x, Moments& moments, const CallOptions& options = {}) {
   if constexpr (detail::accepts<Layout>(detail::Reads<X>())) {
-    const detail::Call<Layout> call{"batch_moments"};
-    const auto view = call.inputs(detail::Named{"x", x})[0].view;
-    if (view.size() == 0) {
-      moments = Moments(view.channels);
-    } else {
-      detail::batch_moments(options.device, view, moments);
-    }
+    detail::batch_moments<Layout>(detail::Named{"x", x}, moments, options);
+  }
+}
+/// The same where values count by their weights: count = sum_i w_i, and so on. Without a weight above 0 that is 0.
+///
+/// Throws   std::invalid_argument also if weights have other extents, or if one is negative or not finite
+template <class Layout = samples_in_rows, class X>
+void batch_moments(const X& x, Moments& moments, const WeightedCallOptions& options) {
+  if constexpr (detail::accepts<Layout>(detail::Reads<X>())) {
+    detail::batch_moments<Layout>(detail::Named{"x", x}, moments, options);
   }
 }
 

@@ -44,7 +44,7 @@ struct GradientTerm {
 
 /// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the smallest of four
 /// values if these have one sign, else not at all. The smallest, so that an outlier among them costs the others nothing.
-template <class Element, std::size_t N, class Forward>
+template <class Element, std::size_t N, class Weights, class Forward>
 class GradientShift {
   using Scalar = statistics_t<Element>;
   using V = Packet<Scalar>;
@@ -53,8 +53,10 @@ class GradientShift {
 
  public:
   /// From the first values of all, so that every block has the same shift: over all of them x - mean adds up to 0.
-  GradientShift(const Views<const Element, N>& inputs, const Forward& forward)
-      : sample_({0, inputs[0].outer, 0, inputs[0].inner}), inputs_(inputs), forward_(forward) {}
+  GradientShift(const Views<const Element, N>& inputs, const Weights& weights, const Forward& forward)
+      : sample_({0, inputs[0].outer, 0, inputs[0].inner}, inputs[0].inner, weights),
+        inputs_(inputs),
+        forward_(forward) {}
 
   /// The shifts in a table of which column c is channel `first` + c.
   static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormalizer<Scalar>) / sizeof(Scalar)); }
@@ -93,9 +95,9 @@ class GradientShift {
 
 /// sum (position - mean) over the values of channel c in some planes, in double: of a sum in Scalar nothing but rounding
 /// errors would be left.
-template <class Element, class Forward>
+template <class Element, class Weights, class Forward>
 EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>& x,
-                                          const Forward& forward, Index c, double mean) {
+                                          const Weights& weights, const Forward& forward, Index c, double mean) {
   using Scalar = statistics_t<Element>;
   double sum = 0;
   for (Index o = part.first; o < part.first + part.slices; ++o) {
@@ -103,7 +105,9 @@ EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelV
       Scalar values[Packet<Scalar>::size];
       forward.position(lanes.load(x.plane(o, c) + i, Packet<Scalar>::broadcast(0))).store(values);
       const Index size = std::min(Packet<Scalar>::size, part.end - i);
-      for (Index k = 0; k < size; ++k) sum += static_cast<double>(values[k]) - mean;
+      for (Index k = 0; k < size; ++k) {
+        if (weights.is_present(o, i + k)) sum += static_cast<double>(values[k]) - mean;
+      }
     });
   }
   return sum;
@@ -111,17 +115,18 @@ EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelV
 
 /// The gradient sums of the channels of a block, chunk by chunk, whatever the kind of block: from Scalar sums of a shifted
 /// dz about the rounded mean to double sums of dz about the mean.
-template <class Element, std::size_t N, class Forward>
+template <class Element, std::size_t N, class Weights, class Forward>
 class BlockGradients {
   using Scalar = statistics_t<Element>;
-  using Shift = GradientShift<Element, N, Forward>;
+  using Shift = GradientShift<Element, N, Weights, Forward>;
   using Table = ColumnTable<Scalar, GradientConstants>;
 
  public:
   /// `whole`: whether the mean is that of all values of x, whose distances then add up to 0.
-  BlockGradients(const ColumnShape& block, const Views<const Element, N>& inputs, const Forward& forward, bool whole)
+  BlockGradients(const ColumnShape& block, const Views<const Element, N>& inputs, const Weights& weights,
+                 const Forward& forward, bool whole)
       : block_(block), forward_(forward), constants_(block, Make{forward}, [&](Table& constants) {
-          Shift(inputs, forward).complete(constants, block.first_channel, block.channels, whole);
+          Shift(inputs, weights, forward).complete(constants, block.first_channel, block.channels, whole);
           const auto &inverse_units = constants.row(0), &shifts = Shift::shifts(constants);
           for (Index c = 0; c < block.channels; c += Channels::size) {
             inverse_unit_.store(c, Channels::load(inverse_units.values + c));
@@ -160,7 +165,7 @@ class BlockGradients {
 
   /// Where distances from the mean do not add up to 0: what the shift of dz has left out.
   EIGEN_DONT_INLINE void add_distances(const BlockParts& parts, const ChannelView<const Element>& x,
-                                       GradientSums& total) const {
+                                       const Weights& weights, GradientSums& total) const {
     const Index first = block_.first_channel;
     for (Index c = 0; c < block_.channels; ++c) {
       if (dz_shift_[c] == 0) continue;
@@ -168,7 +173,7 @@ class BlockGradients {
       forward_.mean(first + c, PartialPacket<double>{1}).store(mean);
       for (Index k = 0; k < parts.chunks; ++k) {
         total.dy_x[first + c] +=
-            dz_shift_[c] * sum_of_distances(parts.part(parts.of, k), x, forward_, first + c, mean[0]);
+            dz_shift_[c] * sum_of_distances(parts.part(parts.of, k), x, weights, forward_, first + c, mean[0]);
       }
     }
   }
@@ -246,46 +251,58 @@ class BlockGradients {
 };
 
 /// The gradient sums of a block, into those of its channels.
-template <class B, class Element, std::size_t N, class Forward>
-void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, const Forward& forward, bool whole,
-                         GradientSums& total) {
+template <class B, class Element, std::size_t N, class Weights, class Forward>
+void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, const Weights& weights,
+                         const Forward& forward, bool whole, GradientSums& total) {
   using Scalar = statistics_t<Element>;
-  BlockGradients<Element, N, Forward> result(block, inputs, forward, whole);
+  BlockGradients<Element, N, Weights, Forward> result(block, inputs, weights, forward, whole);
   ChannelSums sums;
   for (Index k = 0; k < block.chunks(); ++k) {
     const auto chunk = block.chunk(k);
+    const double n = weights.present(block.part(chunk));
+    if (n == 0) continue;
     Scalar dz_scale = 1;
     do {
       block.reduce(
           chunk, result.constants(),
           [&]<class V>(const GradientConstants<V>& constants) {
             const V scale = V::broadcast(dz_scale);
-            return GradientTerm<V, Forward>{constants.normalizer(), scale, -constants.dz_shift * scale, forward};
+            return weighted_term(
+                GradientTerm<V, Forward>{constants.normalizer(), scale, -constants.dz_shift * scale, forward}, weights);
           },
           inputs, sums);
-      dz_scale = result.take(sums, static_cast<double>(chunk.values()), dz_scale);
+      dz_scale = result.take(sums, n, dz_scale);
     } while (dz_scale != 0);
   }
   result.store(total);
-  if (!whole) result.add_distances(BlockParts(block), inputs[0], total);
+  if (!whole) result.add_distances(BlockParts(block), inputs[0], weights, total);
 }
 
-/// The sums that all gradients are made of: sum dz and sum dz (x - mean) for each channel.
+/// Whether a forward pass is through the statistics of all of x, and not of a batch that x is a part of.
+template <class Element, class Weights, class Forward>
+bool is_whole_batch(const ChannelView<Element>& x, const Weights& weights, const Forward& forward) {
+  return forward.statistics.count == weights.total(x);
+}
+
+/// The sums that all gradients are made of: sum dz and sum dz (x - mean) for each channel. What has no weight has no part
+/// in them; weights that differ do not matter.
 ///
-/// Shapes   inputs: the same outer x channels x inner; those of forward, sums: [channels]; count: values per channel
-///          that the mean is of, 0 if it is a constant
-template <class Element, std::size_t N, class Forward>
+/// Shapes   inputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums: [channels]; count:
+///          values per channel that the mean is of, 0 if it is a constant
+template <class Element, std::size_t N, class Forward, class Weights = Unweighted>
 void gradient_sums(const Device& device, const Views<const Element, N>& all_inputs, const Forward& forward,
-                   GradientSums& sums) {
+                   GradientSums& sums, const Weights& weights = {}) {
   const Index channels = all_inputs[0].channels;
   sums.set_zero(channels);
   if (all_inputs[0].size() == 0) return;
-  const bool whole = forward.statistics.count == static_cast<double>(all_inputs[0].count());
+  const bool whole = weights.are_alike() && is_whole_batch(all_inputs[0], weights, forward);
   as_planes_where_one(all_inputs, Views<Element, 0>{}, [&](const auto& inputs, const auto&) {
     reduce_all(
-        device, inputs, sums, [&] { return GradientSums(channels); },
-        [&](const auto& block, GradientSums& part) { block_gradient_sums(block, inputs, forward, whole, part); },
-        [&](const GradientSums& part, Index) { sums.add(part); });
+        device, inputs, weights, sums, [&] { return GradientSums(channels); },
+        [&](const auto& block, GradientSums& part) {
+          block_gradient_sums(block, inputs, weights, forward, whole, part);
+        },
+        [&](const GradientSums& part, double) { sums.add(part); });
   });
 }
 
@@ -302,41 +319,44 @@ EIGEN_STRONG_INLINE std::array<V, M> gradients_of_inputs(const V& dx, const V& d
 /// The function that a backward pass through batch statistics maps over its inputs.
 template <std::size_t M, class Forward>
 auto through_statistics(const Forward& forward) {
-  return [&forward]<class V>(const auto& gradient, const V& x, const V& dy, const auto&... residual) {
-    const V position = forward.position(x), dz = forward.dz(gradient.forward(), position, dy, residual...);
-    return gradients_of_inputs<M>(gradient(position, dz), dz);
-  };
+  return
+      [&forward]<class V>(const auto& weight, const auto& gradient, const V& x, const V& dy, const auto&... residual) {
+        const V position = forward.position(x), dz = forward.dz(gradient.forward(), position, dy, residual...);
+        return gradients_of_inputs<M>(weight.keep(gradient(position, dz, weight)), weight.keep(dz));
+      };
 }
 
 /// dx through batch statistics.
 ///
-///   dx = gamma * inv_std * (dz - S1 / count - (x - mean) * inv_std^2 * S2 / count)        S1, S2: sums.dy, sums.dy_x
+///   dx = gamma * inv_std * (dz - w (S1 + (x - mean) * inv_std^2 * S2) / count)        S1, S2: sums.dy, sums.dy_x
+///
+/// where w is the weight of x, and dx = 0 where that is 0.
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3, the chain rule with its terms collected.
-/// Shapes   inputs, outputs: the same outer x channels x inner; those of forward, sums: [channels]; count: values per
-///          channel in the sums
-template <class Element, std::size_t N, std::size_t M, class Forward>
+/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums: [channels];
+///          count: values per channel in the sums
+template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
-                    const GradientSums& sums, const Views<Element, M>& outputs) {
+                    const GradientSums& sums, const Views<Element, M>& outputs, const Weights& weights = {}) {
   write_all<InputGradient>(device, Order::backwards, InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
-                           through_statistics<M>(forward), inputs, outputs);
+                           weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
 }
 
 /// dx through statistics that are constants.
 ///
-///   dx = dz * gamma * inv_std
+///   dx = dz * gamma * inv_std, 0 where x has no weight
 ///
-/// Shapes   inputs, outputs: the same outer x channels x inner; those of forward: [channels]
-template <class Element, std::size_t N, std::size_t M, class Forward>
+/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward: [channels]
+template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void frozen_input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
-                           const Views<Element, M>& outputs) {
-  write_all<Normalizer>(
-      device, Order::forwards, NormalizerOf<statistics_t<Element>, Forward>{forward},
-      [&]<class V>(const auto& constants, const V& x, const V& dy, const auto&... residual) {
-        const V dz = forward.dz(constants, forward.position(x), dy, residual...);
-        return gradients_of_inputs<M>(constants.gradient(dz), dz);
-      },
-      inputs, outputs);
+                           const Views<Element, M>& outputs, const Weights& weights = {}) {
+  const auto gradients = [&forward]<class V>(const auto& weight, const auto& constants, const V& x, const V& dy,
+                                             const auto&... residual) {
+    const V dz = forward.dz(constants, forward.position(x), dy, residual...);
+    return gradients_of_inputs<M>(weight.keep(constants.gradient(dz)), weight.keep(dz));
+  };
+  write_all<Normalizer>(device, Order::forwards, NormalizerOf<statistics_t<Element>, Forward>{forward},
+                        weighted_function(gradients, weights), inputs, outputs);
 }
 
 /// Adds to dgamma and dbeta, of which either may be empty.
@@ -356,23 +376,24 @@ void parameter_gradients(const GradientSums& sums, const Forward& forward, Gradi
 
 /// gradient_sums and input_gradient with the same bits, but outputs of blocks that hold all values of their channels
 /// are written while they are still in cache.
-template <class Element, std::size_t N, std::size_t M, class Forward>
+template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void sums_and_input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
-                             GradientSums& sums, const Views<Element, M>& outputs) {
+                             GradientSums& sums, const Views<Element, M>& outputs, const Weights& weights = {}) {
   sums.set_zero(inputs[0].channels);
   if (inputs[0].size() == 0) return;
-  const Blocks kind = blocks_for(Pass::reduces, inputs, outputs);
-  const bool whole = forward.statistics.count == static_cast<double>(inputs[0].count());
-  if (is_one_plane(inputs[0]) || !whole || !hold_whole_channels(kind)) {
-    gradient_sums(device, inputs, forward, sums);
-    input_gradient(device, inputs, forward, sums, outputs);
+  const Blocks kind = blocks_for(Pass::reduces, inputs, outputs, Weights::is_weighted);
+  const bool is_whole = is_whole_batch(inputs[0], weights, forward);
+  if (is_one_plane(inputs[0]) || !is_whole || !hold_whole_channels(kind)) {
+    gradient_sums(device, inputs, forward, sums, weights);
+    input_gradient(device, inputs, forward, sums, outputs, weights);
     return;
   }
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<InputGradient>(
-        device, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, forward, true, sums); },
-        InputGradientOf<statistics_t<Element>, Forward>{forward, sums}, through_statistics<M>(forward), inputs,
-        outputs);
+        device, blocks,
+        [&](const auto& block) { block_gradient_sums(block, inputs, weights, forward, weights.are_alike(), sums); },
+        InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
+        weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
   };
   std::visit(fused, kind);
 }
@@ -380,16 +401,17 @@ void sums_and_input_gradient(const Device& device, const Views<const Element, N>
 /// A whole backward pass: the sums, the outputs, then dgamma and dbeta if `gradients` is not null. On running statistics,
 /// which are constants, nothing but the parameters needs the sums.
 ///
-/// Shapes   inputs, outputs: the same outer x channels x inner; those of forward, sums, gradients: [channels]; count:
-///          values per channel behind batch statistics
-template <class Element, std::size_t N, std::size_t M, class Forward>
+/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums, gradients:
+///          [channels]; count: values per channel behind batch statistics
+template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void backward(const Device& device, const Views<const Element, N>& inputs, const Forward& forward, GradientSums& sums,
-              Gradients<statistics_t<Element>>* gradients, const Views<Element, M>& outputs) {
+              Gradients<statistics_t<Element>>* gradients, const Views<Element, M>& outputs,
+              const Weights& weights = {}) {
   if (forward.statistics.count > 0) {
-    sums_and_input_gradient(device, inputs, forward, sums, outputs);
+    sums_and_input_gradient(device, inputs, forward, sums, outputs, weights);
   } else {
-    if (gradients) gradient_sums(device, inputs, forward, sums);
-    frozen_input_gradient(device, inputs, forward, outputs);
+    if (gradients) gradient_sums(device, inputs, forward, sums, weights);
+    frozen_input_gradient(device, inputs, forward, outputs, weights);
   }
   if (gradients) parameter_gradients(sums, forward, *gradients);
 }

@@ -95,8 +95,8 @@ struct ScaledForward {
   EIGEN_STRONG_INLINE V gradient(const V& dz) const { return dz * dx_unit * dx_scale; }
 };
 
-/// dx = (dz - dz_center) * scale + ((x - center) * slope + offset): the gradient through batch statistics, where with
-/// S1 = sum dz and S2 = sum dz (x - mean) over the `count` values of the channel
+/// dx = (dz - w dz_center) * scale + w ((x - center) * slope + offset): the gradient through batch statistics, where with
+/// S1 = sum dz and S2 = sum dz (x - mean) over the values of the channel, of which x counts w, and all of them `count`
 ///
 ///   slope = -scale * inv_spread^2 * S2 / count        dz_center = round(S1 / count)
 ///   offset = -scale * (S1 / count - dz_center) - slope * (mean - center)
@@ -108,22 +108,23 @@ struct InputGradient {
   V center, scale, forward_offset, slope, offset, dz_center;
 
   EIGEN_STRONG_INLINE Normalizer<V> forward() const { return {center, scale, forward_offset}; }
-  EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz) const {
-    return multiply_add(dz - dz_center, scale, multiply_add(x - center, slope, offset));
+  EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz, const auto& weight) const {
+    return multiply_add(dz - weight.times(dz_center), scale, weight.times(multiply_add(x - center, slope, offset)));
   }
 };
 
 /// The same in a unit of the data's own:
 ///
-///   dx = ((dz - dz_center) + (d * slope + offset)) * dx_unit * dx_scale
+///   dx = ((dz - w dz_center) + w (d * slope + offset)) * dx_unit * dx_scale
 template <class V>
 struct ScaledInputGradient {
   ScaledForward<V> scaled;
   V slope, offset, dz_center;
 
   EIGEN_STRONG_INLINE const ScaledNormalizer<V>& forward() const { return scaled.normalizer; }
-  EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz) const {
-    return scaled.gradient((dz - dz_center) + multiply_add(forward().distance(x), slope, offset));
+  EIGEN_STRONG_INLINE V operator()(const V& x, const V& dz, const auto& weight) const {
+    const V in_unit = multiply_add(forward().distance(x), slope, offset);
+    return scaled.gradient((dz - weight.times(dz_center)) + weight.times(in_unit));
   }
 };
 

@@ -20,8 +20,8 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// S1 += d, S2 += d^2 with d = x * scale + offset, which is (x - shift) / unit bit for bit: scale is 1 / unit, a power of
-/// two, and offset -shift / unit.
+/// S1 += w d, S2 += w d^2 with d = x * scale + offset, which is (x - shift) / unit bit for bit: scale is 1 / unit, a power
+/// of two, and offset -shift / unit. The weight w is 1 unless the lanes have others.
 template <class V>
 struct ShiftedSums {
   V scale, offset;
@@ -29,8 +29,9 @@ struct ShiftedSums {
   template <class Lanes, class Element>
   EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const Element* x) const {
     const V distance = lanes.keep(multiply_add(lanes.load(x, V::broadcast(0)), scale, offset));
-    s1 = s1 + distance;
-    s2 = multiply_add(distance, distance, s2);
+    const V weighted = lanes.weigh(distance);
+    s1 = s1 + weighted;
+    s2 = multiply_add(weighted, distance, s2);
   }
 };
 
@@ -209,7 +210,8 @@ class BlockMoments {
     count_ += n;
   }
 
-  void store(Moments& moments) const {
+  void store(Moments& moments) {
+    if (count_ == 0) std::fill_n(mean_.values, block_.channels, 0.0);
     std::copy_n(mean_.values, block_.channels, moments.mean.data() + block_.first_channel);
     std::copy_n(m2_.values, block_.channels, moments.m2.data() + block_.first_channel);
   }
@@ -234,17 +236,19 @@ class BlockMoments {
 };
 
 /// The moments of a block, into those of its channels.
-template <class B, class Element>
-void block_moments(const B& block, const ChannelView<const Element>& x, Moments& moments) {
-  BlockMoments<statistics_t<Element>> result(block, x, Sample<8>(block.part(block.chunk(0))));
+template <class B, class Element, class Weights>
+void block_moments(const B& block, const ChannelView<const Element>& x, const Weights& weights, Moments& moments) {
+  BlockMoments<statistics_t<Element>> result(block, x, Sample<8>(block.part(block.chunk(0)), x.inner, weights));
   ChannelSums sums;
   for (Index k = 0; k < block.chunks(); ++k) {
     const auto chunk = block.chunk(k);
-    const double n = static_cast<double>(chunk.values());
+    const double n = weights.total(block.part(chunk));
+    if (n == 0) continue;
     int attempt = 0;
     do {
       block.reduce(
-          chunk, result.constants(), [](const auto& constants) { return constants; }, Views<const Element, 1>{x}, sums);
+          chunk, result.constants(), [&](const auto& constants) { return weighted_term(constants, weights); },
+          Views<const Element, 1>{x}, sums);
     } while (result.again(sums, n, ++attempt));
     result.merge(sums, n);
   }
@@ -252,26 +256,27 @@ void block_moments(const B& block, const ChannelView<const Element>& x, Moments&
 }
 
 /// Makes room for the moments of x.
-template <class Element>
-void resize(Moments& moments, const ChannelView<Element>& x) {
-  moments.count = static_cast<double>(x.count());
+template <class Element, class Weights>
+void resize(Moments& moments, const ChannelView<Element>& x, const Weights& weights) {
+  moments.count = weights.total(x);
   moments.mean.resize(x.channels);
   moments.m2.resize(x.channels);
 }
 
 /// The moments of each channel of x.
 ///
-/// Shapes   x: outer x channels x inner, count >= 1; moments: [channels]
-template <class Element>
-void batch_moments(const Device& device, const ChannelView<const Element>& view, Moments& moments) {
+/// Shapes   x: outer x channels x inner, of a weight above 0; weights: outer x inner; moments: [channels]
+template <class Element, class Weights = Unweighted>
+void batch_moments(const Device& device, const ChannelView<const Element>& view, Moments& moments,
+                   const Weights& weights = {}) {
   const ChannelView<const Element> x = is_one_plane(view) ? as_one_plane(view) : view;
-  resize(moments, x);
+  resize(moments, x, weights);
   Moments merged;
   reduce_all(
-      device, Views<const Element, 1>{x}, moments, [&] { return Moments(x.channels); },
-      [&](const auto& block, Moments& part) { block_moments(block, x, part); },
-      [&](Moments& part, Index values) {
-        part.count = static_cast<double>(values);
+      device, Views<const Element, 1>{x}, weights, moments, [&] { return Moments(x.channels); },
+      [&](const auto& block, Moments& part) { block_moments(block, x, weights, part); },
+      [&](Moments& part, double weight) {
+        part.count = weight;
         merged.merge(part);
       });
   if (merged.count > 0) std::swap(moments, merged);

@@ -33,26 +33,25 @@ void normalize(const Device& device, const Views<const Element, N>& inputs, cons
 /// Normalizes a batch with its own statistics: batch_moments and normalize with the same bits, but blocks that hold
 /// all values of their channels are normalized while they are still in cache.
 ///
-/// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner, count >= 1; affine, moments:
-///          [channels]
-template <class Element, std::size_t N, class Activation>
+/// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner, of a weight above 0; weights: outer x
+///          inner; affine, moments: [channels]
+template <class Element, std::size_t N, class Activation, class Weights = Unweighted>
 void train_forward(const Device& device, const Views<const Element, N>& inputs,
                    const AffineView<statistics_t<Element>>& affine, double epsilon, const Activation& activation,
-                   const ChannelView<Element>& y, Moments& moments) {
+                   const ChannelView<Element>& y, Moments& moments, const Weights& weights = {}) {
   using Scalar = statistics_t<Element>;
   const auto& x = inputs[0];
-  const Normalization<Scalar, Activation> forward{
-      {moments, static_cast<double>(x.count()), epsilon}, affine, activation};
-  const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y});
+  const Normalization<Scalar, Activation> forward{{moments, weights.total(x), epsilon}, affine, activation};
+  const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y}, Weights::is_weighted);
   if (is_one_plane(x) || !hold_whole_channels(kind)) {
-    batch_moments(device, x, moments);
+    batch_moments(device, x, moments, weights);
     normalize(device, inputs, forward, y, Order::backwards);
     return;
   }
-  resize(moments, x);
+  resize(moments, x, weights);
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<Normalizer>(
-        device, blocks, [&](const auto& block) { block_moments(block, x, moments); },
+        device, blocks, [&](const auto& block) { block_moments(block, x, weights, moments); },
         NormalizerOf<Scalar, Normalization<Scalar, Activation>>{forward}, activated(activation), inputs,
         Views<Element, 1>{y});
   };

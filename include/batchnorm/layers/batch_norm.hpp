@@ -97,6 +97,25 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
       run_forward(options, detail::Named{"y", y}, detail::Named{"x", x}, detail::Named{"residual", residual});
     }
   }
+  /// The same where values count by their weights, in all that the batch is read for; backward takes the same weights.
+  ///
+  /// Cost     allocates a Scalar for each position
+  /// Throws   std::invalid_argument also if weights have other extents than the samples or the positions of x, or if one
+  ///          is negative or not finite; and if they add up to less than 2 where the mode reads the batch, as for single
+  ///          values
+  template <class X, class Y>
+  void forward(const X& x, Y&& y, const WeightedForwardOptions<Scalar>& options) {
+    if constexpr (accepts<0>(detail::Reads<X>(), detail::Writes<Y>())) {
+      run_forward(options, detail::Named{"y", y}, detail::Named{"x", x});
+    }
+  }
+  /// The same for an activation with a residual.
+  template <class X, class R, detail::NoOptions Y>
+  void forward(const X& x, const R& residual, Y&& y, const WeightedForwardOptions<Scalar>& options) {
+    if constexpr (accepts<1>(detail::Reads<X, R>(), detail::Writes<Y>())) {
+      run_forward(options, detail::Named{"y", y}, detail::Named{"x", x}, detail::Named{"residual", residual});
+    }
+  }
 
   /// Gradients of the last forward pass that was kept in the layer, or of the one that filled options.saved; x is what
   /// that pass was given.
@@ -133,6 +152,27 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
                    detail::Named{"x", x}, detail::Named{"dy", dy}, detail::Named{"residual", residual});
     }
   }
+  /// The same for a forward pass with weights, which it takes again: sums are over values with a weight above 0, and dx
+  /// is 0 at the others.
+  ///
+  ///   on batch statistics:    dx = gamma inv_std (dz - (w / n) (sum dz + x_hat sum dz x_hat))        n = sum_i w_i
+  ///
+  /// Throws   std::invalid_argument also if the weights are others than those of forward
+  template <class X, class DY, class DX>
+  void backward(const X& x, const DY& dy, DX&& dx, const WeightedBackwardOptions<Scalar>& options) {
+    if constexpr (accepts<0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
+      run_backward(options, std::tuple{detail::Named{"dx", dx}}, detail::Named{"x", x}, detail::Named{"dy", dy});
+    }
+  }
+  /// The same for an activation with a residual, whose gradient is 0 where the weight is.
+  template <class X, class R, class DY, class DX, class DR>
+  void backward(const X& x, const R& residual, const DY& dy, DX&& dx, DR&& dresidual,
+                const WeightedBackwardOptions<Scalar>& options) {
+    if constexpr (accepts<1>(detail::Reads<X, DY, R>(), detail::Writes<DX, DR>())) {
+      run_backward(options, std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
+                   detail::Named{"x", x}, detail::Named{"dy", dy}, detail::Named{"residual", residual});
+    }
+  }
 
   /// backward from y, the output of forward, where x has been overwritten, by y itself perhaps: so a network trains
   /// with one tensor for each layer less. For activations with an inverse: identity and leaky_relu.
@@ -150,6 +190,14 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <class Y, class DY, class DX>
   void backward_from_output(const Y& y, const DY& dy, DX&& dx, const BackwardOptions<Scalar>& options = {}) {
+    if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
+                  accepts<0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
+      run_backward_from_output(options, detail::Named{"dx", dx}, detail::Named{"y", y}, detail::Named{"dy", dy});
+    }
+  }
+  /// The same for a forward pass with weights, which it takes again.
+  template <class Y, class DY, class DX>
+  void backward_from_output(const Y& y, const DY& dy, DX&& dx, const WeightedBackwardOptions<Scalar>& options) {
     if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
                   accepts<0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
       run_backward_from_output(options, detail::Named{"dx", dx}, detail::Named{"y", y}, detail::Named{"dy", dy});
@@ -264,33 +312,37 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     }
   }
 
-  template <class Y, class... Xs>
-  void run_forward(const ForwardOptions<Scalar>& options, const detail::Named<Y>& y, const detail::Named<Xs>&... xs) {
+  template <class Options, class Y, class... Xs>
+  void run_forward(const Options& options, const detail::Named<Y>& y, const detail::Named<Xs>&... xs) {
     const Call call{"forward"};
     const auto in = call.inputs(options_.channels, xs...);
     check_state(call);
-    const StatisticsSource source = source_for(call, in[0]);
-    check_running(call, source);
-    const auto out = call.output(y, in);
-    const std::array fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
-    normalize(options.device, source, detail::views(in), out.view);
-    Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
-    keep(source, saved);
-    saved.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
-    take_in_batch();
+    detail::with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+      const StatisticsSource source = source_for(call, in[0], weights);
+      check_running(call, source);
+      const auto out = call.output(y, in);
+      const std::array fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
+      normalize(options.device, source, detail::views(in), weights, out.view);
+      Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
+      keep(source, saved);
+      saved.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
+      saved.tensors.weights = detail::Fingerprint::of(weights.view());
+      take_in_batch();
+    });
   }
 
   /// The pass itself: gathers incoming_ where the mode reads the batch, and writes y.
-  template <class Inputs, class View>
-  void normalize(const Device& device, StatisticsSource source, const Inputs& inputs, const View& y) {
+  template <class Inputs, class Weights, class View>
+  void normalize(const Device& device, StatisticsSource source, const Inputs& inputs, const Weights& weights,
+                 const View& y) {
     // What may be refused for its moments is refused before y, which may be x, is written: not in the fused pass.
     const bool reads_batch = detail::reads_batch(mode_);
     const bool may_refuse = mode_.update_running && options_.non_finite == NonFinite::error;
     if (source == StatisticsSource::batch && !may_refuse) {
       return detail::train_forward(device, inputs, detail::AffineView<Scalar>{affine_}, options_.epsilon, activation_,
-                                   y, incoming_);
+                                   y, incoming_, weights);
     }
-    if (reads_batch) detail::batch_moments(device, inputs[0], incoming_);
+    if (reads_batch) detail::batch_moments(device, inputs[0], incoming_, weights);
     if (may_refuse) running_.check(incoming_, options_.averaging, options_.non_finite);
     detail::normalize(device, inputs,
                       detail::Normalization<Scalar, Activation>{statistics_of(source), affine_, activation_}, y,
@@ -318,8 +370,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     if (detail::reads_batch(mode_)) std::swap(moments_, incoming_);
   }
 
-  template <class... DXs, class... Xs>
-  void run_backward(const BackwardOptions<Scalar>& options, const std::tuple<detail::Named<DXs>...>& dxs,
+  template <class Options, class... DXs, class... Xs>
+  void run_backward(const Options& options, const std::tuple<detail::Named<DXs>...>& dxs,
                     const detail::Named<Xs>&... xs) {
     const Call call{"backward"};
     const Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
@@ -327,25 +379,31 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     check_state(call);
     check_saved(call, saved, in[0], saved.tensors.x);
     if constexpr (sizeof...(Xs) == 3) check_saved(call, saved, in[2], saved.tensors.residual);
-    const auto out = call.outputs(dxs, in);
-    detail::backward(options.device, detail::views(in),
-                     detail::Normalization<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
-                     gradients_for(saved), detail::views(out));
+    detail::with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+      call.check_same_weights(weights, saved, in[0]);
+      const auto out = call.outputs(dxs, in);
+      detail::backward(options.device, detail::views(in),
+                       detail::Normalization<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
+                       gradients_for(saved), detail::views(out), weights);
+    });
   }
 
-  template <class DX, class Y, class DY>
-  void run_backward_from_output(const BackwardOptions<Scalar>& options, const detail::Named<DX>& dx,
-                                const detail::Named<Y>& y, const detail::Named<DY>& dy) {
+  template <class Options, class DX, class Y, class DY>
+  void run_backward_from_output(const Options& options, const detail::Named<DX>& dx, const detail::Named<Y>& y,
+                                const detail::Named<DY>& dy) {
     const Call call{"backward_from_output"};
     const Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
     const auto in = call.inputs(options_.channels, y, dy);
     check_state(call);
     check_saved(call, saved, in[0], saved.tensors.y);
     call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
-    const auto out = call.output(dx, in);
-    detail::backward(options.device, detail::views(in),
-                     detail::Recovery<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
-                     gradients_for(saved), std::array{out.view});
+    detail::with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
+      call.check_same_weights(weights, saved, in[0]);
+      const auto out = call.output(dx, in);
+      detail::backward(options.device, detail::views(in),
+                       detail::Recovery<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
+                       gradients_for(saved), std::array{out.view}, weights);
+    });
   }
 
   template <class Y, class... Xs>
@@ -366,16 +424,16 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   }
 
   /// What to normalize with: what the mode says, unless x has too few values for it.
-  template <class Input>
-  StatisticsSource source_for(const Call& call, const Input& x) const {
+  template <class Input, class Weights>
+  StatisticsSource source_for(const Call& call, const Input& x, const Weights& weights) const {
     if (!detail::reads_batch(mode_)) return mode_.statistics;
-    call.check_not_empty(x);
-    if (x.view.count() > 1 || options_.single_value == SingleValue::zero_variance) return mode_.statistics;
+    const double count = weights.total(x.view);
+    call.check_not_empty(x, count);
+    if (count >= 2 || options_.single_value == SingleValue::zero_variance) return mode_.statistics;
     if (options_.single_value == SingleValue::error) {
-      detail::fail(call.name,
-                   "(x): expected at least 2 values per channel to take the variance of, got 1; use a larger batch, "
-                   "infer(), or Options::single_value; x is ",
-                   x.shape);
+      detail::fail(call.name, "(", Weights::is_weighted ? "weights" : "x",
+                   "): expected at least 2 values per channel to take the variance of, got ", count,
+                   "; use a larger batch, infer(), or Options::single_value; x is ", x.shape);
     }
     return StatisticsSource::running;
   }

@@ -4,6 +4,7 @@
 
 #include <batchnorm/walk/lanes.hpp>
 #include <batchnorm/walk/partition.hpp>
+#include <batchnorm/walk/weights.hpp>
 
 #include <array>
 #include <bit>
@@ -50,6 +51,22 @@ class Sample {
       } else if (place.outer + 1 < part.first + part.slices) {
         place = {place.outer + 1, part.begin};
       }
+    }
+  }
+  Sample(const PlaneChunk& part, Index, const Unweighted&) : Sample(part) {}
+  /// Of values that have a weight: others may be anything. `inner`: the values of a plane.
+  template <class Scalar>
+  Sample(const PlaneChunk& part, Index inner, const PositionWeights<Scalar>& weights) : Sample(part) {
+    const Index begin = part.first * inner + part.begin, end = begin + part.values();
+    Index next = weights.next_present(places_[0].outer * inner + places_[0].inner, end);
+    if (next == end) next = weights.next_present(begin, end);
+    Place place = places_[0];
+    for (Place& taken : places_) {
+      if (next < end) {
+        place = {next / inner, next % inner};
+        next = weights.next_present(next + 1, end);
+      }
+      taken = place;
     }
   }
 

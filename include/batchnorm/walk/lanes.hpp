@@ -26,6 +26,8 @@ struct WholePacket {
   }
   /// The lanes that are there, and zeros for the others, whatever these hold: what enters a sum.
   EIGEN_STRONG_INLINE const Packet<Scalar>& keep(const Packet<Scalar>& packet) const { return packet; }
+  /// Times the weights of the values that these lanes are made of: 1, see WeightedLanes.
+  EIGEN_STRONG_INLINE const Packet<Scalar>& weigh(const Packet<Scalar>& packet) const { return packet; }
 };
 
 /// Copies size < 2 Part elements, in pieces of constant sizes: a call of memcpy takes longer than all of them.
@@ -65,6 +67,7 @@ struct PartialPacket {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(size - 1)),
                              packet, Packet<Scalar>::broadcast(0));
   }
+  EIGEN_STRONG_INLINE const Packet<Scalar>& weigh(const Packet<Scalar>& packet) const { return packet; }
 };
 
 /// Access to a packet that overlaps the one before it, at the end of a row: its first `seen` lanes have been dealt with.
@@ -82,6 +85,7 @@ struct OverlappingPacket {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)),
                              Packet<Scalar>::broadcast(0), packet);
   }
+  EIGEN_STRONG_INLINE const Packet<Scalar>& weigh(const Packet<Scalar>& packet) const { return packet; }
 };
 
 /// Calls body(i, lanes) for every packet of the elements [begin, end): whole packets first, then what is left over.

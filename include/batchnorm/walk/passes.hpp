@@ -29,6 +29,8 @@ enum class Pass { reduces, writes };
 struct Arrangement {
   /// Whether slices follow each other without gaps, and channels do.
   bool dense = true, side_by_side = true;
+  /// Whether what is done differs between positions: then packets are of one position, or run along a plane.
+  bool by_position = false;
 
   template <class View>
   void add(const View& v) {
@@ -41,15 +43,19 @@ struct Arrangement {
 inline Blocks blocks_for(Pass pass, Index outer, Index channels, Index inner, const Arrangement& all, Index bytes) {
   constexpr Index short_plane = 512, enough_rows = 16;
   const bool short_planes = inner < short_plane && outer >= enough_rows;
-  if (all.side_by_side && (inner == 1 || short_planes)) return RowBlocks(outer, channels, inner, all.dense, bytes);
+  if (all.side_by_side && (inner == 1 || (short_planes && !all.by_position))) {
+    return RowBlocks(outer, channels, inner, all.dense, bytes, !all.by_position);
+  }
   if (pass == Pass::reduces) return PlaneBlocks::to_reduce(outer, channels, inner, bytes);
   return PlaneBlocks::to_write(outer, channels, inner, bytes);
 }
 
 /// The blocks for the views of a pass, which have elements.
 template <class Element, std::size_t N, std::size_t M = 0>
-Blocks blocks_for(Pass pass, const Views<const Element, N>& inputs, const Views<Element, M>& outputs = {}) {
+Blocks blocks_for(Pass pass, const Views<const Element, N>& inputs, const Views<Element, M>& outputs = {},
+                  bool by_position = false) {
   Arrangement all;
+  all.by_position = by_position;
   for (const auto& view : inputs) all.add(view);
   for (const auto& view : outputs) all.add(view);
   const auto& x = inputs[0];
@@ -119,9 +125,11 @@ EIGEN_DONT_INLINE void write_channel(const PlaneChunk& part, Index c, const Cons
                                      const Views<Element, M>& outputs) {
   for (Index o = part.first; o < part.first + part.slices; ++o) {
     const auto here = [&](const auto& view) { return view.plane(o, c) + part.begin; };
+    const auto in_plane = function_in_plane(function, o, part.begin);
     write_run<false>(
-        part.end - part.begin, {0, Cache::l1}, [&](Index, const auto&... in) { return function(constants, in...); },
-        each(outputs, here), each(inputs, here));
+        part.end - part.begin, {0, Cache::l1},
+        [&](Index i, const auto&... in) { return in_plane(i, constants, in...); }, each(outputs, here),
+        each(inputs, here));
   }
 }
 
@@ -189,7 +197,7 @@ void write_all(const Device& device, Order order, const Make& make, const Functi
                                   function, inputs, outputs);
       });
     };
-    std::visit(write, blocks_for(Pass::writes, inputs, outputs));
+    std::visit(write, blocks_for(Pass::writes, inputs, outputs, ByPosition<Function>));
   });
 }
 
@@ -220,11 +228,11 @@ inline bool hold_whole_channels(const Blocks& blocks) {
 }
 
 /// The pass that reduces: reduce(block, part) for every block. Where channels are cut into ranges, `part` is one of
-/// `make_part()` for each range, and merge(part, values per channel in it) is called for them in order; else it is
-/// `whole`.
-template <class Part, class MakePart, class Reduce, class Merge, class Element, std::size_t N>
-void reduce_all(const Device& device, const Views<const Element, N>& inputs, Part& whole, const MakePart& make_part,
-                const Reduce& reduce, const Merge& merge) {
+/// `make_part()` for each range, and merge(part, weight of a channel's values in it) is called for them in order; else it
+/// is `whole`.
+template <class Part, class MakePart, class Reduce, class Merge, class Weights, class Element, std::size_t N>
+void reduce_all(const Device& device, const Views<const Element, N>& inputs, const Weights& weights, Part& whole,
+                const MakePart& make_part, const Reduce& reduce, const Merge& merge) {
   const auto walk = [&](const auto& blocks) {
     const Index ranges = blocks.ranges();
     std::vector<Part> parts;
@@ -233,9 +241,10 @@ void reduce_all(const Device& device, const Views<const Element, N>& inputs, Par
       const auto block = blocks[k];
       reduce(block, ranges > 1 ? parts[std::size_t(block.range)] : whole);
     });
-    for (std::size_t range = 0; range < parts.size(); ++range) merge(parts[range], blocks.values(Index(range)));
+    const auto weight = [&](const PlaneChunk& chunk) { return weights.total(chunk); };
+    for (std::size_t range = 0; range < parts.size(); ++range) merge(parts[range], blocks.total(Index(range), weight));
   };
-  std::visit(walk, blocks_for(Pass::reduces, inputs));
+  std::visit(walk, blocks_for(Pass::reduces, inputs, Views<Element, 0>{}, Weights::is_weighted));
 }
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include <batchnorm/walk/columns.hpp>
 #include <batchnorm/walk/partition.hpp>
 #include <batchnorm/walk/runs.hpp>
+#include <batchnorm/walk/weights.hpp>
 
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
@@ -59,8 +60,9 @@ class PlaneBlock : public Block {
       for (Index c = 0; c < channels; ++c) {
         const auto constants = table.broadcast(c);
         const auto here = [&](const auto& view) { return view.plane(o, first_channel + c) + chunk.begin; };
+        const auto in_plane = function_in_plane(function, o, chunk.begin);
         write_run<Streaming>(
-            chunk.end - chunk.begin, ahead, [&](Index, const auto&... in) { return function(constants, in...); },
+            chunk.end - chunk.begin, ahead, [&](Index i, const auto&... in) { return in_plane(i, constants, in...); },
             each(outputs, here), each(inputs, here));
       }
     }
@@ -118,6 +120,7 @@ class PlaneBlock : public Block {
     // What is left of a plane behind its last step is one more addition.
     Index left = lane_additions - 1;
     for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
+      const auto& in_plane = term_in_plane(term, o, chunk.begin, from[0]);
       for (Index done = 0;;) {
         if (left <= 0) {
           sums.flush();
@@ -129,19 +132,19 @@ class PlaneBlock : public Block {
           // Leaner loops, with a pointer that runs ahead, are slower: their reads overtake what has been prefetched.
           for (Index k = 0; k < steps; ++k) {
             for (Index i = 0; i < step; i += line) prefetch_next(o, c, chunk.begin + (done + k) * step + i, inputs);
-            add_step(term, sums, from);
+            add_step(in_plane, sums, from);
           }
         } else {
-          for (Index k = 0; k < steps; ++k) add_step(term, sums, from);
+          for (Index k = 0; k < steps; ++k) add_step(in_plane, sums, from);
         }
         left -= steps;
         done += steps;
         if (done == all_steps) break;
       }
-      if (rest >= W) add_packet(term, whole, sums.s1[0], sums.s2[0], from, 0);
-      if (rest >= 2 * W) add_packet(term, whole, sums.s1[1], sums.s2[1], from, W);
-      if (rest >= 3 * W) add_packet(term, whole, sums.s1[2], sums.s2[2], from, 2 * W);
-      if (rest % W != 0) add_packet(term, tail, sums.s1[3], sums.s2[3], from, rest - W);
+      if (rest >= W) add_packet(in_plane, whole, sums.s1[0], sums.s2[0], from, 0);
+      if (rest >= 2 * W) add_packet(in_plane, whole, sums.s1[1], sums.s2[1], from, W);
+      if (rest >= 3 * W) add_packet(in_plane, whole, sums.s1[2], sums.s2[2], from, 2 * W);
+      if (rest % W != 0) add_packet(in_plane, tail, sums.s1[3], sums.s2[3], from, rest - W);
       --left;
       for (std::size_t n = 0; n < N; ++n) from[n] += to_next[n];
     }
@@ -172,7 +175,8 @@ class PlaneBlock : public Block {
     for (Index begin = chunk.first; begin < slices; begin += lane_additions) {
       Packet<Scalar> s1 = zero, s2 = zero;
       for (Index o = begin; o < std::min(slices, begin + lane_additions); ++o) {
-        add_packet(term, lanes, s1, s2, each(inputs, [&](const auto& x) { return x.plane(o, c); }), chunk.begin);
+        const auto from = each(inputs, [&](const auto& x) { return x.plane(o, c) + chunk.begin; });
+        add_packet(term_in_plane(term, o, chunk.begin, from[0]), lanes, s1, s2, from, 0);
       }
       totals.add(s1, s2);
     }
@@ -228,10 +232,11 @@ class PlaneBlocks {
             ranges_.end(range)};
   }
 
-  /// The values of a channel in a range.
-  Index values(Index range) const {
-    Index sum = 0;
-    for (Index k = ranges_.begin(range); k < ranges_.end(range); ++k) sum += chunks_[k].values();
+  /// The sum over the chunks of a range of what `count` says of each.
+  template <class Count>
+  double total(Index range, const Count& count) const {
+    double sum = 0;
+    for (Index k = ranges_.begin(range); k < ranges_.end(range); ++k) sum += count(chunks_[k]);
     return sum;
   }
 

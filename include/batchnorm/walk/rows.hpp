@@ -12,6 +12,7 @@
 #include <batchnorm/walk/columns.hpp>
 #include <batchnorm/walk/partition.hpp>
 #include <batchnorm/walk/runs.hpp>
+#include <batchnorm/walk/weights.hpp>
 
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
@@ -69,10 +70,11 @@ class RowBlock : public Block {
   void write(const RowChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index r = chunk.first; r < chunk.first + chunk.rows; ++r) {
+      const auto in_row = function_in_row(function, first_row_ + r);
       for_each_run(chunk, [&](Index run, Index first, Index length) {
         const auto here = [&](const auto& view) { return at(view, r, run, 0); };
         write_run<Streaming>(
-            length, ahead, [&](Index j, const auto&... in) { return function(table.packet(first + j), in...); },
+            length, ahead, [&](Index j, const auto&... in) { return in_row(j, table.packet(first + j), in...); },
             each(outputs, here), each(inputs, here));
       });
     }
@@ -96,12 +98,13 @@ class RowBlock : public Block {
     return {first, rows, columns, rows * (columns / channels)};
   }
 
-  /// Where a band of rows lies: its first element in each input, how far apart its rows are, and how many they are.
+  /// Where a band of rows lies: its first element in each input, how far apart its rows are, which is the first, and how
+  /// many they are.
   template <class Element, std::size_t N>
   struct Band {
     std::array<const Element*, N> from;
     std::array<Index, N> strides;
-    Index rows;
+    Index first, rows;
   };
 
   /// How many packets of columns are summed side by side, in registers.
@@ -140,7 +143,7 @@ class RowBlock : public Block {
         for_each_run(chunk, [&](Index run, Index first, Index length) {
           const Band<Element, N> band{each(inputs, [&](const auto& x) { return at(x, chunk.first + begin, run, 0); }),
                                       each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
-                                      std::min(together, chunk.rows - begin)};
+                                      first_row_ + chunk.first + begin, std::min(together, chunk.rows - begin)};
           sum_tiles<tile_packets>(band, 0, first, length, table, term, lanes);
         });
         lanes.is_empty = false;
@@ -193,7 +196,7 @@ class RowBlock : public Block {
           }
         }
       }
-      (add_packet(terms[K], lanes, s1[K], s2[K], from, Index(K) * W), ...);
+      (add_packet(term_in_row(terms[K], band.first + r), lanes, s1[K], s2[K], from, Index(K) * W), ...);
       for (std::size_t n = 0; n < N; ++n) from[n] += band.strides[n];
     }
     // The columns that an overlapping packet has seen are there already.
@@ -223,10 +226,11 @@ class RowBlock : public Block {
 /// Rows, cut into ranges of rows and groups of columns.
 class RowBlocks {
  public:
-  /// `dense`: whether slices follow each other without gaps; `bytes`: those of all inputs, per element.
-  RowBlocks(Index outer, Index channels, Index inner, bool dense, Index bytes)
+  /// `dense`: whether slices follow each other without gaps; `bytes`: those of all inputs, per element; `folding`: whether
+  /// a row may consist of several.
+  RowBlocks(Index outer, Index channels, Index inner, bool dense, Index bytes, bool folding = true)
       : from_memory_(outer * channels * inner * bytes > block_bytes),
-        shape_{inner, inner == 1 ? folds_for(outer, channels, from_memory_) : 1, 1},
+        shape_{inner, inner == 1 && folding ? folds_for(outer, channels, from_memory_) : 1, 1},
         channels_{channels, group_for(channels, inner)},
         ranges_{outer / shape_.folds, 1},
         tail_rows_(outer % shape_.folds) {
@@ -249,10 +253,11 @@ class RowBlocks {
             last ? tail_rows_ * channels_.extent : 0};
   }
 
-  /// The values of a channel in a range.
-  Index values(Index range) const {
+  /// What `count` says of all rows of a range.
+  template <class Count>
+  double total(Index range, const Count& count) const {
     const Index rows = ranges_.size(range) * shape_.folds + (range + 1 == ranges() ? tail_rows_ : 0);
-    return rows * shape_.repeat;
+    return count(PlaneChunk{ranges_.begin(range) * shape_.folds, rows, 0, shape_.repeat});
   }
 
   /// How far behind an element those lie that a pass which only writes comes to some time later: rows of the block.

@@ -1,0 +1,235 @@
+// Weights and masks against the reference, which knows neither: of a batch that has each value as often as its weight says.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <batchnorm/batchnorm.hpp>
+#include <limits>
+#include <vector>
+
+#include "support/kernels.hpp"
+#include "support/problem.hpp"
+#include "support/shapes.hpp"
+
+namespace testing_support {
+
+namespace {
+
+namespace bn = batchnorm;
+
+/// How often each position of a batch is there, one for each row of its table of values.
+struct Copies {
+  const char* name;
+  int (*of)(Index row, Index sample);
+};
+
+const Copies all_copies[] = {
+    {"padded samples", [](Index, Index sample) { return sample % 3 == 1 ? 0 : 1; }},
+    {"padded positions", [](Index row, Index) { return (row * 7 + row / 5) % 4 == 0 ? 0 : 1; }},
+    {"weights of samples", [](Index, Index sample) { return int((sample + 1) % 4); }},
+    {"weights of positions", [](Index row, Index) { return int((row * 5 + row / 3) % 4); }},
+    {"a long run of padding", [](Index row, Index) { return row < 70 ? 0 : 1; }},
+    {"few that are there", [](Index row, Index) { return row % 67 == 3 ? 2 : 0; }},
+};
+
+/// The values of each position as often as it is there.
+Values repeated(const Values& values, const std::vector<int>& copies) {
+  Index rows = 0;
+  for (const int copy : copies) rows += copy;
+  Values result(rows, values.cols());
+  Index to = 0;
+  for (Index row = 0; row < values.rows(); ++row) {
+    for (int copy = 0; copy < copies[std::size_t(row)]; ++copy) result.row(to++) = values.row(row);
+  }
+  return result;
+}
+
+/// The gradient of a position is the sum of those of its copies.
+Values gathered(const Values& of_copies, const std::vector<int>& copies) {
+  Values result = Values::Zero(Index(copies.size()), of_copies.cols());
+  Index from = 0;
+  for (std::size_t row = 0; row < copies.size(); ++row) {
+    for (int copy = 0; copy < copies[row]; ++copy) result.row(Index(row)) += of_copies.row(from++);
+  }
+  return result;
+}
+
+/// One shape of A, the weights of its positions, and padding that holds whatever spoils sums most.
+template <class A>
+struct WeightedProblem : Problem<A> {
+  using Element = typename A::Scalar;
+  using Scalar = bn::statistics_t<Element>;
+  static constexpr std::size_t rank = A::rank;
+
+  std::vector<int> copies;
+  /// The extents of x without its channels, in the same storage order, rank 1 and more.
+  Eigen::Tensor<double, int(rank) - 1, Eigen::RowMajor> weights;
+
+  WeightedProblem(const Extents<rank>& shape, const Copies& kind, double weight, Random& random)
+      : Problem<A>(shape, random) {
+    Extents<rank - 1> positions;
+    for (std::size_t axis = 0, to = 0; axis < rank; ++axis) {
+      if (int(axis) != A::axis) positions[to++] = shape[axis];
+    }
+    weights.resize(positions);
+    const Index in_a_sample = this->count() / positions[0];
+    for (Index row = 0; row < this->count(); ++row) {
+      copies.push_back(kind.of(row, row / in_a_sample));
+      weights.data()[row] = weight * copies.back();
+    }
+    // What is left over must have a variance.
+    if (std::count_if(copies.begin(), copies.end(), [](int copy) { return copy > 0; }) < 4) {
+      std::fill(copies.begin(), copies.end(), 1);
+      weights.setConstant(weight);
+    }
+    spoil_padding();
+  }
+
+  Real n() const {
+    Real sum = 0;
+    for (const int copy : copies) sum += copy;
+    return sum;
+  }
+  Values x_copies() const { return repeated(this->x_values, copies); }
+  /// A position's dy is shared among its copies.
+  Values dy_copies() const {
+    Values shared = this->dy_values;
+    for (std::size_t row = 0; row < copies.size(); ++row) {
+      if (copies[row] > 0) shared.row(Index(row)) /= copies[row];
+    }
+    return repeated(shared, copies);
+  }
+  /// Of the positions that are there.
+  Values present(const Values& values) const {
+    std::vector<int> there;
+    for (const int copy : copies) there.push_back(copy > 0 ? 1 : 0);
+    return repeated(values, there);
+  }
+  Values padded(const Values& values) const {
+    std::vector<int> not_there;
+    for (const int copy : copies) not_there.push_back(copy > 0 ? 0 : 1);
+    return repeated(values, not_there);
+  }
+
+ private:
+  void spoil_padding() {
+    const Real bad[] = {std::numeric_limits<Real>::quiet_NaN(), std::numeric_limits<Real>::infinity(),
+                        Real(std::numeric_limits<Element>::max()), -std::numeric_limits<Real>::infinity()};
+    for (std::size_t row = 0; row < copies.size(); ++row) {
+      if (copies[row] > 0) continue;
+      this->x_values.row(Index(row)).setConstant(bad[row % 4]);
+      this->dy_values.row(Index(row)).setConstant(bad[(row + 1) % 4]);
+    }
+    assign(this->x_values, this->x.view(), A::axis);
+    assign(this->dy_values, this->dy.view(), A::axis);
+  }
+};
+
+template <class A>
+void expect_the_reference(WeightedProblem<A>& p, Real weight) {
+  using Element = typename A::Scalar;
+  using Scalar = bn::statistics_t<Element>;
+  using L = typename A::Layout;
+  const Real allowance = tolerance<Element>();
+  bn::Moments moments;
+  bn::train_forward<L>(p.x.view(), p.affine, epsilon, p.y.view(), moments, {.weights = p.weights});
+  const Values x = p.x_copies();
+  const auto forward = reference::forward(x, p.gamma(), p.beta(), epsilon);
+  EXPECT_EQ(moments.count, double(weight * p.n()));
+  EXPECT_TRUE(close_sums<Scalar>(moments.mean, forward.mean, x / p.n(), allowance));
+  EXPECT_TRUE(close_relative<Scalar>(moments.variance().eval(), forward.variance, allowance));
+  const auto there = reference::normalize(p.present(p.x_values), p.gamma(), p.beta(), forward.mean, forward.variance,
+                                          epsilon);
+  EXPECT_TRUE(close_forward<Element>(p.present(values_of(p.y.view(), A::axis)), there.y, allowance));
+
+  bn::Moments of_half;
+  bn::batch_moments<L>(p.x.view(), of_half, {.weights = p.weights});
+  EXPECT_EQ(of_half.count, moments.count);
+  EXPECT_TRUE((of_half.mean == moments.mean).all() && (of_half.m2 == moments.m2).all());
+
+  bn::Gradients<Scalar> gradients(p.channels());
+  const auto statistics = bn::statistics(moments, epsilon);
+  bn::backward<L>(p.x.view(), p.dy.view(), p.affine, statistics, p.dx.view(), gradients, {.weights = p.weights});
+  const Values dy = p.dy_copies();
+  auto backward = reference::backward(x, dy, p.gamma(), epsilon);
+  EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, backward.dgamma, dy * forward.x_hat, allowance));
+  EXPECT_TRUE(close_sums<Scalar>(gradients.beta, backward.dbeta, dy, allowance));
+  const Values dx = values_of(p.dx.view(), A::axis), expected_dx = gathered(backward.dx, p.copies);
+  const Real size = std::max<Real>(expected_dx.abs().maxCoeff(), (p.gamma() * forward.inv_std).maxCoeff());
+  EXPECT_LE((dx - expected_dx).abs().maxCoeff(), allowance * size + storage_rounding<Element>(size));
+  EXPECT_TRUE((p.padded(dx) == 0).all());
+
+  // In halves, which are the whole's.
+  bn::GradientSums sums;
+  bn::gradient_sums<L>(p.x.view(), p.dy.view(), p.affine, statistics, sums, {.weights = p.weights});
+  bn::input_gradient<L>(p.x.view(), p.dy.view(), p.affine, statistics, sums, p.y.view(), {.weights = p.weights});
+  EXPECT_TRUE(equal_bits(values_of(p.y.view(), A::axis), dx));
+
+  // On constants.
+  bn::Gradients<Scalar> frozen(p.channels());
+  bn::backward<L>(p.x.view(), p.dy.view(), p.affine, bn::statistics(p.running, epsilon), p.dx.view(), frozen,
+                  {.weights = p.weights});
+  const auto expected = reference::frozen_backward(x, dy, p.gamma(), p.running.mean.template cast<Real>(),
+                                                   p.running.variance.template cast<Real>(), epsilon);
+  const auto inference =
+      reference::normalize(x, p.gamma(), p.beta(), p.running.mean.template cast<Real>(),
+                           p.running.variance.template cast<Real>(), epsilon);
+  EXPECT_TRUE(close_sums<Scalar>(frozen.gamma, expected.dgamma, dy * inference.x_hat, allowance));
+  EXPECT_TRUE(close_sums<Scalar>(frozen.beta, expected.dbeta, dy, allowance));
+  const Values frozen_dx = values_of(p.dx.view(), A::axis), expected_frozen = gathered(expected.dx, p.copies);
+  EXPECT_LE((frozen_dx - expected_frozen).abs().maxCoeff(),
+            allowance * expected_frozen.abs().maxCoeff() +
+                storage_rounding<Element>(expected_frozen.abs().maxCoeff()));
+  EXPECT_TRUE((p.padded(frozen_dx) == 0).all());
+  p.expect_the_rest_untouched();
+}
+
+template <class A>
+class Weighted : public testing::Test {};
+
+template <class A>
+std::vector<Extents<A::rank>> shapes() {
+  std::vector<Extents<A::rank>> result;
+  if constexpr (A::rank == 2) {
+    result = {{5, 3}, {33, 1}, {100, 7}, {70, 40}, {130, 70}, {1100, 1030}};
+  } else if constexpr (A::rank == 3) {
+    result = {{6, 3, 5}, {9, 20, 34}, {3, 5, 700}};
+  } else {
+    result = {{5, 3, 3, 3}, {20, 6, 4, 5}, {7, 33, 5, 6}, {4, 2, 40, 41}, {3, 2, 190, 180}, {40, 17, 1, 3}};
+  }
+  for (auto& shape : result) shape = with_channels_on(A::axis, shape);
+  return result;
+}
+
+using Arrangements =
+    testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>,
+                   Arrangement<BlockOfMatrix<float, Eigen::ColMajor>, bn::samples_in_rows, 1>,
+                   Arrangement<BlockOfMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>,
+                   Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_columns, 0>,
+                   Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_first, 1>,
+                   Arrangement<MappedTensor<float, 4, Eigen::RowMajor>, bn::channel_last, 3>,
+                   Arrangement<OwnedTensor<double, 3, Eigen::RowMajor>, bn::channel_last, 2>,
+                   Arrangement<OwnedTensor<float, 4, Eigen::ColMajor>, bn::channel_first, 1>,
+                   Arrangement<MappedTensor<double, 4, Eigen::ColMajor>, bn::channel_axis<0>, 0>,
+                   Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_axis<2>, 2>>;
+TYPED_TEST_SUITE(Weighted, Arrangements);
+
+}  // namespace
+
+TYPED_TEST(Weighted, AreAsManyValues) {
+  using A = TypeParam;
+  Random random(3);
+  for (const auto& extents : shapes<A>()) {
+    for (const Copies& kind : all_copies) {
+      // Weights of half the size are the same statistics of half the count.
+      for (const double weight : {1.0, 0.5}) {
+        SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents) << ", " << kind.name
+                                        << ", times " << weight);
+        WeightedProblem<A> problem(extents, kind, weight, random);
+        expect_the_reference(problem, weight);
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
+}  // namespace testing_support
