@@ -190,7 +190,7 @@ template <class A>
 std::vector<Extents<A::rank>> shapes() {
   std::vector<Extents<A::rank>> result;
   if constexpr (A::rank == 2) {
-    result = {{5, 3}, {33, 1}, {100, 7}, {70, 40}, {130, 70}, {1100, 1030}};
+    result = {{5, 3}, {33, 1}, {100, 7}, {70, 40}, {130, 70}, {700, 1030}};
   } else if constexpr (A::rank == 3) {
     result = {{6, 3, 5}, {9, 20, 34}, {3, 5, 700}};
   } else {
@@ -219,9 +219,11 @@ TYPED_TEST(Weighted, AreAsManyValues) {
   using A = TypeParam;
   Random random(3);
   for (const auto& extents : shapes<A>()) {
+    const bool is_large = extents[0] * extents[1] > 100'000;
     for (const Copies& kind : all_copies) {
       // Weights of half the size are the same statistics of half the count.
       for (const double weight : {1.0, 0.5}) {
+        if (is_large && (kind.name != std::string("weights of positions") || weight == 1)) continue;
         SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents) << ", " << kind.name
                                         << ", times " << weight);
         WeightedProblem<A> problem(extents, kind, weight, random);

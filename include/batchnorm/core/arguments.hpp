@@ -336,12 +336,11 @@ struct Call {
     return result;
   }
 
-  /// The weights of the values of x, by position, and a packet of zeros behind them.
+  /// The weights of the values of x, by position.
   template <class Scalar, class Input>
   std::vector<Scalar> weights(const Weights& weights, const Input& x) const {
     constexpr int rank = int(std::tuple_size_v<decltype(x.shape.extents)>);
-    return weights_by_position<Scalar>(name, weights, x.shape, std::size_t(Layout::template axis<rank>()),
-                                       std::size_t(Packet<Scalar>::size));
+    return weights_by_position<Scalar>(name, weights, x.shape, std::size_t(Layout::template axis<rank>()));
   }
 
   /// That there is something to take statistics of: `weight` is that of all values of a channel.

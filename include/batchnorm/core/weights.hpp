@@ -125,13 +125,13 @@ Index find_bad_weight(const double* weights, Index count) {
   return k;
 }
 
-/// One weight for each position of x, in the order in which x lies in memory, with `padding` zeros behind them.
+/// One weight for each position of x, in the order in which x lies in memory.
 ///
 /// Throws   std::invalid_argument unless their extents are those of x's samples or positions, and all are finite and not
 ///          negative
 template <class Scalar, std::size_t Rank>
 std::vector<Scalar> weights_by_position(const char* call, const Weights& weights, const ShapeText<Rank>& x,
-                                        std::size_t channel_axis, std::size_t padding) {
+                                        std::size_t channel_axis) {
   const auto& extents = x.extents;
   const auto strides = strides_along(weights, extents, channel_axis);
   if (!strides) {
@@ -141,7 +141,7 @@ std::vector<Scalar> weights_by_position(const char* call, const Weights& weights
   }
 
   // The other axes in the order of memory, the fastest first.
-  std::array<std::size_t, Rank - 1> order;
+  std::array<std::size_t, Rank - 1> order{};
   Index positions = 1;
   for (std::size_t n = 0, k = 0; n < Rank; ++n) {
     const std::size_t axis = x.row_major ? Rank - 1 - n : n;
@@ -149,7 +149,7 @@ std::vector<Scalar> weights_by_position(const char* call, const Weights& weights
     order[k++] = axis;
     positions *= extents[axis];
   }
-  std::vector<Scalar> result(std::size_t(positions) + padding, Scalar(0));
+  std::vector<Scalar> result(static_cast<std::size_t>(positions));
   constexpr Index at_a_time = 256;
   double values[at_a_time];
   Extents<Rank> index{};

@@ -23,8 +23,8 @@ struct GradientConstants {
   EIGEN_STRONG_INLINE ScaledNormalizer<V> normalizer() const { return {inverse_unit, shift, scale, offset}; }
 };
 
-/// S1 += u, S2 += u v with u = (dz - dz_shift) * dz_scale and v = (x - mean) * inverse_unit, but for rounding: both are
-/// of dz's size.
+/// S1 += u, S2 += u v with u = (dz - w dz_shift) * dz_scale and v = (x - mean) * inverse_unit, but for rounding: both are
+/// of dz's size. The weight w is 1 unless the lanes have others.
 template <class V, class Forward>
 struct GradientTerm {
   ScaledNormalizer<V> normalizer;
@@ -36,7 +36,8 @@ struct GradientTerm {
                                const auto*... residual) const {
     const V zero = V::broadcast(0), position = forward.position(lanes.load(x, zero));
     const V dz = forward.dz(normalizer, position, lanes.load(dy, zero), lanes.load(residual, zero)...);
-    const V u = lanes.keep(multiply_add(dz, dz_scale, dz_offset)), v = lanes.keep(normalizer.distance(position));
+    const V u = lanes.keep(multiply_add(dz, dz_scale, lanes.weigh(dz_offset))),
+            v = lanes.keep(normalizer.distance(position));
     s1 = s1 + u;
     s2 = multiply_add(u, v, s2);
   }
@@ -44,6 +45,7 @@ struct GradientTerm {
 
 /// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the smallest of four
 /// values if these have one sign, else not at all. The smallest, so that an outlier among them costs the others nothing.
+/// Weighted values by their share of it, as w (x - mean) is what adds up to 0.
 template <class Element, std::size_t N, class Weights, class Forward>
 class GradientShift {
   using Scalar = statistics_t<Element>;
@@ -56,7 +58,8 @@ class GradientShift {
   GradientShift(const Views<const Element, N>& inputs, const Weights& weights, const Forward& forward)
       : sample_({0, inputs[0].outer, 0, inputs[0].inner}, inputs[0].inner, weights),
         inputs_(inputs),
-        forward_(forward) {}
+        forward_(forward),
+        per_weight_(weights.largest() > tiny_weight ? Scalar(1) / Scalar(weights.largest()) : Scalar(0)) {}
 
   /// The shifts in a table of which column c is channel `first` + c.
   static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormalizer<Scalar>) / sizeof(Scalar)); }
@@ -70,7 +73,7 @@ class GradientShift {
       const V least = min(min(a, b), min(d, e)), most = max(max(a, b), max(d, e)), zero = V::broadcast(0);
       const V of_one_sign = max(least, zero) + min(most, zero);
       const V near = select_less_equal((most - least) * V::broadcast(4), abs(of_one_sign), of_one_sign, zero);
-      shifts(table).store(c, whole ? of_one_sign : near);
+      shifts(table).store(c, (whole ? of_one_sign : near) * V::broadcast(per_weight_));
     }
   }
 
@@ -91,9 +94,12 @@ class GradientShift {
   Sample<4> sample_;
   const Views<const Element, N>& inputs_;
   const Forward& forward_;
+  /// 0 where a share would be no number.
+  Scalar per_weight_;
+  static constexpr Scalar tiny_weight = Scalar(0x1p-60);
 };
 
-/// sum (position - mean) over the values of channel c in some planes, in double: of a sum in Scalar nothing but rounding
+/// sum w (position - mean) over the values of channel c in some planes, in double: of a sum in Scalar nothing but rounding
 /// errors would be left.
 template <class Element, class Weights, class Forward>
 EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>& x,
@@ -106,7 +112,8 @@ EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelV
       forward.position(lanes.load(x.plane(o, c) + i, Packet<Scalar>::broadcast(0))).store(values);
       const Index size = std::min(Packet<Scalar>::size, part.end - i);
       for (Index k = 0; k < size; ++k) {
-        if (weights.is_present(o, i + k)) sum += static_cast<double>(values[k]) - mean;
+        const double weight = weights.of(o, i + k);
+        if (weight > 0) sum += weight * (static_cast<double>(values[k]) - mean);
       }
     });
   }
@@ -139,7 +146,7 @@ class BlockGradients {
   /// What chunks are summed with.
   const Table& constants() const { return constants_; }
 
-  /// Takes the sums of a chunk of n values, made with dz times a scale. Returns with which scale they are to be made again,
+  /// Takes the sums of a chunk of values of weight n, made with dz times a scale. Returns with which scale they are to be made again,
   /// 0 if they are good.
   Scalar take(const ChannelSums& sums, double n, Scalar scale) {
     if (scale != 1) return rescue(sums, n, scale);
@@ -259,8 +266,8 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
   ChannelSums sums;
   for (Index k = 0; k < block.chunks(); ++k) {
     const auto chunk = block.chunk(k);
-    const double n = weights.present(block.part(chunk));
-    if (n == 0) continue;
+    const double n = weights.total(block.part(chunk));
+    if (weights.present(block.part(chunk)) == 0) continue;
     Scalar dz_scale = 1;
     do {
       block.reduce(
@@ -294,8 +301,8 @@ void gradient_sums(const Device& device, const Views<const Element, N>& all_inpu
                    GradientSums& sums, const Weights& weights = {}) {
   const Index channels = all_inputs[0].channels;
   sums.set_zero(channels);
-  if (all_inputs[0].size() == 0) return;
-  const bool whole = weights.are_alike() && is_whole_batch(all_inputs[0], weights, forward);
+  if (!(weights.total(all_inputs[0]) > 0)) return;
+  const bool whole = is_whole_batch(all_inputs[0], weights, forward);
   as_planes_where_one(all_inputs, Views<Element, 0>{}, [&](const auto& inputs, const auto&) {
     reduce_all(
         device, inputs, weights, sums, [&] { return GradientSums(channels); },
@@ -390,8 +397,7 @@ void sums_and_input_gradient(const Device& device, const Views<const Element, N>
   }
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<InputGradient>(
-        device, blocks,
-        [&](const auto& block) { block_gradient_sums(block, inputs, weights, forward, weights.are_alike(), sums); },
+        device, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, weights, forward, true, sums); },
         InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
         weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
   };

@@ -26,6 +26,20 @@ inline constexpr Index max_columns = 1024;
 /// Cache lines hold a whole number of these many elements, or these a whole number of lines.
 inline constexpr Index line_elements = 16;
 
+/// Planes of which so many values lie side by side in at least so many slices are walked as rows, if they are shorter.
+inline constexpr Index short_plane = 512, enough_rows = 16;
+
+/// Whether planes that lie side by side are walked as rows.
+constexpr bool may_be_rows(Index outer, Index inner) {
+  return inner == 1 || (inner < short_plane && outer >= enough_rows);
+}
+/// Whether rows of so many channels may be walked several at a time. Where something differs from one to the next, only
+/// short ones, for which it pays to have that for each column.
+constexpr bool folds_rows(Index channels, bool by_position) {
+  constexpr Index short_row = 64;
+  return !by_position || channels < short_row;
+}
+
 /// Consecutive parts of [0, extent), equal but for the last.
 struct Cut {
   Index extent, part;

@@ -29,7 +29,7 @@ enum class Pass { reduces, writes };
 struct Arrangement {
   /// Whether slices follow each other without gaps, and channels do.
   bool dense = true, side_by_side = true;
-  /// Whether what is done differs between positions: then packets are of one position, or run along a plane.
+  /// Whether what is done differs from one position to the next.
   bool by_position = false;
 
   template <class View>
@@ -41,10 +41,8 @@ struct Arrangement {
 
 /// The blocks for a pass over outer x channels x inner elements, of which the inputs have so many bytes each.
 inline Blocks blocks_for(Pass pass, Index outer, Index channels, Index inner, const Arrangement& all, Index bytes) {
-  constexpr Index short_plane = 512, enough_rows = 16;
-  const bool short_planes = inner < short_plane && outer >= enough_rows;
-  if (all.side_by_side && (inner == 1 || (short_planes && !all.by_position))) {
-    return RowBlocks(outer, channels, inner, all.dense, bytes, !all.by_position);
+  if (all.side_by_side && may_be_rows(outer, inner)) {
+    return RowBlocks(outer, channels, inner, all.dense, bytes, folds_rows(channels, all.by_position));
   }
   if (pass == Pass::reduces) return PlaneBlocks::to_reduce(outer, channels, inner, bytes);
   return PlaneBlocks::to_write(outer, channels, inner, bytes);

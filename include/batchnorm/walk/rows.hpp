@@ -70,8 +70,8 @@ class RowBlock : public Block {
   void write(const RowChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     for (Index r = chunk.first; r < chunk.first + chunk.rows; ++r) {
-      const auto in_row = function_in_row(function, first_row_ + r);
       for_each_run(chunk, [&](Index run, Index first, Index length) {
+        const auto in_row = function_in_row(function, slice(r, run), first_channel);
         const auto here = [&](const auto& view) { return at(view, r, run, 0); };
         write_run<Streaming>(
             length, ahead, [&](Index j, const auto&... in) { return in_row(j, table.packet(first + j), in...); },
@@ -84,8 +84,9 @@ class RowBlock : public Block {
   /// Element j of a run of row r of this block.
   template <class Element>
   Element* at(const ChannelView<Element>& v, Index r, Index run, Index j) const {
-    return v.data + ((first_row_ + r) * shape_.folds + run) * v.outer_stride + first_channel * shape_.repeat + j;
+    return v.data + slice(r, run) * v.outer_stride + first_channel * shape_.repeat + j;
   }
+  Index slice(Index r, Index run) const { return (first_row_ + r) * shape_.folds + run; }
 
   /// Calls body(run, first column, length) for the runs of a row of a chunk.
   template <class Body>
@@ -98,13 +99,13 @@ class RowBlock : public Block {
     return {first, rows, columns, rows * (columns / channels)};
   }
 
-  /// Where a band of rows lies: its first element in each input, how far apart its rows are, which is the first, and how
-  /// many they are.
+  /// Where a band of rows lies: its first element in each input, how far apart its rows are, its first slice, and how many
+  /// rows there are.
   template <class Element, std::size_t N>
   struct Band {
     std::array<const Element*, N> from;
     std::array<Index, N> strides;
-    Index first, rows;
+    Index slice, rows;
   };
 
   /// How many packets of columns are summed side by side, in registers.
@@ -143,7 +144,7 @@ class RowBlock : public Block {
         for_each_run(chunk, [&](Index run, Index first, Index length) {
           const Band<Element, N> band{each(inputs, [&](const auto& x) { return at(x, chunk.first + begin, run, 0); }),
                                       each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
-                                      first_row_ + chunk.first + begin, std::min(together, chunk.rows - begin)};
+                                      slice(chunk.first + begin, run), std::min(together, chunk.rows - begin)};
           sum_tiles<tile_packets>(band, 0, first, length, table, term, lanes);
         });
         lanes.is_empty = false;
@@ -196,7 +197,9 @@ class RowBlock : public Block {
           }
         }
       }
-      (add_packet(term_in_row(terms[K], band.first + r), lanes, s1[K], s2[K], from, Index(K) * W), ...);
+      const Index slice = band.slice + r * shape_.folds;
+      (add_packet(term_in_row(terms[K], slice, first_channel, from[0] - j), lanes, s1[K], s2[K], from, Index(K) * W),
+       ...);
       for (std::size_t n = 0; n < N; ++n) from[n] += band.strides[n];
     }
     // The columns that an overlapping packet has seen are there already.

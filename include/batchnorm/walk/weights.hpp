@@ -55,9 +55,8 @@ struct Unweighted {
     return total(x);
   }
   static double present(const PlaneChunk& chunk) { return total(chunk); }
-  /// Whether values that have a weight have the same.
-  static constexpr bool are_alike() { return true; }
-  static constexpr bool is_present(Index, Index) { return true; }
+  static constexpr double of(Index, Index) { return 1; }
+  static constexpr float largest() { return 1; }
   /// All of them, in the order of memory.
   static ChannelView<const float> view() { return {}; }
 };
@@ -65,24 +64,18 @@ struct Unweighted {
 /// A weight for each position of outer x inner. Positions of weight 0 are not there: whatever they hold enters no sum.
 template <class Scalar>
 class PositionWeights {
+  static constexpr Index W = Packet<Scalar>::size;
+
  public:
   static constexpr bool is_weighted = true;
 
-  /// `values`: finite and not negative, of the positions in the order of memory; a packet of them may reach into another
-  /// one of zeros behind them.
-  PositionWeights(std::vector<Scalar> values, Index inner)
-      : inner_(inner), positions_(Index(values.size()) - Packet<Scalar>::size), values_(std::move(values)) {
-    marks_.reserve(std::size_t(positions_ / grain + 1));
-    Scalar least = std::numeric_limits<Scalar>::max(), most = 0;
-    for (Index p = 0; p < positions_; ++p) {
-      if (p % grain == 0) marks_.push_back(all_);
-      const Scalar value = values_[std::size_t(p)];
-      all_.add(value);
-      most = std::max(most, value);
-      least = std::min(least, value > 0 ? value : least);
-    }
-    are_alike_ = least == most;
-    are_ones_ = are_alike_ && most == 1 && all_.present == static_cast<double>(positions_);
+  /// `values`: finite and not negative, of the positions of x in the order of memory.
+  template <class Element>
+  PositionWeights(std::vector<Scalar> values, const ChannelView<Element>& x)
+      : inner_(x.inner), positions_(x.count()), values_(std::move(values)) {
+    values_.resize(values_.size() + std::size_t(W), Scalar(0));
+    sum_up();
+    if (may_be_rows(x.outer, x.inner)) spread_over_rows(x.channels);
   }
 
   /// As in Unweighted.
@@ -96,20 +89,32 @@ class PositionWeights {
     return all_.present;
   }
   double present(const PlaneChunk& chunk) const { return between(chunk).present; }
-  bool are_alike() const { return are_alike_; }
-  bool is_present(Index o, Index i) const { return *at(o, i) > 0; }
+  double of(Index o, Index i) const { return static_cast<double>(*at(o, i)); }
+  Scalar largest() const { return largest_; }
 
   ChannelView<const Scalar> view() const { return dense_view<const Scalar>(values_.data(), 1, 1, positions_); }
 
   /// Whether they are as good as none.
   bool are_ones() const { return are_ones_; }
 
-  /// That of element i of the planes of slice o, and those behind it.
-  EIGEN_STRONG_INLINE const Scalar* at(Index o, Index i) const { return values_.data() + o * inner_ + i; }
+  /// Where the weights of a run of elements lie: that of element k at first[k & mask], a packet of which may reach beyond
+  /// the last.
+  struct Run {
+    const Scalar* first;
+    Index mask;
+
+    EIGEN_STRONG_INLINE const Scalar* at(Index k) const { return first + (k & mask); }
+  };
+  /// From element i of the planes of slice o on.
+  EIGEN_STRONG_INLINE Run in_plane(Index o, Index i) const { return {at(o, i), each_element}; }
+  /// From channel c of slice o on, where channels lie side by side.
+  EIGEN_STRONG_INLINE Run in_row(Index o, Index c) const {
+    return {rows_.data() + o * row_ + (row_mask_ & (c * inner_)), row_mask_};
+  }
 
   /// The first position in [position, end) that has a weight, or end.
   Index next_present(Index position, Index end) const {
-    while (position < end && !is_present(0, position)) {
+    while (position < end && !(*at(0, position) > 0)) {
       const std::size_t mark = std::size_t(position / grain);
       const bool is_empty = mark + 1 < marks_.size() && marks_[mark].present == marks_[mark + 1].present;
       position = is_empty ? Index(mark + 1) * grain : position + 1;
@@ -118,6 +123,57 @@ class PositionWeights {
   }
 
  private:
+  static constexpr Index each_element = -1, same_for_all = 0;
+
+  const Scalar* at(Index o, Index i) const { return values_.data() + o * inner_ + i; }
+
+  void sum_up() {
+    using V = Packet<Scalar>;
+    const V zero = V::broadcast(0), one = V::broadcast(1),
+            most_of_all = V::broadcast(std::numeric_limits<Scalar>::max());
+    V least = most_of_all, most = zero;
+    marks_.reserve(std::size_t(positions_ / grain + 1));
+    for (Index begin = 0; begin < positions_; begin += grain) {
+      marks_.push_back(all_);
+      double weights[std::size_t(W)] = {};
+      V present = zero;
+      // Behind the last one are zeros.
+      for (Index p = begin; p < std::min(positions_, begin + grain); p += W) {
+        const V values = V::load(values_.data() + p);
+        add_lanes(weights, values);
+        present = present + select_less_equal(values, zero, zero, one);
+        most = max(most, values);
+        least = min(least, select_less_equal(values, zero, most_of_all, values));
+      }
+      for (const double weight : weights) all_.weight += weight;
+      all_.present += static_cast<double>(sum(present));
+    }
+    Scalar lanes_of_least[std::size_t(W)], lanes_of_most[std::size_t(W)];
+    least.store(lanes_of_least);
+    most.store(lanes_of_most);
+    largest_ = *std::max_element(lanes_of_most, lanes_of_most + W);
+    are_ones_ = *std::min_element(lanes_of_least, lanes_of_least + W) == 1 && largest_ == 1 &&
+                all_.present == static_cast<double>(positions_);
+  }
+
+  /// The weights of the columns of rows: of long ones a packet that stands for all, of short ones, which are walked
+  /// several at a time, and of planes side by side one for each column.
+  void spread_over_rows(Index channels) {
+    const Index slices = positions_ / inner_;
+    const bool is_long = inner_ == 1 && !folds_rows(channels, true);
+    row_ = is_long ? W : channels * inner_;
+    row_mask_ = is_long ? same_for_all : each_element;
+    rows_.resize(std::size_t(slices * row_ + W), Scalar(0));
+    Scalar* row = rows_.data();
+    for (Index o = 0; o < slices; ++o, row += row_) {
+      if (inner_ == 1) {
+        std::fill_n(row, row_, *at(o, 0));
+      } else {
+        for (Index k = 0; k < row_; k += inner_) std::copy_n(at(o, 0), inner_, row + k);
+      }
+    }
+  }
+
   /// Sums up to a position.
   struct Mark {
     double weight = 0, present = 0;
@@ -147,8 +203,12 @@ class PositionWeights {
   Index inner_, positions_;
   std::vector<Scalar> values_;
   std::vector<Mark> marks_;
+  /// As they are read along rows, `row_` for each.
+  std::vector<Scalar> rows_;
+  Index row_ = 0, row_mask_ = same_for_all;
   Mark all_;
-  bool are_alike_ = false, are_ones_ = false;
+  Scalar largest_ = 0;
+  bool are_ones_ = false;
 };
 
 /// Access to packets of an input, as `Lanes` has it, that count by weights.
@@ -170,34 +230,28 @@ template <class Term, class Scalar>
 struct WeightedTerm {
   using V = Packet<Scalar>;
 
-  /// From element `x` of the first input on, which has weight `*weights`.
+  /// In a run of elements that begins with `first` in the first input.
   template <class Element>
-  struct InPlane {
+  struct InRun {
     const Term& term;
-    const Scalar* weights;
+    typename PositionWeights<Scalar>::Run weights;
     const Element* first;
 
     template <class Lanes>
     EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const Element* x, const auto*... others) const {
-      const Weight<V> weight{lanes.load(weights + (x - first), V::broadcast(0))};
+      const Weight<V> weight{lanes.load(weights.at(x - first), V::broadcast(0))};
       term.add(WeightedLanes<Lanes, V>{lanes, weight}, s1, s2, x, others...);
-    }
-  };
-  struct InRow {
-    const Term& term;
-    Weight<V> weight;
-
-    template <class Lanes>
-    EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const auto*... inputs) const {
-      term.add(WeightedLanes<Lanes, V>{lanes, weight}, s1, s2, inputs...);
     }
   };
 
   template <class Element>
-  EIGEN_STRONG_INLINE InPlane<Element> in_plane(Index o, Index i, const Element* x) const {
-    return {term, weights.at(o, i), x};
+  EIGEN_STRONG_INLINE InRun<Element> in_plane(Index o, Index i, const Element* first) const {
+    return {term, weights.in_plane(o, i), first};
   }
-  EIGEN_STRONG_INLINE InRow in_row(Index o) const { return {term, {V::broadcast(*weights.at(o, 0))}}; }
+  template <class Element>
+  EIGEN_STRONG_INLINE InRun<Element> in_row(Index o, Index c, const Element* first) const {
+    return {term, weights.in_row(o, c), first};
+  }
 
   Term term;
   const PositionWeights<Scalar>& weights;
@@ -206,20 +260,20 @@ struct WeightedTerm {
 /// What is written from weighted values: function(weight, constants, packets of the inputs...).
 template <class Function, class Scalar>
 struct WeightedFunction {
-  using V = Packet<Scalar>;
-
-  EIGEN_STRONG_INLINE auto in_plane(Index o, Index i) const {
-    return [&f = function, first = weights.at(o, i)](Index k, const auto& constants, const auto&... in) {
-      return f(Weight<V>{V::load(first + k)}, constants, in...);
-    };
-  }
-  EIGEN_STRONG_INLINE auto in_row(Index o) const {
-    return [&f = function, weight = Weight<V>{V::broadcast(*weights.at(o, 0))}](
-               Index, const auto& constants, const auto&... in) { return f(weight, constants, in...); };
-  }
+  EIGEN_STRONG_INLINE auto in_plane(Index o, Index i) const { return in_run(weights.in_plane(o, i)); }
+  EIGEN_STRONG_INLINE auto in_row(Index o, Index c) const { return in_run(weights.in_row(o, c)); }
 
   Function function;
   const PositionWeights<Scalar>& weights;
+
+ private:
+  using V = Packet<Scalar>;
+
+  EIGEN_STRONG_INLINE auto in_run(const typename PositionWeights<Scalar>::Run& run) const {
+    return [&f = function, run](Index k, const auto& constants, const auto&... in) {
+      return f(Weight<V>{V::load(run.at(k))}, constants, in...);
+    };
+  }
 };
 
 /// A term of sums, by these weights.
@@ -246,37 +300,38 @@ WeightedFunction<Function, Scalar> weighted_function(const Function& function, c
 template <class Scalar, class Call, class Options, class Input, class Body>
 void with_weights(const Call& call, const Options& options, const Input& x, const Body& body) {
   if constexpr (requires { options.weights; }) {
-    const PositionWeights<Scalar> weights(call.template weights<Scalar>(options.weights, x), x.view.inner);
+    const PositionWeights<Scalar> weights(call.template weights<Scalar>(options.weights, x), x.view);
     if (!weights.are_ones()) return body(weights);
   }
   body(Unweighted());
 }
 
-/// What differs from one position to the next, and so cannot be done to several rows at a time as if they were one.
+/// What differs from one position to the next, and is bound to a run of elements before it is done there.
 template <class F>
 concept ByPosition = requires(const F& f) {
-  f.in_row(Index(0));
+  f.weights;
 };
 
-/// A term of sums in a plane that begins with element i of slice o, which is `x` in the first input.
+/// A term of sums in a run that begins with element i of slice o in some plane, which is `first` in the first input.
 template <class Term, class Element>
-EIGEN_STRONG_INLINE decltype(auto) term_in_plane(const Term& term, Index o, Index i, const Element* x) {
+EIGEN_STRONG_INLINE decltype(auto) term_in_plane(const Term& term, Index o, Index i, const Element* first) {
   if constexpr (ByPosition<Term>) {
-    return term.in_plane(o, i, x);
+    return term.in_plane(o, i, first);
   } else {
     return (term);
   }
 }
-template <class Term>
-EIGEN_STRONG_INLINE decltype(auto) term_in_row(const Term& term, Index o) {
+/// The same in a run that begins with channel c of slice o.
+template <class Term, class Element>
+EIGEN_STRONG_INLINE decltype(auto) term_in_row(const Term& term, Index o, Index c, const Element* first) {
   if constexpr (ByPosition<Term>) {
-    return term.in_row(o);
+    return term.in_row(o, c, first);
   } else {
     return (term);
   }
 }
 
-/// A function of a packet's place, constants and inputs in a plane that begins with element i of slice o.
+/// A function of a packet's place in a run, of constants and inputs; the run begins with element i of slice o.
 template <class Function>
 EIGEN_STRONG_INLINE auto function_in_plane(const Function& function, Index o, Index i) {
   if constexpr (ByPosition<Function>) {
@@ -285,10 +340,11 @@ EIGEN_STRONG_INLINE auto function_in_plane(const Function& function, Index o, In
     return [&function](Index, const auto& constants, const auto&... in) { return function(constants, in...); };
   }
 }
+/// The same in a run that begins with channel c of slice o.
 template <class Function>
-EIGEN_STRONG_INLINE auto function_in_row(const Function& function, Index o) {
+EIGEN_STRONG_INLINE auto function_in_row(const Function& function, Index o, Index c) {
   if constexpr (ByPosition<Function>) {
-    return function.in_row(o);
+    return function.in_row(o, c);
   } else {
     return [&function](Index, const auto& constants, const auto&... in) { return function(constants, in...); };
   }
