@@ -22,11 +22,12 @@
 #include <batchnorm/base/layout.hpp>     // samples_in_rows, ..., channel_axis, channel_view, channel_slice
 #include <batchnorm/base/packet.hpp>     // Packet, statistics_t
 
-// What can be chosen.
+// What can be chosen. The options of calls: core/arguments.hpp.
 #include <batchnorm/core/activation.hpp>  // relu, leaky_relu, sigmoid, add_relu, activations::identity, activations::tanh
 #include <batchnorm/core/averaging.hpp>  // exponential, exponential_decay, debiased_decay, cumulative, none
 #include <batchnorm/core/options.hpp>    // Options, Mode, RunningVariance, NonFinite, SingleValue
 #include <batchnorm/core/presets.hpp>  // presets::pytorch, keras, tensorflow_fused, onnx, flax, caffe, mxnet, dlib, paper
+#include <batchnorm/core/weights.hpp>  // Weights
 
 // What is learned, and what is gathered.
 #include <batchnorm/core/gradient_sums.hpp>          // GradientSums

@@ -137,8 +137,8 @@ void expect_the_reference(WeightedProblem<A>& p, Real weight) {
   EXPECT_EQ(moments.count, double(weight * p.n()));
   EXPECT_TRUE(close_sums<Scalar>(moments.mean, forward.mean, x / p.n(), allowance));
   EXPECT_TRUE(close_relative<Scalar>(moments.variance().eval(), forward.variance, allowance));
-  const auto there = reference::normalize(p.present(p.x_values), p.gamma(), p.beta(), forward.mean, forward.variance,
-                                          epsilon);
+  const auto there =
+      reference::normalize(p.present(p.x_values), p.gamma(), p.beta(), forward.mean, forward.variance, epsilon);
   EXPECT_TRUE(close_forward<Element>(p.present(values_of(p.y.view(), A::axis)), there.y, allowance));
 
   bn::Moments of_half;
@@ -170,15 +170,13 @@ void expect_the_reference(WeightedProblem<A>& p, Real weight) {
                   {.weights = p.weights});
   const auto expected = reference::frozen_backward(x, dy, p.gamma(), p.running.mean.template cast<Real>(),
                                                    p.running.variance.template cast<Real>(), epsilon);
-  const auto inference =
-      reference::normalize(x, p.gamma(), p.beta(), p.running.mean.template cast<Real>(),
-                           p.running.variance.template cast<Real>(), epsilon);
+  const auto inference = reference::normalize(x, p.gamma(), p.beta(), p.running.mean.template cast<Real>(),
+                                              p.running.variance.template cast<Real>(), epsilon);
   EXPECT_TRUE(close_sums<Scalar>(frozen.gamma, expected.dgamma, dy * inference.x_hat, allowance));
   EXPECT_TRUE(close_sums<Scalar>(frozen.beta, expected.dbeta, dy, allowance));
   const Values frozen_dx = values_of(p.dx.view(), A::axis), expected_frozen = gathered(expected.dx, p.copies);
   EXPECT_LE((frozen_dx - expected_frozen).abs().maxCoeff(),
-            allowance * expected_frozen.abs().maxCoeff() +
-                storage_rounding<Element>(expected_frozen.abs().maxCoeff()));
+            allowance * expected_frozen.abs().maxCoeff() + storage_rounding<Element>(expected_frozen.abs().maxCoeff()));
   EXPECT_TRUE((p.padded(frozen_dx) == 0).all());
   p.expect_the_rest_untouched();
 }
@@ -200,17 +198,16 @@ std::vector<Extents<A::rank>> shapes() {
   return result;
 }
 
-using Arrangements =
-    testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>,
-                   Arrangement<BlockOfMatrix<float, Eigen::ColMajor>, bn::samples_in_rows, 1>,
-                   Arrangement<BlockOfMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>,
-                   Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_columns, 0>,
-                   Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_first, 1>,
-                   Arrangement<MappedTensor<float, 4, Eigen::RowMajor>, bn::channel_last, 3>,
-                   Arrangement<OwnedTensor<double, 3, Eigen::RowMajor>, bn::channel_last, 2>,
-                   Arrangement<OwnedTensor<float, 4, Eigen::ColMajor>, bn::channel_first, 1>,
-                   Arrangement<MappedTensor<double, 4, Eigen::ColMajor>, bn::channel_axis<0>, 0>,
-                   Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_axis<2>, 2>>;
+using Arrangements = testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>,
+                                    Arrangement<BlockOfMatrix<float, Eigen::ColMajor>, bn::samples_in_rows, 1>,
+                                    Arrangement<BlockOfMatrix<double, Eigen::RowMajor>, bn::samples_in_rows, 1>,
+                                    Arrangement<OwnedMatrix<double, Eigen::ColMajor>, bn::samples_in_columns, 0>,
+                                    Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_first, 1>,
+                                    Arrangement<MappedTensor<float, 4, Eigen::RowMajor>, bn::channel_last, 3>,
+                                    Arrangement<OwnedTensor<double, 3, Eigen::RowMajor>, bn::channel_last, 2>,
+                                    Arrangement<OwnedTensor<float, 4, Eigen::ColMajor>, bn::channel_first, 1>,
+                                    Arrangement<MappedTensor<double, 4, Eigen::ColMajor>, bn::channel_axis<0>, 0>,
+                                    Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_axis<2>, 2>>;
 TYPED_TEST_SUITE(Weighted, Arrangements);
 
 }  // namespace

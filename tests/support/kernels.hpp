@@ -9,34 +9,42 @@
 #include <batchnorm/batchnorm.hpp>
 
 /// What does not know the activation.
-#define BATCHNORM_TEST_ELEMENT(Linkage, Element)                                                                      \
-  Linkage template void batch_moments(const Device&, const ChannelView<const Element>&, Moments&, const Unweighted&); \
-  Linkage template void scale_shift(const Device&, const ChannelView<const Element>&,                                 \
-                                    const ChannelArray<statistics_t<Element>>&,                                       \
+#define BATCHNORM_TEST_MOMENTS(Linkage, Element, Weights) \
+  Linkage template void batch_moments(const Device&, const ChannelView<const Element>&, Moments&, const Weights&);
+#define BATCHNORM_TEST_ELEMENT(Linkage, Element)                                      \
+  BATCHNORM_TEST_MOMENTS(Linkage, Element, Unweighted)                                \
+  Linkage template void scale_shift(const Device&, const ChannelView<const Element>&, \
+                                    const ChannelArray<statistics_t<Element>>&,       \
                                     const ChannelArray<statistics_t<Element>>&, const ChannelView<Element>&);
 
 /// The backward pass of x, dy and as many residuals, through the forward pass that is named last.
-#define BATCHNORM_TEST_BACKWARD(Linkage, Element, Residuals, ...)                                                     \
+#define BATCHNORM_TEST_BACKWARD_OF(Linkage, Element, Residuals, Weights, ...)                                         \
   Linkage template void gradient_sums(const Device&, const Views<const Element, 2 + Residuals>&, const __VA_ARGS__&,  \
-                                      GradientSums&, const Unweighted&);                                              \
+                                      GradientSums&, const Weights&);                                                 \
   Linkage template void input_gradient(const Device&, const Views<const Element, 2 + Residuals>&, const __VA_ARGS__&, \
-                                       const GradientSums&, const Views<Element, 1 + Residuals>&, const Unweighted&); \
+                                       const GradientSums&, const Views<Element, 1 + Residuals>&, const Weights&);    \
   Linkage template void frozen_input_gradient(const Device&, const Views<const Element, 2 + Residuals>&,              \
                                               const __VA_ARGS__&, const Views<Element, 1 + Residuals>&,               \
-                                              const Unweighted&);                                                     \
+                                              const Weights&);                                                        \
   Linkage template void sums_and_input_gradient(const Device&, const Views<const Element, 2 + Residuals>&,            \
                                                 const __VA_ARGS__&, GradientSums&,                                    \
-                                                const Views<Element, 1 + Residuals>&, const Unweighted&);
+                                                const Views<Element, 1 + Residuals>&, const Weights&);
+#define BATCHNORM_TEST_BACKWARD(Linkage, Element, Residuals, ...) \
+  BATCHNORM_TEST_BACKWARD_OF(Linkage, Element, Residuals, Unweighted, __VA_ARGS__)
 
-/// All passes with an activation that adds as many residuals.
-#define BATCHNORM_TEST_ACTIVATION(Linkage, Element, Residuals, Activation)                                 \
+/// The passes of training with an activation that adds as many residuals.
+#define BATCHNORM_TEST_TRAINING(Linkage, Element, Residuals, Weights, Activation)                          \
   Linkage template void train_forward(const Device&, const Views<const Element, 1 + Residuals>&,           \
                                       const AffineView<statistics_t<Element>>&, double, const Activation&, \
-                                      const ChannelView<Element>&, Moments&, const Unweighted&);           \
-  Linkage template void normalize(const Device&, const Views<const Element, 1 + Residuals>&,               \
-                                  const Normalization<statistics_t<Element>, Activation>&,                 \
-                                  const ChannelView<Element>&, Order);                                     \
-  BATCHNORM_TEST_BACKWARD(Linkage, Element, Residuals, Normalization<statistics_t<Element>, Activation>)
+                                      const ChannelView<Element>&, Moments&, const Weights&);              \
+  BATCHNORM_TEST_BACKWARD_OF(Linkage, Element, Residuals, Weights, Normalization<statistics_t<Element>, Activation>)
+
+/// And that of inference.
+#define BATCHNORM_TEST_ACTIVATION(Linkage, Element, Residuals, Activation)                   \
+  BATCHNORM_TEST_TRAINING(Linkage, Element, Residuals, Unweighted, Activation)               \
+  Linkage template void normalize(const Device&, const Views<const Element, 1 + Residuals>&, \
+                                  const Normalization<statistics_t<Element>, Activation>&,   \
+                                  const ChannelView<Element>&, Order);
 
 /// The lists: one for each unit that compiles them.
 #define BATCHNORM_TEST_FLOAT(Linkage)                                 \
@@ -71,6 +79,17 @@
   BATCHNORM_TEST_ELEMENT(Linkage, Eigen::bfloat16)                                         \
   BATCHNORM_TEST_ACTIVATION(Linkage, Eigen::bfloat16, 0, activations::identity)
 
+#define BATCHNORM_TEST_WEIGHTED(Linkage)                                                    \
+  BATCHNORM_TEST_MOMENTS(Linkage, float, PositionWeights<float>)                            \
+  BATCHNORM_TEST_TRAINING(Linkage, float, 0, PositionWeights<float>, activations::identity) \
+  BATCHNORM_TEST_TRAINING(Linkage, float, 1, PositionWeights<float>, add_relu)              \
+  BATCHNORM_TEST_BACKWARD_OF(Linkage, float, 0, PositionWeights<float>, Recovery<float, leaky_relu>)
+#define BATCHNORM_TEST_WEIGHTED_MORE(Linkage)                                                 \
+  BATCHNORM_TEST_MOMENTS(Linkage, double, PositionWeights<double>)                            \
+  BATCHNORM_TEST_TRAINING(Linkage, double, 0, PositionWeights<double>, activations::identity) \
+  BATCHNORM_TEST_MOMENTS(Linkage, Eigen::half, PositionWeights<float>)                        \
+  BATCHNORM_TEST_TRAINING(Linkage, Eigen::half, 0, PositionWeights<float>, activations::identity)
+
 #ifndef BATCHNORM_TESTS_HAVE_KERNELS_OF_THEIR_OWN
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
@@ -82,6 +101,8 @@ BATCHNORM_TEST_DOUBLE(extern)
 BATCHNORM_TEST_DOUBLE_MORE(extern)
 BATCHNORM_TEST_HALF(extern)
 BATCHNORM_TEST_HALF_MORE(extern)
+BATCHNORM_TEST_WEIGHTED(extern)
+BATCHNORM_TEST_WEIGHTED_MORE(extern)
 
 }  // namespace detail
 }  // namespace BATCHNORM_ABI
