@@ -33,7 +33,7 @@ struct RenormLimits {
 ///
 /// Limits that stay: {.plain_steps = 0, .r_max = 2, .r_steps = 0, .d_max = 1, .d_steps = 0}.
 ///
-/// Source   Ioffe 2017, arXiv:1702.03275, section 4.2, for batches of 1,600 in 50 parts of 32.
+/// Source   Ioffe 2017, arXiv:1702.03275, section 4.
 struct RenormSchedule {
   /// Steps with r_max 1 and d_max 0.
   std::int64_t plain_steps = 5'000;
