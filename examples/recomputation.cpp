@@ -4,23 +4,18 @@
 #include <vector>
 
 namespace bn = batchnorm;
-
+using Tensors = std::vector<Eigen::MatrixXf>;
 using Layers = std::vector<bn::BatchNorm<float, bn::samples_in_rows, bn::sigmoid>>;
 
 /// The inputs of layers [first, last), and what the last of them gives.
-std::vector<Eigen::MatrixXf> run(Layers& layers, std::size_t first, std::size_t last, const Eigen::MatrixXf& x) {
-  std::vector<Eigen::MatrixXf> tensors{x};
-  for (std::size_t k = first; k < last; ++k) {
-    Eigen::MatrixXf y;
-    layers[k].forward(tensors.back(), y);
-    tensors.push_back(y);
-  }
+Tensors run(Layers& layers, std::size_t first, std::size_t last, const Eigen::MatrixXf& x) {
+  Tensors tensors(last - first + 1, x);
+  for (std::size_t k = first; k < last; ++k) layers[k].forward(tensors[k - first], tensors[k - first + 1]);
   return tensors;
 }
 
-/// Back through layers [first, last), from the gradient of what they give to that of what they were given.
-void back(Layers& layers, std::size_t first, std::size_t last, const std::vector<Eigen::MatrixXf>& inputs,
-          Eigen::MatrixXf& gradient) {
+/// Back through these layers, from the gradient of what they give to that of what they were given.
+void back(Layers& layers, std::size_t first, std::size_t last, const Tensors& inputs, Eigen::MatrixXf& gradient) {
   for (std::size_t k = last; k-- > first;) layers[k].backward(inputs[k - first], gradient, gradient);
 }
 
@@ -35,7 +30,6 @@ int main() {
   for (auto& layer : again) layer.set_mode(bn::Mode::recompute);
   back(again, 4, 8, run(again, 4, 8, middle), dx_again);  // five at once
   back(again, 0, 4, run(again, 0, 4, x), dx_again);
-
   bool same = dx == dx_again;
   for (std::size_t k = 0; k < 8; ++k) {
     same = same && (kept[k].gradients().gamma == again[k].gradients().gamma).all() &&
