@@ -53,8 +53,6 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   static_assert(!detail::is_parameter_type<Scalar> || !detail::LayoutTag<Layout> || has_activation,
                 "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept "
                 "FusableActivation");
-
- protected:
   /// Whether the layer itself was not refused.
   static constexpr bool is_valid = detail::is_parameter_type<Scalar> && detail::LayoutTag<Layout> && has_activation;
 
@@ -253,7 +251,13 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// Prints describe().
   friend std::ostream& operator<<(std::ostream& out, const BatchNorm& layer) { return out << layer.describe(); }
 
- protected:  // the steps of a pass, for the layers that change one of them: GhostBatchNorm and BatchRenorm
+ private:
+  // The layers that change one step of a pass have the others from here.
+  template <class, class, class>
+  friend class GhostBatchNorm;
+  template <class, class, class>
+  friend class BatchRenorm;
+
   using Call = detail::Call<Layout>;
   using Base::affine_, Base::gradients_, Base::mode_, Base::options_;
 
