@@ -5,7 +5,9 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/batch_renorm.hpp>
 #include <batchnorm/layers/diagnose.hpp>
+#include <batchnorm/layers/ghost_batch_norm.hpp>
 #include <batchnorm/whitening/whitening_norm.hpp>
 
 #include <algorithm>
@@ -81,6 +83,12 @@ void layers(const MatrixXf& x, MatrixXf& y, const Tensor<float, 4>& images) {
 
   BatchNorm<float, channel_first, activations::tanh> fused(options);
   y = MatrixXf::Constant(1, 1, fused.infer(images)(0, 0, 0, 0));
+
+  GhostBatchNorm<float> ghosts({.channels = 2}, GhostBatches{.samples = 8});
+  ghosts.forward(x, y);
+  BatchRenorm<float> renorm({.channels = 2}, RenormSchedule{.plain_steps = 0});
+  renorm.forward(x, y);
+  if (const RenormLimits limits = renorm.limits(); limits.is_plain()) y = x;
 
   WhiteningNorm<float> whitening(WhiteningOptions{.channels = 2, .method = WhiteningMethod::newton});
   whitening.forward(x, y);

@@ -1,5 +1,5 @@
 /// \file
-/// Two small batches of five channels, and a layer for them that has other parameters than it begins with.
+/// Two small batches of five channels, and layers that have other parameters than they begin with.
 #pragma once
 
 #include <batchnorm/layers/batch_norm.hpp>
@@ -22,6 +22,15 @@ Layer make_layer(batchnorm::Options options = {.channels = 5}) {
   layer.affine().gamma << 0.5f, 1.0f, 2.0f, -1.0f, 0.75f;
   layer.affine().beta << 0.25f, -1.0f, 3.0f, 0.0f, 0.5f;
   return layer;
+}
+
+/// Other parameters than a layer begins with, for any number of channels.
+template <class Layer>
+void set_parameters(Layer& layer) {
+  for (Index c = 0; c < layer.options().channels; ++c) {
+    layer.affine().gamma[c] = 0.5f + 0.25f * static_cast<float>(c);
+    layer.affine().beta[c] = 1.5f - 0.5f * static_cast<float>(c);
+  }
 }
 
 inline const FloatRows x1 = some_values(7, 5, 1), x2 = some_values(7, 5, 2), dy1 = some_values(7, 5, 3),

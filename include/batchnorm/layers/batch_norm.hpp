@@ -300,6 +300,12 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   friend std::ostream& operator<<(std::ostream& out, const BatchNorm& layer) { return out << layer.describe(); }
 
  private:
+  // The layers that change one step of a pass have the others from here.
+  template <class, class, class>
+  friend class GhostBatchNorm;
+  template <class, class, class>
+  friend class BatchRenorm;
+
   using Call = detail::Call<Layout>;
   using Base::affine_, Base::gradients_, Base::mode_, Base::options_;
 
