@@ -8,6 +8,7 @@
 #include <batchnorm/functions/forward.hpp>
 #include <unsupported/Eigen/CXX11/Tensor>
 
+#include "support/golden.hpp"
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
@@ -119,7 +120,32 @@ TEST(Derivatives, AgreeWithDifferenceQuotients) {
   }
 }
 
-// pytorch issue 196699: the second derivative along a curve, of which PyTorch's nested forward mode says -2.13.
+// 1e-12 of the largest: thousands of epsilons, for sums of five values that both take in double.
+TEST(Derivatives, AreWhatPyTorchRecorded) {
+  const testing_support::Golden golden("second");
+  const auto values = [&](const char* name) { return golden.per_channel<double>(name); };
+  const auto rows = [&](const char* name) {
+    return Rows(Eigen::Map<const Rows>(golden.tensors.at(name).values.data(), 5, 3));
+  };
+  const Rows x = rows("x"), dy = rows("dy"), v = rows("v");
+  Rows dx, dx2, ddy, tangent;
+  bn::AffineParameters<double> affine;
+  affine.gamma = values("gamma");
+  bn::Moments moments;
+  bn::batch_moments(x, moments);
+  const bn::Statistics statistics = bn::statistics(moments, 1e-5);
+  bn::Gradients<double> first, second;
+  bn::backward(x, dy, affine, statistics, dx, first);
+  bn::backward_twice(x, dy, v, affine, statistics, dx2, ddy, second);
+  bn::jvp(x, v, affine, statistics, tangent);
+  expect_near(flat(dx), values("dx"), 1e-12);
+  expect_near(flat(dx2), values("x_grad"), 1e-12);
+  expect_near(flat(ddy), values("dy_grad"), 1e-12);
+  expect_near(second.gamma, values("gamma_grad"), 1e-12);
+  expect_near(flat(tangent), values("jvp"), 1e-12);
+}
+
+// https://github.com/pytorch/pytorch/issues/196699: the second derivative along a curve, of which PyTorch's nested forward mode says -2.13.
 TEST(Derivatives, SecondDerivativeAlongACurve) {
   const double t = -6;
   Images x(2, 2, 2), first = like(x), second = like(x), w = like(x), dx = like(x), dx2 = like(x), ddy = like(x);
