@@ -1,0 +1,215 @@
+// jvp and backward_twice against difference quotients of the library's own forward and backward passes, and against
+// numbers that others published.
+#define EIGEN_USE_THREADS
+#include <gtest/gtest.h>
+
+#include <batchnorm/functions/backward.hpp>
+#include <batchnorm/functions/derivatives.hpp>
+#include <batchnorm/functions/forward.hpp>
+#include <unsupported/Eigen/CXX11/Tensor>
+
+#include "support/golden.hpp"
+#include "support/kernels.hpp"
+#include "support/throws.hpp"
+
+namespace bn = batchnorm;
+using Eigen::ArrayXd;
+using Eigen::Index;
+using testing_support::has_parts;
+using testing_support::message_of;
+
+namespace {
+
+using Columns = Eigen::MatrixXd;
+using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Images = Eigen::Tensor<double, 3, Eigen::RowMajor>;
+
+constexpr double epsilon = 1e-3;
+
+template <class T>
+auto flat(T& t) {
+  return Eigen::Map<std::conditional_t<std::is_const_v<T>, const ArrayXd, ArrayXd>>(t.data(), t.size());
+}
+
+template <class T>
+T like(const T& x) {
+  return x;
+}
+
+/// A function of dx, dgamma and dbeta: sum v dx + a dgamma + b dbeta.
+template <class Layout, class T>
+struct Function {
+  T v;
+  ArrayXd a, b;
+  bool through;
+
+  bn::Statistics statistics(const T& x) const {
+    if (!through) return {ArrayXd::Constant(a.size(), .3), ArrayXd::Constant(a.size(), 1.7), 0};
+    bn::Moments moments;
+    bn::batch_moments<Layout>(x, moments);
+    return bn::statistics(moments, epsilon);
+  }
+  double operator()(const T& x, const T& dy, const bn::AffineParameters<double>& affine) const {
+    T dx = like(x);
+    bn::Gradients<double> g;
+    bn::backward<Layout>(x, dy, affine, statistics(x), dx, g);
+    return (flat(v) * flat(dx)).sum() + (a * g.gamma.array()).sum() + (b * g.beta.array()).sum();
+  }
+};
+
+/// Central differences of f in each of these values. A step of 1e-5 errs by 1e-10 of third derivatives and 1e-11 of f's
+/// rounding, both well below the 1e-7 asked for.
+template <class F>
+ArrayXd differences(Eigen::Map<ArrayXd> values, const F& f) {
+  constexpr double step = 1e-5;
+  ArrayXd result(values.size());
+  for (Index i = 0; i < values.size(); ++i) {
+    const double here = values[i];
+    values[i] = here + step;
+    const double above = f();
+    values[i] = here - step;
+    result[i] = (above - f()) / (2 * step);
+    values[i] = here;
+  }
+  return result;
+}
+
+void expect_near(const ArrayXd& result, const ArrayXd& expected, double relative) {
+  EXPECT_LE((result - expected).abs().maxCoeff(), relative * (1e-3 + expected.abs().maxCoeff()));
+}
+
+template <class Layout, class T>
+void check(T x, Index channels, bool through) {
+  std::srand(7);
+  T dy = like(x), v = like(x), dx2 = like(x), ddy = like(x), y = like(x), tangent = like(x);
+  for (T* t : {&x, &dy, &v}) flat(*t) = ArrayXd::Random(x.size()) * 2 + .5;
+  const ArrayXd a = ArrayXd::Random(channels), b = ArrayXd::Random(channels);
+  bn::AffineParameters<double> affine;
+  affine.gamma = ArrayXd::Random(channels) + 1.2;
+  affine.beta = ArrayXd::Random(channels);
+  const Function<Layout, T> f{v, a, b, through};
+  bn::Gradients<double> gradients;
+  bn::backward_twice<Layout>(x, dy, v, affine, f.statistics(x), dx2, ddy, gradients, {.gamma = a, .beta = b});
+  const auto value = [&] { return f(x, dy, affine); };
+  expect_near(flat(dx2), differences(flat(x), value), 1e-7);
+  expect_near(flat(ddy), differences(flat(dy), value), 1e-7);
+  expect_near(gradients.gamma, differences(Eigen::Map<ArrayXd>(affine.gamma.data(), channels), value), 1e-7);
+
+  bn::jvp<Layout>(x, v, affine, f.statistics(x), tangent, {.gamma = a, .beta = b});
+  const auto forward = [&](double t) {
+    T moved = x;
+    flat(moved) += t * flat(v);
+    bn::AffineParameters<double> there = affine;
+    there.gamma += t * a;
+    there.beta += t * b;
+    bn::normalize<Layout>(moved, there, f.statistics(moved), y);
+    return ArrayXd(flat(y));
+  };
+  constexpr double step = 1e-5;
+  expect_near(flat(tangent), (forward(step) - forward(-step)) / (2 * step), 1e-7);
+}
+
+TEST(Derivatives, AgreeWithDifferenceQuotients) {
+  for (const bool through : {true, false}) {
+    SCOPED_TRACE(through ? "batch statistics" : "constants");
+    check<bn::samples_in_rows>(Columns(7, 3), 3, through);
+    check<bn::samples_in_rows>(Rows(7, 5), 5, through);
+    check<bn::samples_in_columns>(Columns(5, 7), 5, through);
+    check<bn::channel_first>(Images(2, 3, 4), 3, through);
+    check<bn::channel_last>(Images(2, 4, 3), 3, through);
+  }
+}
+
+// 1e-12 of the largest: thousands of epsilons, for sums of five values that both take in double.
+TEST(Derivatives, AreWhatPyTorchRecorded) {
+  const testing_support::Golden golden("second");
+  const auto values = [&](const char* name) { return golden.per_channel<double>(name); };
+  const auto rows = [&](const char* name) {
+    return Rows(Eigen::Map<const Rows>(golden.tensors.at(name).values.data(), 5, 3));
+  };
+  const Rows x = rows("x"), dy = rows("dy"), v = rows("v");
+  Rows dx, dx2, ddy, tangent;
+  bn::AffineParameters<double> affine;
+  affine.gamma = values("gamma");
+  bn::Moments moments;
+  bn::batch_moments(x, moments);
+  const bn::Statistics statistics = bn::statistics(moments, 1e-5);
+  bn::Gradients<double> first, second;
+  bn::backward(x, dy, affine, statistics, dx, first);
+  bn::backward_twice(x, dy, v, affine, statistics, dx2, ddy, second);
+  bn::jvp(x, v, affine, statistics, tangent);
+  expect_near(flat(dx), values("dx"), 1e-12);
+  expect_near(flat(dx2), values("x_grad"), 1e-12);
+  expect_near(flat(ddy), values("dy_grad"), 1e-12);
+  expect_near(second.gamma, values("gamma_grad"), 1e-12);
+  expect_near(flat(tangent), values("jvp"), 1e-12);
+}
+
+// https://github.com/pytorch/pytorch/issues/196699: the second derivative along a curve, of which PyTorch's nested forward mode says -2.13.
+TEST(Derivatives, SecondDerivativeAlongACurve) {
+  const double t = -6;
+  Images x(2, 2, 2), first = like(x), second = like(x), w = like(x), dx = like(x), dx2 = like(x), ddy = like(x);
+  for (int i = 0; i < 8; ++i) {
+    const double bend = i % 3 - 1;
+    x.data()[i] = (i + 1) * t + bend * t * t + i;
+    first.data()[i] = i + 1 + 2 * bend * t;
+    second.data()[i] = 2 * bend;
+    w.data()[i] = i + 1;
+  }
+  bn::AffineParameters<double> affine;
+  affine.gamma = Eigen::Array2d(1.5, -.5);
+  affine.beta = Eigen::Array2d(.25, 1);
+  bn::Moments moments;
+  bn::batch_moments<bn::channel_first>(x, moments);
+  const bn::Statistics statistics = bn::statistics(moments, .25);
+  bn::Gradients<double> gradients, unused;
+  bn::backward<bn::channel_first>(x, w, affine, statistics, dx, gradients);
+  bn::backward_twice<bn::channel_first>(x, w, first, affine, statistics, dx2, ddy, unused);
+  EXPECT_NEAR((flat(dx) * flat(second)).sum() + (flat(dx2) * flat(first)).sum(), -0.20703015646993195, 1e-12);
+}
+
+TEST(Derivatives, ThreadsGiveTheSameBitsAndFloatIsNearDouble) {
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(3000, 40), dy = Eigen::MatrixXf::Random(3000, 40),
+                        v = Eigen::MatrixXf::Random(3000, 40);
+  Eigen::ThreadPool pool(3);
+  const Eigen::ThreadPoolDevice device(&pool, 3);
+  bn::Moments moments;
+  bn::batch_moments(x, moments);
+  const bn::Statistics statistics = bn::statistics(moments, epsilon);
+  const bn::AffineParameters<float> affine;
+  Eigen::MatrixXf dx, ddy, tangent, threaded_dx, threaded_ddy;
+  bn::Gradients<float> none;
+  bn::backward_twice(x, dy, v, affine, statistics, dx, ddy, none);
+  bn::backward_twice(x, dy, v, affine, statistics, threaded_dx, threaded_ddy, none, {.device = device});
+  EXPECT_EQ(dx, threaded_dx);
+  EXPECT_EQ(ddy, threaded_ddy);
+  bn::jvp(x, v, affine, statistics, tangent, {.device = device});
+  EXPECT_EQ(tangent, ddy);
+
+  Columns dx_double, ddy_double;
+  bn::Gradients<double> none_double;
+  bn::backward_twice(Columns(x.cast<double>()), Columns(dy.cast<double>()), Columns(v.cast<double>()),
+                     bn::AffineParameters<double>(), statistics, dx_double, ddy_double, none_double);
+  // Five roundings of half an epsilon, 6e-8 each.
+  EXPECT_LE((dx.cast<double>() - dx_double).cwiseAbs().maxCoeff(), 3e-7 * dx_double.cwiseAbs().maxCoeff());
+  EXPECT_LE((ddy.cast<double>() - ddy_double).cwiseAbs().maxCoeff(), 3e-7 * ddy_double.cwiseAbs().maxCoeff());
+}
+
+TEST(Derivatives, RefuseWhatDoesNotFit) {
+  const Columns x = Columns::Random(4, 2);
+  Columns y, z, wrong(3, 2);
+  const bn::AffineParameters<double> affine;
+  const bn::Statistics statistics{ArrayXd::Zero(2), ArrayXd::Ones(2), 4}, other{ArrayXd::Zero(2), ArrayXd::Ones(2), 9};
+  bn::Gradients<double> gradients;
+  EXPECT_THROW(bn::jvp(x, wrong, affine, statistics, y), std::invalid_argument);
+  EXPECT_THROW(bn::jvp(x, x, affine, other, y), std::invalid_argument);
+  EXPECT_THROW(bn::jvp(x, x, affine, statistics, y, {.gamma = ArrayXd::Ones(3)}), std::invalid_argument);
+  EXPECT_THROW(bn::backward_twice(x, x, wrong, affine, statistics, y, z, gradients), std::invalid_argument);
+  EXPECT_THROW(bn::backward_twice(x, x, x, affine, statistics, wrong, z, gradients), std::invalid_argument);
+  z = x;
+  EXPECT_THROW(bn::backward_twice(x, x, x, affine, statistics, z, z, gradients), std::invalid_argument);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::jvp(x, x, affine, statistics, y, {.beta = ArrayXd::Ones(3)}); }), "jvp",
+                        "expected 2 values in options.beta, got 3"));
+}
+
+}  // namespace
