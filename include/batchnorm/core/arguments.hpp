@@ -343,13 +343,18 @@ struct Call {
     return weights_by_position<Scalar>(name, weights, x.shape, std::size_t(Layout::template axis<rank>()));
   }
 
-  /// That there is something to take statistics of: `weight` is that of all values of a channel.
+  /// That there is something to take statistics of.
   template <class Input>
-  void check_not_empty(const Input& x, double weight) const {
+  void check_not_empty(const Input& x) const {
     if (x.view.size() == 0) {
       fail(name, "(", x.name, "): expected at least 1 value per channel to take statistics of, got none; ", x.name,
            " is ", x.shape);
     }
+  }
+  /// The same of values with this weight in all.
+  template <class Input>
+  void check_not_empty(const Input& x, double weight) const {
+    check_not_empty(x);
     if (!(weight > 0)) {
       fail(name, "(weights): expected a weight above 0 somewhere, got none; ", x.name, " is ", x.shape);
     }

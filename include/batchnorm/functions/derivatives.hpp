@@ -45,7 +45,7 @@ void jvp(const X& x, const TX& x_tangent, const AffineParameters<Scalar>& affine
     const Index channels = in[0].view.channels;
     call.check_statistics(statistics, channels);
     call.check_affine(affine, channels);
-    call.check_whole_batch(statistics, in[0]);
+    call.check_whole_batch(statistics, in[0], detail::Unweighted::total(in[0].view));
     if (options.gamma.size() != 0) call.check_size("options.gamma", options.gamma.size(), channels);
     if (options.beta.size() != 0) call.check_size("options.beta", options.beta.size(), channels);
     const auto out = call.output(detail::Named{"y_tangent", y_tangent}, in);
@@ -92,7 +92,7 @@ void backward_twice(const X& x, const DY& dy, const V& v, const AffineParameters
     const Index channels = in[0].view.channels;
     call.check_statistics(statistics, channels);
     call.check_affine(affine, channels);
-    call.check_whole_batch(statistics, in[0]);
+    call.check_whole_batch(statistics, in[0], detail::Unweighted::total(in[0].view));
     if (options.gamma.size() != 0) call.check_size("options.gamma", options.gamma.size(), channels);
     if (options.beta.size() != 0) call.check_size("options.beta", options.beta.size(), channels);
     const auto out = call.outputs(std::tuple{detail::Named{"dx2", dx2}, detail::Named{"ddy", ddy}}, in);

@@ -50,7 +50,8 @@ struct SecondGradients {
 
   EIGEN_STRONG_INLINE std::array<V, 2> operator()(const V& x, const V& dy, const V& v) const {
     const V dx = multiply_add(x - tangent.center, dx_x, dx_offset);
-    return {multiply_add(dy - dy_center, dx_dy, multiply_add(v - tangent.dz_center, dx_v, dx)), tangent(x, v)};
+    return {multiply_add(dy - dy_center, dx_dy, multiply_add(v - tangent.dz_center, dx_v, dx)),
+            tangent(x, v, NoWeight())};
   }
 };
 
@@ -92,7 +93,9 @@ void tangent(const Device& device, const Views<const Element, 2>& inputs, const 
   if (forward.statistics.count > 0) gradient_sums(device, inputs, forward, sums);
   write_all<InputGradient>(
       device, Order::backwards, TangentOf<Scalar>{forward, sums, gammas, betas},
-      []<class V>(const InputGradient<V>& constants, const V& x, const V& v) { return std::array{constants(x, v)}; },
+      []<class V>(const InputGradient<V>& constants, const V& x, const V& v) {
+        return std::array{constants(x, v, NoWeight())};
+      },
       inputs, outputs);
 }
 
