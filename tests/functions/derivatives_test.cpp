@@ -195,6 +195,138 @@ TEST(Derivatives, ThreadsGiveTheSameBitsAndFloatIsNearDouble) {
   EXPECT_LE((ddy.cast<double>() - ddy_double).cwiseAbs().maxCoeff(), 3e-7 * ddy_double.cwiseAbs().maxCoeff());
 }
 
+/// Both derivatives of a batch, in double, of matrices with samples in rows.
+struct Expected {
+  Columns dx2, ddy;
+  bn::Gradients<double> gradients;
+
+  Expected(const Columns& x, const Columns& dy, const Columns& v, double eps) {
+    bn::Moments moments;
+    bn::batch_moments(x, moments);
+    bn::AffineParameters<double> affine(x.cols());
+    affine.gamma.setConstant(1.5);
+    bn::backward_twice(x, dy, v, affine, bn::statistics(moments, eps), dx2, ddy, gradients);
+  }
+};
+
+TEST(Derivatives, MayOverwriteWhatTheyRead) {
+  const Columns x = Columns::Random(60, 7), dy = Columns::Random(60, 7), v = Columns::Random(60, 7);
+  const Expected expected(x, dy, v, epsilon);
+  bn::Moments moments;
+  bn::batch_moments(x, moments);
+  const bn::Statistics statistics = bn::statistics(moments, epsilon);
+  bn::AffineParameters<double> affine(7);
+  affine.gamma.setConstant(1.5);
+  for (const int places : {0, 1, 2}) {
+    Columns a = x, b = dy, c = v;
+    Columns &dx2 = places == 0 ? a : places == 1 ? b : c, &ddy = places == 0 ? b : places == 1 ? c : a;
+    bn::Gradients<double> gradients;
+    bn::backward_twice(a, b, c, affine, statistics, dx2, ddy, gradients);
+    EXPECT_EQ(dx2, expected.dx2) << places;
+    EXPECT_EQ(ddy, expected.ddy) << places;
+    EXPECT_TRUE((gradients.gamma == expected.gradients.gamma).all());
+  }
+  Columns tangent = v;
+  bn::jvp(x, tangent, affine, statistics, tangent);
+  EXPECT_EQ(tangent, expected.ddy);
+}
+
+TEST(Derivatives, SeeBlocksAndColumnMajorTensors) {
+  const Columns x = Columns::Random(24, 5), dy = Columns::Random(24, 5), v = Columns::Random(24, 5);
+  const Expected expected(x, dy, v, epsilon);
+  bn::Moments moments;
+  bn::batch_moments(x, moments);
+  const bn::Statistics statistics = bn::statistics(moments, epsilon);
+  bn::AffineParameters<double> affine(5);
+  affine.gamma.setConstant(1.5);
+  bn::Gradients<double> gradients;
+
+  Rows in = Rows::Zero(30, 30), out = Rows::Constant(30, 20, 8);
+  in.block(2, 1, 24, 5) = x;
+  in.block(2, 11, 24, 5) = dy;
+  in.block(2, 21, 24, 5) = v;
+  bn::backward_twice(in.block(2, 1, 24, 5), in.block(2, 11, 24, 5), in.block(2, 21, 24, 5), affine, statistics,
+                     out.block(3, 1, 24, 5), out.block(3, 11, 24, 5), gradients);
+  expect_near(Columns(out.block(3, 1, 24, 5)).reshaped().array(), expected.dx2.reshaped().array(), 1e-14);
+  expect_near(Columns(out.block(3, 11, 24, 5)).reshaped().array(), expected.ddy.reshaped().array(), 1e-14);
+  EXPECT_EQ((out.array() == 8).count(), 600 - 240);
+
+  // (n, h, c) with the channels on axis 2: column-major, a sample's values lie as in a column.
+  using ColumnMajor = Eigen::Tensor<double, 3>;
+  ColumnMajor tensor_x(4, 6, 5), tensor_dy(4, 6, 5), tensor_v(4, 6, 5), dx2(4, 6, 5), ddy(4, 6, 5);
+  flat(tensor_x) = x.reshaped().array();
+  flat(tensor_dy) = dy.reshaped().array();
+  flat(tensor_v) = v.reshaped().array();
+  bn::backward_twice<bn::channel_last>(tensor_x, tensor_dy, tensor_v, affine, statistics, dx2, ddy, gradients);
+  expect_near(flat(dx2), expected.dx2.reshaped().array(), 1e-14);
+  expect_near(flat(ddy), expected.ddy.reshaped().array(), 1e-14);
+}
+
+// A power of two in x is one in the results: but for the roundings of epsilon and inv_std, with the bits that they have
+// without it.
+TEST(Derivatives, OfFloatsAreOfAnyUsualSize) {
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(50, 3), dy = Eigen::MatrixXf::Random(50, 3),
+                        v = Eigen::MatrixXf::Random(50, 3);
+  const auto derivatives = [&](float unit) {
+    const Eigen::MatrixXf scaled = x * unit;
+    bn::Moments moments;
+    bn::batch_moments(scaled, moments);
+    const bn::Statistics statistics = bn::statistics(moments, epsilon * double(unit) * double(unit));
+    std::array<Eigen::MatrixXf, 3> result;
+    bn::Gradients<float> none;
+    const bn::AffineParameters<float> affine;
+    bn::backward_twice(scaled, dy, v, affine, statistics, result[0], result[1], none);
+    bn::jvp(scaled, Eigen::MatrixXf(v * unit), affine, statistics, result[2]);
+    result[0] *= unit * unit;
+    result[1] *= unit;
+    return result;
+  };
+  const auto expected = derivatives(1);
+  for (const float unit : {0x1p-29f, 0x1p29f}) {
+    const auto scaled = derivatives(unit);
+    for (std::size_t k = 0; k < 3; ++k) {
+      EXPECT_LE((scaled[k] - expected[k]).cwiseAbs().maxCoeff(), 2e-7f * expected[k].cwiseAbs().maxCoeff())
+          << "result " << k << ", unit " << unit;
+    }
+  }
+}
+
+TEST(Derivatives, OfAMeanThatIsLargeBesideItsSpreadKeepTheirDigits) {
+  const Eigen::MatrixXf x = (Eigen::MatrixXf::Random(200, 4).array() + 1000).matrix(),
+                        dy = (Eigen::MatrixXf::Random(200, 4).array() + 300).matrix(),
+                        v = Eigen::MatrixXf::Random(200, 4);
+  const Expected expected(x.cast<double>(), dy.cast<double>(), v.cast<double>(), epsilon);
+  bn::Moments moments;
+  bn::batch_moments(x, moments);
+  bn::AffineParameters<float> affine(4);
+  affine.gamma.setConstant(1.5f);
+  Eigen::MatrixXf dx2, ddy;
+  bn::Gradients<float> gradients;
+  bn::backward_twice(x, dy, v, affine, bn::statistics(moments, epsilon), dx2, ddy, gradients);
+  EXPECT_LE((dx2.cast<double>() - expected.dx2).cwiseAbs().maxCoeff(), 1e-6 * expected.dx2.cwiseAbs().maxCoeff());
+  EXPECT_LE((ddy.cast<double>() - expected.ddy).cwiseAbs().maxCoeff(), 1e-6 * expected.ddy.cwiseAbs().maxCoeff());
+  EXPECT_LE((gradients.gamma.cast<double>() - expected.gradients.gamma).abs().maxCoeff(),
+            1e-6 * expected.gradients.gamma.abs().maxCoeff());
+}
+
+TEST(Derivatives, GoWithHalf) {
+  using Half = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic>;
+  const Half x = Columns::Random(40, 3).cast<Eigen::half>(), v = Columns::Random(40, 3).cast<Eigen::half>();
+  bn::Moments moments;
+  bn::batch_moments(x, moments);
+  Half tangent, dx2, ddy;
+  bn::Gradients<float> none;
+  const bn::AffineParameters<float> affine;
+  bn::jvp(x, v, affine, bn::statistics(moments, epsilon), tangent);
+  bn::backward_twice(x, x, v, affine, bn::statistics(moments, epsilon), dx2, ddy, none);
+  Columns expected;
+  bn::jvp(Columns(x.cast<double>()), Columns(v.cast<double>()), bn::AffineParameters<double>(),
+          bn::statistics(moments, epsilon), expected);
+  EXPECT_LE((tangent.cast<double>() - expected).cwiseAbs().maxCoeff(),
+            0x1p-11 * (1e-3 + expected.cwiseAbs().maxCoeff()));
+  EXPECT_EQ(ddy, tangent);
+}
+
 TEST(Derivatives, RefuseWhatDoesNotFit) {
   const Columns x = Columns::Random(4, 2);
   Columns y, z, wrong(3, 2);

@@ -121,7 +121,8 @@ TEST(WeightsOfALayer, GoWithHalf) {
   layer.backward(x, dy, dx, {.weights = weights});
   bn::BatchNorm<double, bn::channel_first> in_double({.channels = 2});
   const Eigen::Tensor<double, 4, Eigen::RowMajor> x_in_double = x.cast<double>(), dy_in_double = dy.cast<double>();
-  Eigen::Tensor<double, 4, Eigen::RowMajor> y_in_double(x_in_double.dimensions()), dx_in_double(x_in_double.dimensions());
+  Eigen::Tensor<double, 4, Eigen::RowMajor> y_in_double(x_in_double.dimensions()),
+      dx_in_double(x_in_double.dimensions());
   in_double.forward(x_in_double, y_in_double, {.weights = weights});
   in_double.backward(x_in_double, dy_in_double, dx_in_double, {.weights = weights});
   EXPECT_LE((layer.moments().mean - in_double.moments().mean).abs().maxCoeff(), 1e-6);
@@ -270,6 +271,53 @@ TEST(WeightsOfALayer, ThatAddUpToOneValueFollowThePolicy) {
   Layer running({.channels = 5, .single_value = bn::SingleValue::running});
   running.forward(x1, y, {.weights = one});
   EXPECT_LE((y - x1).cwiseAbs().maxCoeff(), 1e-4f);
+}
+
+TEST(WeightsOfALayer, OfNothingAreNone) {
+  using Images = Eigen::Tensor<float, 4, Eigen::RowMajor>;
+  const Images x(20, 3, 0, 5);
+  Images y(x.dimensions());
+  const Eigen::ArrayXf weights = Eigen::ArrayXf::Constant(20, 2);
+  bn::Moments moments;
+  bn::batch_moments<bn::channel_first>(x, moments, {.weights = weights});
+  EXPECT_EQ(moments.count, 0);
+  EXPECT_EQ(moments.channels(), 3);
+  const bn::Statistics statistics{Eigen::ArrayXd::Zero(3), Eigen::ArrayXd::Ones(3), 8};
+  bn::Gradients<float> gradients;
+  bn::backward<bn::channel_first>(x, x, bn::AffineParameters<float>(3), statistics, y, gradients, {.weights = weights});
+  EXPECT_TRUE((gradients.gamma == 0).all());
+  bn::BatchNorm<float, bn::channel_first> layer({.channels = 3});
+  EXPECT_TRUE(has_parts(message_of([&] { layer.forward(x, y, {.weights = weights}); }), "expected at least 1 value"));
+  // Some that are there, but with no weight: sums of nothing, not of NaN.
+  const Eigen::MatrixXf rows = Eigen::MatrixXf::Random(4, 3);
+  bn::GradientSums sums;
+  bn::gradient_sums(rows, rows, bn::AffineParameters<float>(3), statistics, sums,
+                    {.weights = Eigen::ArrayXf(Eigen::ArrayXf::Zero(4))});
+  EXPECT_TRUE((sums.dy == 0).all() && (sums.dy_x == 0).all());
+}
+
+// A gradient that is nearly constant is what is left of it, with weights too.
+TEST(WeightsOfALayer, KeepTheDigitsOfANearlyConstantGradient) {
+  Random random(4);
+  const Eigen::MatrixXf x = random_values(500, 3, random).cast<float>().matrix(),
+                        dy = (normal_values(500, 3, random) * 1e-3L + 1000).cast<float>().matrix();
+  Eigen::ArrayXf mask(500);
+  for (Index i = 0; i < 500; ++i) mask[i] = float(i % 3 != 1);
+  Eigen::MatrixXf y, dx;
+  Eigen::MatrixXd in_double, dx_in_double;
+  for (const float weight : {1.0f, 0.3f}) {
+    const Eigen::ArrayXf weights = mask * weight;
+    bn::BatchNorm<float> layer({.channels = 3});
+    bn::BatchNorm<double> reference({.channels = 3});
+    layer.forward(x, y, {.weights = weights});
+    layer.backward(x, dy, dx, {.weights = weights});
+    reference.forward(Eigen::MatrixXd(x.cast<double>()), in_double, {.weights = weights});
+    reference.backward(Eigen::MatrixXd(x.cast<double>()), Eigen::MatrixXd(dy.cast<double>()), dx_in_double,
+                       {.weights = weights});
+    // Of weight 1 as without weights; else w dy itself is rounded: half an epsilon of 1000.
+    const double bound = weight == 1 ? 1e-6 * dx_in_double.cwiseAbs().maxCoeff() : 3e-5 * 4;
+    EXPECT_LE((dx.cast<double>() - dx_in_double).cwiseAbs().maxCoeff(), bound) << weight;
+  }
 }
 
 TEST(WeightsOfALayer, GiveTheSameBitsOnAnyNumberOfThreads) {

@@ -251,7 +251,7 @@ class BatchRenorm : public BatchNorm<Scalar, Layout, Activation> {
     const Call call{"forward"};
     const auto in = call.inputs(options_.channels, xs...);
     Base::check_state(call);
-    const StatisticsSource source = Base::source_for(call, in[0]);
+    const StatisticsSource source = Base::source_for(call, in[0], detail::Unweighted());
     const RenormLimits within = limits();
     if (source == StatisticsSource::running || within.is_plain()) {
       Base::forward(xs.tensor..., y.tensor, {.device = device});

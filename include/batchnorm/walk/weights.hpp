@@ -75,7 +75,7 @@ class PositionWeights {
       : inner_(x.inner), positions_(x.count()), values_(std::move(values)) {
     values_.resize(values_.size() + std::size_t(W), Scalar(0));
     sum_up();
-    if (may_be_rows(x.outer, x.inner)) spread_over_rows(x.channels);
+    if (positions_ > 0 && may_be_rows(x.outer, x.inner)) spread_over_rows(x.channels);
   }
 
   /// As in Unweighted.
