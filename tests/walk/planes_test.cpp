@@ -104,7 +104,7 @@ TEST(PlaneBlocks, ReachTheLastOfMoreThan2To31Elements) {
     }
     const auto blocks = to_reduce(extent, 4);
     Index values = 0;
-    for (Index range = 0; range < blocks.ranges(); ++range) values += values_in(blocks, range);
+    for (Index range = 0; range < blocks.ranges(); ++range) values += testing_support::values_in(blocks, range);
     EXPECT_EQ(values, extent.count());
     const auto block = blocks[blocks.count() - 1];
     std::uintptr_t most = 0;

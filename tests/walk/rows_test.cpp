@@ -124,7 +124,7 @@ TEST(RowBlocks, ReachTheLastOfMoreThan2To31Elements) {
   const RowBlocks blocks(extent.outer, extent.channels, extent.inner, true, 4);
   EXPECT_LE(blocks.ranges(), detail::max_ranges);
   Index values = 0;
-  for (Index range = 0; range < blocks.ranges(); ++range) values += values_in(blocks, range);
+  for (Index range = 0; range < blocks.ranges(); ++range) values += testing_support::values_in(blocks, range);
   EXPECT_EQ(values, extent.count());
   const auto block = blocks[blocks.count() - 1];
   std::uintptr_t least = std::numeric_limits<std::uintptr_t>::max(), most = 0;
