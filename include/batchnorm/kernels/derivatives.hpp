@@ -45,13 +45,16 @@ struct TangentOf {
 ///   dx2 = (x - center) dx_x + (v - v_center) dx_v + (dy - dy_center) dx_dy + dx_offset        ddy: a tangent
 template <class V>
 struct SecondGradients {
-  InputGradient<V> tangent;
+  V center, scale, forward_offset, slope, offset, v_center;  // of the tangent
   V dy_center, dx_x, dx_v, dx_dy, dx_offset;
 
+  EIGEN_STRONG_INLINE InputGradient<V> tangent() const {
+    return {center, scale, forward_offset, slope, offset, v_center};
+  }
+
   EIGEN_STRONG_INLINE std::array<V, 2> operator()(const V& x, const V& dy, const V& v) const {
-    const V dx = multiply_add(x - tangent.center, dx_x, dx_offset);
-    return {multiply_add(dy - dy_center, dx_dy, multiply_add(v - tangent.dz_center, dx_v, dx)),
-            tangent(x, v, NoWeight())};
+    const V dx = multiply_add(x - center, dx_x, dx_offset);
+    return {multiply_add(dy - dy_center, dx_dy, multiply_add(v - v_center, dx_v, dx)), tangent()(x, v, NoWeight())};
   }
 };
 
@@ -76,7 +79,13 @@ struct SecondGradientsOf {
     const Channels b = tangent.mean_of(products, c, lanes) - v_x * dy_x;
     const bool constant = forward.statistics.count == 0;
     const Channels by_x = constant ? zero : -((scale * inv_std * b + by_v * v_x + by_dy * dy_x) * inv_std);
-    return {tangent(c, lanes),
+    const InputGradient<Channels> t = tangent(c, lanes);
+    return {t.center,
+            t.scale,
+            t.forward_offset,
+            t.slope,
+            t.offset,
+            t.dz_center,
             dy_mean,
             by_x,
             by_v,
