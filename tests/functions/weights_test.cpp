@@ -231,4 +231,24 @@ TYPED_TEST(Weighted, AreAsManyValues) {
   }
 }
 
+// Chunks of a plane end anywhere in memory: where all behind is padding, or next to nothing, it adds no rounding either.
+TEST(Weights, ThatAreTinyBesideOthersChangeNothing) {
+  const Index samples = 100, channels = 2, inner = 600, there = 54;  // as many planes make a chunk
+  Eigen::Tensor<float, 3, Eigen::RowMajor> x(samples, channels, inner);
+  x.setRandom();
+  Eigen::ArrayXf weights = Eigen::ArrayXf::Constant(samples, 0.1f);
+  bn::Moments expected, moments;
+  weights.tail(samples - there).setZero();
+  bn::batch_moments<bn::channel_first>(x, expected, {.weights = weights});
+  EXPECT_NEAR(expected.count, double(0.1f) * double(there * inner), 1e-9);
+  for (const float tiny : {1e-25f, 1e-18f}) {
+    weights.tail(samples - there).setConstant(tiny);
+    bn::batch_moments<bn::channel_first>(x, moments, {.weights = weights});
+    for (Index c = 0; c < channels; ++c) {
+      EXPECT_NEAR(moments.mean[c], expected.mean[c], 1e-12);
+      EXPECT_NEAR(moments.variance()[c], expected.variance()[c], 1e-12);
+    }
+  }
+}
+
 }  // namespace testing_support

@@ -243,7 +243,8 @@ void block_moments(const B& block, const ChannelView<const Element>& x, const We
   for (Index k = 0; k < block.chunks(); ++k) {
     const auto chunk = block.chunk(k);
     const double n = weights.total(block.part(chunk));
-    if (n == 0) continue;
+    // Beside others, weights may be so small that the sum is that of roundings.
+    if (weights.present(block.part(chunk)) == 0 || !(n > 0)) continue;
     int attempt = 0;
     do {
       block.reduce(
