@@ -59,7 +59,7 @@ class GradientShift {
       : sample_({0, inputs[0].outer, 0, inputs[0].inner}, inputs[0].inner, weights),
         inputs_(inputs),
         forward_(forward),
-        per_weight_(weights.largest() > tiny_weight ? Scalar(1) / Scalar(weights.largest()) : Scalar(0)) {}
+        per_weight_(Scalar(weights.largest()) > tiny_weight ? Scalar(1) / Scalar(weights.largest()) : Scalar(0)) {}
 
   /// The shifts in a table of which column c is channel `first` + c.
   static auto& shifts(Table& table) { return table.row(sizeof(ScaledNormalizer<Scalar>) / sizeof(Scalar)); }
