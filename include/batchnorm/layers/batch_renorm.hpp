@@ -107,10 +107,16 @@ struct RenormSchedule {
 /// Copies are independent.
 ///
 /// Source   Ioffe 2017, "Batch Renormalization", arXiv:1702.03275, Algorithm 1.
-template <class Scalar, class Layout = samples_in_rows, class Activation = activations::identity>
-class BatchRenorm : public BatchNorm<Scalar, Layout, Activation> {
+template <class Scalar_, class Layout = samples_in_rows, class Activation = activations::identity>
+class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activation> {
+  using Scalar = detail::parameter_t<Scalar_>;
   using Base = BatchNorm<Scalar, Layout, Activation>;
-  using Base::is_valid;
+  // Said here, since clang cannot go on with a base that was refused.
+  static_assert(
+      detail::is_parameter_type<Scalar_>,
+      "batchnorm: Scalar is the type of the parameters: use BatchRenorm<float> or BatchRenorm<double>; half and "
+      "bfloat16 tensors go with float");
+  static constexpr bool is_valid = Base::is_valid && detail::is_parameter_type<Scalar_>;
 
  public:
   /// With gamma 1, beta 0, and running statistics of no batch.
