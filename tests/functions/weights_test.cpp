@@ -61,7 +61,7 @@ struct WeightedProblem : Problem<A> {
   static constexpr std::size_t rank = A::rank;
 
   std::vector<int> copies;
-  /// The extents of x without its channels, in the same storage order, rank 1 and more.
+  /// One for each position: the extents of x without its channels, row-major whatever x is.
   Eigen::Tensor<double, int(rank) - 1, Eigen::RowMajor> weights;
 
   WeightedProblem(const Extents<rank>& shape, const Copies& kind, double weight, Random& random)

@@ -99,12 +99,6 @@ inline constexpr bool is_options<ForwardOptions<Scalar>> = true;
 template <class Scalar>
 inline constexpr bool is_options<WeightedForwardOptions<Scalar>> = true;
 
-/// Options of a call whose values do not all count alike.
-template <class Options>
-concept HasWeights = requires(const Options& options) {
-  options.weights;
-};
-
 /// Tells an output from the options of a call without it.
 template <class T>
 concept NoOptions = !is_options<std::remove_cvref_t<T>>;

@@ -19,6 +19,22 @@ struct DerivativeOptions {
   ChannelArray<Scalar> beta = {};
 };
 
+namespace detail {
+
+/// What both derivatives ask of the normalization that they are of.
+template <class Layout, class Input, class Scalar>
+void check_derivative(const Call<Layout>& call, const Input& x, const AffineParameters<Scalar>& affine,
+                      const Statistics& statistics, const DerivativeOptions<Scalar>& options) {
+  const Index channels = x.view.channels;
+  call.check_statistics(statistics, channels);
+  call.check_affine(affine, channels);
+  call.check_whole_batch(statistics, x, Unweighted::total(x.view));
+  if (options.gamma.size() != 0) call.check_size("options.gamma", options.gamma.size(), channels);
+  if (options.beta.size() != 0) call.check_size("options.beta", options.beta.size(), channels);
+}
+
+}  // namespace detail
+
 /// The Jacobian of the normalization times a vector, forward mode: the tangent of y along those of x, gamma and beta.
 /// There is no activation; its derivative multiplies the result. Floats of a standard deviation within 1e-15 to 1e15.
 ///
@@ -42,12 +58,7 @@ void jvp(const X& x, const TX& x_tangent, const AffineParameters<Scalar>& affine
                                                                           detail::Writes<TY>())) {
     const detail::Call<Layout> call{"jvp"};
     const auto in = call.inputs(statistics.channels(), detail::Named{"x", x}, detail::Named{"x_tangent", x_tangent});
-    const Index channels = in[0].view.channels;
-    call.check_statistics(statistics, channels);
-    call.check_affine(affine, channels);
-    call.check_whole_batch(statistics, in[0], detail::Unweighted::total(in[0].view));
-    if (options.gamma.size() != 0) call.check_size("options.gamma", options.gamma.size(), channels);
-    if (options.beta.size() != 0) call.check_size("options.beta", options.beta.size(), channels);
+    detail::check_derivative(call, in[0], affine, statistics, options);
     const auto out = call.output(detail::Named{"y_tangent", y_tangent}, in);
     detail::tangent(options.device, detail::views(in), detail::Plain<Scalar>{statistics, affine, {}}, options.gamma,
                     options.beta, std::array{out.view});
@@ -89,12 +100,7 @@ void backward_twice(const X& x, const DY& dy, const V& v, const AffineParameters
     const detail::Call<Layout> call{"backward_twice"};
     const auto in =
         call.inputs(statistics.channels(), detail::Named{"x", x}, detail::Named{"dy", dy}, detail::Named{"v", v});
-    const Index channels = in[0].view.channels;
-    call.check_statistics(statistics, channels);
-    call.check_affine(affine, channels);
-    call.check_whole_batch(statistics, in[0], detail::Unweighted::total(in[0].view));
-    if (options.gamma.size() != 0) call.check_size("options.gamma", options.gamma.size(), channels);
-    if (options.beta.size() != 0) call.check_size("options.beta", options.beta.size(), channels);
+    detail::check_derivative(call, in[0], affine, statistics, options);
     const auto out = call.outputs(std::tuple{detail::Named{"dx2", dx2}, detail::Named{"ddy", ddy}}, in);
     call.prepare_gradients(affine, gradients);
     detail::backward_twice(options.device, detail::views(in), detail::Plain<Scalar>{statistics, affine, {}},

@@ -146,8 +146,8 @@ class BlockGradients {
   /// What chunks are summed with.
   const Table& constants() const { return constants_; }
 
-  /// Takes the sums of a chunk of values of weight n, made with dz times a scale. Returns with which scale they are to be made again,
-  /// 0 if they are good.
+  /// Takes the sums of a chunk of values of weight n, made with dz times a scale. Returns with which scale they are to be
+  /// made again, 0 if they are good.
   Scalar take(const ChannelSums& sums, double n, Scalar scale) {
     if (scale != 1) return rescue(sums, n, scale);
     if (is_any_in_need(sums)) {

@@ -50,10 +50,6 @@ struct Unweighted {
   }
   static double total(const PlaneChunk& chunk) { return static_cast<double>(chunk.values()); }
   /// How many of them have one.
-  template <class Element>
-  static double present(const ChannelView<Element>& x) {
-    return total(x);
-  }
   static double present(const PlaneChunk& chunk) { return total(chunk); }
   static constexpr double of(Index, Index) { return 1; }
   static constexpr float largest() { return 1; }
@@ -84,10 +80,6 @@ class PositionWeights {
     return all_.weight;
   }
   double total(const PlaneChunk& chunk) const { return between(chunk).weight; }
-  template <class Element>
-  double present(const ChannelView<Element>&) const {
-    return all_.present;
-  }
   double present(const PlaneChunk& chunk) const { return between(chunk).present; }
   double of(Index o, Index i) const { return static_cast<double>(*at(o, i)); }
   Scalar largest() const { return largest_; }
