@@ -28,6 +28,7 @@
 #include <batchnorm/core/averaging.hpp>  // exponential, exponential_decay, debiased_decay, cumulative, none
 #include <batchnorm/core/options.hpp>    // Options, Mode, RunningVariance, NonFinite, SingleValue
 #include <batchnorm/core/presets.hpp>  // presets::pytorch, keras, tensorflow_fused, onnx, flax, caffe, mxnet, dlib, paper
+#include <batchnorm/core/reducer.hpp>  // Reducer, all_reduce
 #include <batchnorm/core/weights.hpp>  // Weights
 
 // What is learned, and what is gathered.

@@ -9,6 +9,7 @@
 #include <batchnorm/core/activation.hpp>
 #include <batchnorm/core/gradient_sums.hpp>
 #include <batchnorm/core/options.hpp>
+#include <batchnorm/core/reducer.hpp>
 #include <batchnorm/core/saved.hpp>
 #include <batchnorm/core/statistics.hpp>
 #include <batchnorm/core/weights.hpp>
@@ -57,6 +58,8 @@ struct ForwardOptions {
   Device device = {};
   /// Where to keep what backward needs: the layer's own place, unless weights are shared by several passes.
   Saved<Scalar>* saved = nullptr;
+  /// The ranks that each have a part of the batch, unless this one has it all.
+  const Reducer* across = nullptr;
 };
 
 /// ForwardOptions for a batch whose values do not all count alike.
@@ -68,6 +71,8 @@ struct WeightedForwardOptions {
   Saved<Scalar>* saved = nullptr;
   /// How much each sample or position counts.
   Weights weights;
+  /// The ranks that each have a part of the batch, unless this one has it all.
+  const Reducer* across = nullptr;
 };
 
 /// How a backward pass of a layer runs; new fields come at the end.
@@ -77,6 +82,8 @@ struct BackwardOptions {
   Device device = {};
   /// What the forward pass kept: the layer's own, unless that pass was given another place.
   const Saved<Scalar>* saved = nullptr;
+  /// Those of the forward pass.
+  const Reducer* across = nullptr;
 };
 
 /// BackwardOptions for such a pass.
@@ -88,6 +95,8 @@ struct WeightedBackwardOptions {
   const Saved<Scalar>* saved = nullptr;
   /// Those of the forward pass.
   Weights weights;
+  /// Those of the forward pass.
+  const Reducer* across = nullptr;
 };
 
 namespace detail {
@@ -306,13 +315,20 @@ struct Call {
   template <class Weights, class Scalar, class Input>
   void check_same_weights(const Weights& weights, const Saved<Scalar>& saved, const Input& x) const {
     const Fingerprint none, expected = saved.tensors.weights, got = Fingerprint::of(weights.view());
-    const double count = saved.statistics.count;
-    if (got == expected && (got == none || count == 0 || count == weights.total(x.view))) return;
+    if (got == expected && (got == none || saved.tensors.count == weights.total(x.view))) return;
     fail(name, "(weights): expected ",
          expected == none ? "none, as in the forward pass, got some"
          : got == none    ? "those of the forward pass, got none; pass them again as options: {.weights = weights}"
                           : "those of the forward pass, got others",
          "; ", x.name, " is ", x.shape);
+  }
+
+  /// That the ranks are as many as in the forward pass.
+  void check_same_ranks(const Reducer* across, const SavedTensors& saved) const {
+    const int expected = saved.ranks, got = ranks_of(across);
+    if (got == expected) return;
+    fail(name, "(across): expected ", expected, " ranks, as in the forward pass, got ", got,
+         "; 0 are none: say {.across = &ranks} in both passes or in neither");
   }
 
   /// One tensor or two to write; two must be apart from each other.
@@ -348,10 +364,9 @@ struct Call {
   /// The same of values with this weight in all.
   template <class Input>
   void check_not_empty(const Input& x, double weight) const {
+    if (weight > 0) return;
     check_not_empty(x);
-    if (!(weight > 0)) {
-      fail(name, "(weights): expected a weight above 0 somewhere, got none; ", x.name, " is ", x.shape);
-    }
+    fail(name, "(weights): expected a weight above 0 somewhere, got none; ", x.name, " is ", x.shape);
   }
 
   /// That statistics are constants or those of all of x, whose values have this weight: sums over a part of the batch would

@@ -7,6 +7,10 @@
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 
+namespace detail {
+class Meeting;
+}
+
 /// Which variance stands for that of the population.
 enum class PopulationVariance {
   mean_of_batches,  ///< the mean of the batches' variances: the paper's Algorithm 2, what training normalized with
@@ -115,6 +119,8 @@ class PopulationStatistics {
   }
 
  private:
+  friend class detail::Meeting;  // which hands it from rank to rank
+
   void check(const Moments& moments) const {
     if (moments.mean.size() != channels() || moments.m2.size() != channels()) {
       detail::fail("PopulationStatistics::add(moments): expected ", channels(), " channels, got ", moments.mean.size(),

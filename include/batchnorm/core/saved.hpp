@@ -80,6 +80,10 @@ struct SavedTensors {
   /// That of the channels.
   int channel_axis = 0;
   Fingerprint x, residual, y, weights;
+  /// Of the values per channel that were there, on this rank, or the sum of their weights.
+  double count = 0;
+  /// How many ranks had a part of the batch; 0 where none were asked.
+  int ranks = 0;
 
   /// Takes over what a pass saw in x and perhaps a residual, and what it wrote. The storage of the extents is kept.
   template <class Shape, std::size_t N, class View>
@@ -90,6 +94,8 @@ struct SavedTensors {
     residual = N > 1 ? inputs[N - 1] : Fingerprint();
     y = Fingerprint::of(output);
     weights = {};
+    count = 0;
+    ranks = 0;
   }
 };
 

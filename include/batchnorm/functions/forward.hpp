@@ -29,13 +29,8 @@ template <class Layout, class Options, class X>
 void batch_moments(const Named<X>& x, Moments& moments, const Options& options) {
   const Call<Layout> call{"batch_moments"};
   const auto in = call.inputs(x)[0];
-  with_weights<statistics_t<scalar_t<X>>>(call, options, in, [&](const auto& weights) {
-    if (weights.total(in.view) > 0) {
-      batch_moments(options.device, in.view, moments, weights);
-    } else {
-      moments = Moments(in.view.channels);
-    }
-  });
+  with_weights<statistics_t<scalar_t<X>>>(
+      call, options, in, [&](const auto& weights) { batch_moments(options.device, in.view, moments, weights); });
 }
 
 template <class Layout, class Activation, class Scalar, class Y, class... Xs>

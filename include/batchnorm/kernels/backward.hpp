@@ -6,6 +6,7 @@
 #pragma once
 
 #include <batchnorm/core/options.hpp>
+#include <batchnorm/core/reducer.hpp>
 #include <batchnorm/kernels/coefficients.hpp>
 #include <batchnorm/walk/passes.hpp>
 
@@ -404,20 +405,28 @@ void sums_and_input_gradient(const Device& device, const Views<const Element, N>
   std::visit(fused, kind);
 }
 
-/// A whole backward pass: the sums, the outputs, then dgamma and dbeta if `gradients` is not null. On running statistics,
-/// which are constants, nothing but the parameters needs the sums.
+/// A whole backward pass: the sums, which are merged with those of other ranks where these meet, the outputs, then dgamma
+/// and dbeta if `gradients` is not null. On running statistics, which are constants, nothing but the parameters needs the
+/// sums.
 ///
 /// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums, gradients:
 ///          [channels]; count: values per channel behind batch statistics
 template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void backward(const Device& device, const Views<const Element, N>& inputs, const Forward& forward, GradientSums& sums,
               Gradients<statistics_t<Element>>* gradients, const Views<Element, M>& outputs,
-              const Weights& weights = {}) {
-  if (forward.statistics.count > 0) {
+              const Weights& weights = {}, Meeting* ranks = nullptr) {
+  const double count = forward.statistics.count;
+  const bool meet = ranks && *ranks;
+  if (count > 0 && !meet) {
     sums_and_input_gradient(device, inputs, forward, sums, outputs, weights);
   } else {
-    if (gradients) gradient_sums(device, inputs, forward, sums, weights);
-    frozen_input_gradient(device, inputs, forward, outputs, weights);
+    if (gradients || meet) gradient_sums(device, inputs, forward, sums, weights);
+    if (meet) ranks->merge(sums, count);
+    if (count > 0) {
+      input_gradient(device, inputs, forward, sums, outputs, weights);
+    } else {
+      frozen_input_gradient(device, inputs, forward, outputs, weights);
+    }
   }
   if (gradients) parameter_gradients(sums, forward, *gradients);
 }

@@ -266,11 +266,15 @@ void resize(Moments& moments, const ChannelView<Element>& x, const Weights& weig
 
 /// The moments of each channel of x.
 ///
-/// Shapes   x: outer x channels x inner, of a weight above 0; weights: outer x inner; moments: [channels]
+/// Shapes   x: outer x channels x inner; weights: outer x inner; moments: [channels]
 template <class Element, class Weights = Unweighted>
 void batch_moments(const Device& device, const ChannelView<const Element>& view, Moments& moments,
                    const Weights& weights = {}) {
   const ChannelView<const Element> x = is_one_plane(view) ? as_one_plane(view) : view;
+  if (!(weights.total(x) > 0)) {
+    moments = Moments(x.channels);
+    return;
+  }
   resize(moments, x, weights);
   Moments merged;
   reduce_all(

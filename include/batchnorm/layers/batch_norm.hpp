@@ -321,34 +321,43 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   template <class Options, class Y, class... Xs>
   void run_forward(const Options& options, const detail::Named<Y>& y, const detail::Named<Xs>&... xs) {
     const Call call{"forward"};
+    detail::Meeting ranks(call.name, detail::reads_batch(mode_) ? options.across : nullptr, detail::Message::moments,
+                          options_.channels);
     const auto in = call.inputs(options_.channels, xs...);
     check_state(call);
     detail::with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
-      const StatisticsSource source = source_for(call, in[0], weights);
-      check_running(call, source);
       const auto out = call.output(y, in);
       const std::array fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
-      normalize(options.device, source, detail::views(in), weights, out.view);
+      if (ranks) {
+        detail::batch_moments(options.device, in[0].view, incoming_, weights);
+        ranks.merge(incoming_);
+      }
+      const double count = weights.total(in[0].view);
+      const StatisticsSource source = source_for(call, in[0], weights, ranks ? incoming_.count : count);
+      check_running(call, source);
+      normalize(options.device, source, detail::views(in), weights, out.view, ranks);
       Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
       keep(source, saved);
       saved.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
       saved.tensors.weights = detail::Fingerprint::of(weights.view());
+      saved.tensors.count = count;
+      saved.tensors.ranks = detail::ranks_of(options.across);
       take_in_batch();
     });
   }
 
-  /// The pass itself: gathers incoming_ where the mode reads the batch, and writes y.
+  /// The pass itself: gathers incoming_ where the mode reads the batch and no ranks have met for it, and writes y.
   template <class Inputs, class Weights, class View>
   void normalize(const Device& device, StatisticsSource source, const Inputs& inputs, const Weights& weights,
-                 const View& y) {
+                 const View& y, const detail::Meeting& ranks) {
     // What may be refused for its moments is refused before y, which may be x, is written: not in the fused pass.
     const bool reads_batch = detail::reads_batch(mode_);
     const bool may_refuse = mode_.update_running && options_.non_finite == NonFinite::error;
-    if (source == StatisticsSource::batch && !may_refuse) {
+    if (source == StatisticsSource::batch && !may_refuse && !ranks) {
       return detail::train_forward(device, inputs, detail::AffineView<Scalar>{affine_}, options_.epsilon, activation_,
                                    y, incoming_, weights);
     }
-    if (reads_batch) detail::batch_moments(device, inputs[0], incoming_, weights);
+    if (reads_batch && !ranks) detail::batch_moments(device, inputs[0], incoming_, weights);
     if (may_refuse) running_.check(incoming_, options_.averaging, options_.non_finite);
     detail::normalize(device, inputs,
                       detail::Normalization<Scalar, Activation>{statistics_of(source), affine_, activation_}, y,
@@ -381,16 +390,18 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
                     const detail::Named<Xs>&... xs) {
     const Call call{"backward"};
     const Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
+    detail::Meeting ranks = meeting_for(call, options.across, saved);
     const auto in = call.inputs(options_.channels, xs...);
     check_state(call);
     check_saved(call, saved, in[0], saved.tensors.x);
     if constexpr (sizeof...(Xs) == 3) check_saved(call, saved, in[2], saved.tensors.residual);
     detail::with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
       call.check_same_weights(weights, saved, in[0]);
+      call.check_same_ranks(options.across, saved.tensors);
       const auto out = call.outputs(dxs, in);
       detail::backward(options.device, detail::views(in),
                        detail::Normalization<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
-                       gradients_for(saved), detail::views(out), weights);
+                       gradients_for(saved), detail::views(out), weights, &ranks);
     });
   }
 
@@ -399,16 +410,18 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
                                 const detail::Named<DY>& dy) {
     const Call call{"backward_from_output"};
     const Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
+    detail::Meeting ranks = meeting_for(call, options.across, saved);
     const auto in = call.inputs(options_.channels, y, dy);
     check_state(call);
     check_saved(call, saved, in[0], saved.tensors.y);
     call.template check_recoverable<detail::scalar_t<Y>>(saved.gamma, saved.beta, options_.channels);
     detail::with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
       call.check_same_weights(weights, saved, in[0]);
+      call.check_same_ranks(options.across, saved.tensors);
       const auto out = call.output(dx, in);
       detail::backward(options.device, detail::views(in),
                        detail::Recovery<Scalar, Activation>{saved.statistics, saved, activation_}, sums_,
-                       gradients_for(saved), std::array{out.view}, weights);
+                       gradients_for(saved), std::array{out.view}, weights, &ranks);
     });
   }
 
@@ -425,15 +438,20 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
         out.view);
   }
 
+  /// Of all ranks, if the pass back needs sums; without a forward pass before it, this rank at least has an error to tell.
+  detail::Meeting meeting_for(const Call& call, const Reducer* across, const Saved<Scalar>& saved) const {
+    const bool needs_none = !saved.tensors.extents.empty() && saved.statistics.count == 0 && !saved.parameter_gradients;
+    return {call.name, needs_none ? nullptr : across, detail::Message::gradient_sums, options_.channels};
+  }
+
   Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
     return saved.parameter_gradients ? &gradients_ : nullptr;
   }
 
-  /// What to normalize with: what the mode says, unless x has too few values for it.
+  /// What to normalize with: what the mode says, unless there are too few values for it, on all ranks that there are.
   template <class Input, class Weights>
-  StatisticsSource source_for(const Call& call, const Input& x, const Weights& weights) const {
+  StatisticsSource source_for(const Call& call, const Input& x, const Weights&, double count) const {
     if (!detail::reads_batch(mode_)) return mode_.statistics;
-    const double count = weights.total(x.view);
     call.check_not_empty(x, count);
     if (count >= 2 || options_.single_value == SingleValue::zero_variance) return mode_.statistics;
     if (options_.single_value == SingleValue::error) {

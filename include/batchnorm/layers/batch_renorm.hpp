@@ -257,7 +257,8 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
     const Call call{"forward"};
     const auto in = call.inputs(options_.channels, xs...);
     Base::check_state(call);
-    const StatisticsSource source = Base::source_for(call, in[0], detail::Unweighted());
+    const StatisticsSource source =
+        Base::source_for(call, in[0], detail::Unweighted(), static_cast<double>(in[0].view.count()));
     const RenormLimits within = limits();
     if (source == StatisticsSource::running || within.is_plain()) {
       Base::forward(xs.tensor..., y.tensor, {.device = device});

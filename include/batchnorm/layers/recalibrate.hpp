@@ -15,6 +15,8 @@ struct RecalibrateOptions {
   Device device = {};
   /// Which variance is taken for that of the population.
   PopulationVariance variance = PopulationVariance::mean_of_batches;
+  /// The ranks that each have batches of their own, unless this one has them all.
+  const Reducer* across = nullptr;
 };
 
 /// Sets the running statistics of a layer to those of the population that `batches`, inputs of this layer, were drawn
@@ -36,6 +38,7 @@ void recalibrate(BatchNorm<Scalar, Layout, Activation>& layer, Batches&& batches
                  const RecalibrateOptions& options = {}) {
   const detail::Call<Layout> call{"recalibrate"};
   const Options& settings = layer.options();
+  detail::Meeting ranks(call.name, options.across, detail::Message::population, settings.channels);
   PopulationStatistics population(settings.channels, {.running_variance = settings.running_variance,
                                                       .non_finite = settings.non_finite,
                                                       .single_value = settings.single_value,
@@ -46,6 +49,7 @@ void recalibrate(BatchNorm<Scalar, Layout, Activation>& layer, Batches&& batches
     batch_moments<Layout>(batch, moments, {.device = options.device});
     population.add(moments);
   }
+  if (ranks) ranks.merge(population);
   layer.running() = population.statistics();
 }
 
