@@ -66,6 +66,11 @@ if(BATCHNORM_SAFETENSORS)
   batchnorm_imported_headers(nlohmann_json::nlohmann_json "${nlohmann_json_SOURCE_DIR}/include")
 endif()
 
+if(BATCHNORM_MPI)
+  set(MPI_CXX_SKIP_MPICXX ON)  # its old C++ interface
+  find_package(MPI REQUIRED COMPONENTS CXX)
+endif()
+
 if(BATCHNORM_BUILD_EXAMPLES)
   find_package(ZLIB REQUIRED)
 endif()

@@ -1,14 +1,15 @@
 #!/bin/sh
 # Installs what the presets `test` and `figure1` need and this machine lacks; with --bench also what the preset `bench`
-# needs, with --ci what .ci/run needs.
+# needs, with --mpi what the presets `mpi` and `distributed` need, with --ci what .ci/run needs.
 # Does nothing, and needs no root, when all is there. Looks for the things themselves, whoever installed them.
 set -eu
 
 case "$*" in
-  "") bench=false ci=false ;;
-  --bench) bench=true ci=false ;;
-  --ci) bench=true ci=true ;;
-  *) echo "usage: sh cmake/setup.sh [--bench | --ci]" >&2; exit 2 ;;
+  "") bench=false mpi=false ci=false ;;
+  --bench) bench=true mpi=false ci=false ;;
+  --mpi) bench=false mpi=true ci=false ;;
+  --ci) bench=true mpi=true ci=true ;;
+  *) echo "usage: sh cmake/setup.sh [--bench | --mpi | --ci]" >&2; exit 2 ;;
 esac
 
 found() { command -v "$1" >/dev/null 2>&1; }
@@ -53,6 +54,10 @@ need ca-certificates  ca-certificates    -            has_certificates
 if $bench; then
   need libbenchmark-dev   google-benchmark-devel google-benchmark has_header benchmark/benchmark.h
   need time               time                   -                test -x /usr/bin/time
+fi
+if $mpi; then
+  need libopenmpi-dev     openmpi-devel          open-mpi         found mpicxx
+  need openmpi-bin        openmpi                open-mpi         found mpirun
 fi
 if $ci; then
   need git                git                git               found git
