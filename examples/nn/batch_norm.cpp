@@ -9,7 +9,7 @@ BatchNorm<Scalar, Activation>::BatchNorm(const bn::Options& options, Eigen::Inde
 template <class Scalar, class Activation>
 void BatchNorm<Scalar, Activation>::forward(const Matrix<Scalar>& x, Matrix<Scalar>& y) {
   y.resizeLike(x);
-  norm_.forward(joined(x), joined(y));
+  norm_.forward(joined(x), joined(y), {.across = ranks_});
 }
 
 template <class Scalar, class Activation>
@@ -17,7 +17,7 @@ void BatchNorm<Scalar, Activation>::backward(const Matrix<Scalar>& x, const Matr
                                              Matrix<Scalar>* dx) {
   if (!dx) dx = &unused_;
   dx->resizeLike(x);
-  norm_.backward(joined(x), joined(dy), joined(*dx));
+  norm_.backward(joined(x), joined(dy), joined(*dx), {.across = ranks_});
 }
 
 template <class Scalar, class Activation>
@@ -33,6 +33,11 @@ void BatchNorm<Scalar, Activation>::for_each_statistics(const StatisticsVisitor<
 template <class Scalar, class Activation>
 void BatchNorm<Scalar, Activation>::set_mode(bn::Mode mode) {
   norm_.set_mode(mode);
+}
+
+template <class Scalar, class Activation>
+void BatchNorm<Scalar, Activation>::set_across(const bn::Reducer* ranks) {
+  ranks_ = ranks;
 }
 
 template <class Scalar, class Activation>

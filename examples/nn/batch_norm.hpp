@@ -26,6 +26,7 @@ class BatchNorm final : public Layer<Scalar> {
   void for_each_parameter(const ParameterVisitor<Scalar>& visit) override;
   void for_each_statistics(const StatisticsVisitor<Scalar>& visit) override;
   void set_mode(bn::Mode mode) override;
+  void set_across(const bn::Reducer* ranks) override;
 
   /// The library's layer, for its statistics.
   Norm& norm() { return norm_; }
@@ -36,6 +37,7 @@ class BatchNorm final : public Layer<Scalar> {
   Eigen::Map<const Matrix<Scalar>> joined(const Matrix<Scalar>& x) const;
 
   Norm norm_;
+  const bn::Reducer* ranks_ = nullptr;
   Eigen::Index pixels_;
   Matrix<Scalar> unused_;
 };

@@ -71,6 +71,11 @@ void Branches<Scalar>::set_mode(bn::Mode mode) {
   for (auto& branch : branches_) branch.set_mode(mode);
 }
 
+template <class Scalar>
+void Branches<Scalar>::set_across(const bn::Reducer* ranks) {
+  for (auto& branch : branches_) branch.set_across(ranks);
+}
+
 template class Branches<float>;
 template class Branches<double>;
 

@@ -26,6 +26,7 @@ class Branches final : public Layer<Scalar> {
   bool is_finite() override;
   void initialize(Normal& normal, const Deviation& deviation) override;
   void set_mode(bn::Mode mode) override;
+  void set_across(const bn::Reducer* ranks) override;
 
  private:
   std::vector<Sequential<Scalar>> branches_;

@@ -3,6 +3,7 @@
 #include <batchnorm/core/moments.hpp>
 #include <batchnorm/core/options.hpp>
 #include <batchnorm/core/parameters.hpp>
+#include <batchnorm/core/reducer.hpp>
 #include <batchnorm/core/running_statistics.hpp>
 
 #include <functional>
@@ -65,6 +66,9 @@ class Layer {
 
   /// Tells layers that behave differently in training and inference which it is.
   virtual void set_mode(bn::Mode) {}
+
+  /// Tells layers of batch normalization on which ranks the other parts of their batches are, null: nowhere.
+  virtual void set_across(const bn::Reducer*) {}
 };
 
 extern template class Layer<float>;

@@ -59,6 +59,11 @@ void Sequential<Scalar>::set_mode(bn::Mode mode) {
   for (auto& layer : layers_) layer->set_mode(mode);
 }
 
+template <class Scalar>
+void Sequential<Scalar>::set_across(const bn::Reducer* ranks) {
+  for (auto& layer : layers_) layer->set_across(ranks);
+}
+
 template class Sequential<float>;
 template class Sequential<double>;
 

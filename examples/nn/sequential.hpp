@@ -79,6 +79,10 @@ class Sequential {
   /// Tells every layer whether this is training, inference, or one of the library's other modes.
   void set_mode(bn::Mode mode);
 
+  /// Tells every layer of batch normalization on which ranks the other parts of the batches are that follow; null: nowhere,
+  /// each batch is whole.
+  void set_across(const bn::Reducer* ranks);
+
  private:
   std::vector<std::unique_ptr<Layer<Scalar>>> layers_;
   Activations<Scalar> activations_, gradients_;
