@@ -51,7 +51,7 @@ void add_options(process::CommandLine& command_line, Options& options) {
   // The first of all options: it sets defaults for those that are read after it.
   command_line.add_choice(
       "--protocol", options.chosen,
-      "long: 24,000 steps, fewer where fewer do, one seed; distorted: 16,000 or fewer, on images that never come twice",
+      "long: 24,000 steps, fewer where fewer do, one seed; distorted: 16,000 or fewer, no image twice",
       {{"short", &training::short_inception},
        {"long", &training::long_inception},
        {"distorted", &training::distorted_inception}},

@@ -85,8 +85,8 @@ const InceptionProtocol distorted_inception = {
                  {"x10-sigmoid", "BN-x10-Sigmoid", normalized_sigmoid, 10, "-", "-", 3 / 8.0, 1 / 3.0},
                  {"sigmoid", "Sigmoid without BN", plain_sigmoid, 1, "-", "chance", 3 / 8.0}},
     .remark =
-        "The paper's ratios are up to 14, for BN-x5. No image comes twice here either, and the\n"
-        "networks are compared by how they end, too.\n"};
+        "The paper's ratios are up to 14, for BN-x5. Here no image comes twice, so that no\n"
+        "network can learn its images by heart: see how high each comes, below.\n"};
 
 Protocol protocol_of(const Protocol& inception, const InceptionVariant& variant) {
   Protocol protocol = inception;
