@@ -228,8 +228,8 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Result
   csv.close();
 }
 
-/// The curves. If all networks that learn anything come so far, from the accuracy at which those part: then those that
-/// learn nothing are named above the picture, and not in the key.
+/// The curves, from the accuracy at which the networks that learn anything part. Those that learn nothing are below that
+/// then: they are named above the picture, and not in the key.
 report::Figure make_figure(const std::vector<Result>& results, const std::vector<report::Curve>& curves,
                            const std::string& data) {
   constexpr double good = 0.9, chance = 0.5;
@@ -251,8 +251,9 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
     }
   }
   const bool learns = std::ranges::any_of(learning, [&](const report::Curve& curve) { return best(curve) > chance; });
-  const bool is_cut = learns && report::accuracy_axis_begin(learning, good) == good;
-  const double begin = is_cut ? good : report::accuracy_axis_begin(curves, good);
+  const double parting = report::accuracy_axis_begin(learning, good);
+  const bool is_cut = learns && parting > chance;
+  const double begin = is_cut ? parting : report::accuracy_axis_begin(curves, good);
 
   std::vector<std::uint64_t> seeds;
   for (const Run& run : results.front().runs) seeds.push_back(run.seed);
