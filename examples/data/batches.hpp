@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/digits.hpp"
+#include "data/distortion.hpp"
 #include "data/random.hpp"
 
 namespace data {
@@ -52,5 +53,10 @@ constexpr Eigen::Index input_pixels(Input input) { return input == Input::halved
 /// Throws std::invalid_argument if `out` has other extents or an index is not one of an image.
 void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input,
               Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out);
+
+/// The same, each image distorted anew: distort() before it becomes numbers, change_light() after that. Where nothing is
+/// to be distorted, nothing is drawn.
+void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input, const Distortion& most,
+              Random& random, Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out);
 
 }  // namespace data

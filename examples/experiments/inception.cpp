@@ -4,7 +4,8 @@
 // The paper trains on ImageNet for weeks. Here a network of 22,000 weights reads MNIST at 14x14; its depth of 11 layers
 // is trained without batch normalization with less trouble than the paper's, so the ratios of steps are smaller. The
 // long protocol trains the networks without batch normalization until they are no longer getting better, as the paper
-// did, and the ratios grow.
+// did, and the ratios grow. The distorted protocol never shows an image twice, so that no network can learn its images by
+// heart.
 
 #include <algorithm>
 #include <cmath>
@@ -23,94 +24,46 @@
 #include "experiments/training/accuracy_curves.hpp"
 #include "experiments/training/experiment.hpp"
 #include "experiments/training/highlights.hpp"
+#include "experiments/training/inception_protocols.hpp"
 #include "experiments/training/results.hpp"
 
 namespace {
 
-using training::Run;
-using Activation = nn::Unit::Activation;
+using training::InceptionVariant, training::Run;
 
-/// A network of section 4.2.2, how it is trained, and what the paper says of it. Numbers are in units of Inception's.
-struct Variant {
-  std::string word, name;
-  nn::Unit unit;
-  double learning_rate = 1;
-  std::string paper_steps = {}, paper_accuracy = {};
-  double steps = 1, half_life = 1;
-  double weight_decay = 1;  ///< in units of --weight-decay
-};
-
-constexpr nn::Unit plain = {false, Activation::relu}, normalized = {true, Activation::relu},
-                   normalized_sigmoid = {true, Activation::sigmoid}, plain_sigmoid = {false, Activation::sigmoid};
-
-/// All for as many steps and with the same decay of the learning rate.
-const std::vector<Variant> short_variants = {
-    {"inception", "Inception", plain, 1, "31.0M", "72.2"},
-    {"baseline", "BN-Baseline", normalized, 1, "13.3M", "72.7"},
-    {"x5", "BN-x5", normalized, 5, "2.1M", "73.0"},
-    {"x30", "BN-x30", normalized, 30, "2.7M", "74.8"},
-    {"x5-sigmoid", "BN-x5-Sigmoid", normalized_sigmoid, 5, "-", "69.8"},
-    {"sigmoid", "Sigmoid without BN", plain_sigmoid, 1, "-", "chance"},
-};
-
-/// Each as long as it takes, and with the paper's changes for BN-x5: a decay six to nine times faster, a fifth of the
-/// weight decay. What is called L2 has weight decay: the paper's Inception was regularized.
-const std::vector<Variant> long_variants = {
-    {"inception", "Inception", plain, 1, "31.0M", "72.2", 1, 1, 0},
-    {"inception-l2", "Inception-L2", plain, 1, "31.0M", "72.2", 1, 1, 1},
-    {"baseline", "BN-Baseline", normalized, 1, "13.3M", "72.7", 0.5, 1, 0},
-    {"x5", "BN-x5", normalized, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 0},
-    {"x5-l2", "BN-x5-L2/5", normalized, 5, "2.1M", "73.0", 1 / 8.0, 1 / 9.0, 1 / 5.0},
-    {"x15", "BN-x15", normalized, 15, "-", "-", 3 / 16.0, 1 / 6.0, 0},
-    {"x5-sigmoid", "BN-x5-Sigmoid", normalized_sigmoid, 5, "-", "69.8", 1 / 6.0, 1 / 9.0, 0},
-};
-
-/// Protocols D and D2.
-enum class Length { standard, extended };
-
+/// Protocol and seeds begin as the chosen way of training has them.
 struct Options {
-  process::CommonOptions common = {.data = {}, .seeds = {0, 1, 2}};
-  Length length = Length::standard;
-  training::Protocol protocol = {.steps = 3'000,
-                                 .batch = 32,
-                                 .learning_rate = {.initial = 0.1, .half_life = 1'000},
-                                 .input = data::Input::halved,
-                                 .every = 100,
-                                 .probe = 1,
-                                 .population_batches = 100};
+  const training::InceptionProtocol* chosen = &training::short_inception;
+  process::CommonOptions common = {.data = {}, .seeds = chosen->seeds};
+  training::Protocol protocol = chosen->protocol;
   double dropout = 0;
   std::vector<std::string> words;
-
-  const std::vector<Variant>& variants() const { return length == Length::standard ? short_variants : long_variants; }
-
-  /// What the long protocol has for defaults.
-  void lengthen() {
-    common.seeds = {0};
-    protocol.steps = 24'000;
-    protocol.learning_rate = {.initial = 0.2, .half_life = 6'000};
-    protocol.weight_decay = 3e-4;
-    protocol.every = 200;
-  }
 };
 
 /// A variant and its runs, one for each seed.
 struct Result {
-  Variant variant;
+  InceptionVariant variant;
   std::vector<Run> runs;
 };
 
 void add_options(process::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
   // The first of all options: it sets defaults for those that are read after it.
-  command_line.add_choice("--protocol", options.length, "long: 24,000 steps, fewer where fewer do, one seed",
-                          {{"short", Length::standard}, {"long", Length::extended}}, [&] {
-                            if (options.length == Length::extended) options.lengthen();
-                          });
+  command_line.add_choice(
+      "--protocol", options.chosen,
+      "long: 24,000 steps, fewer where fewer do, one seed; distorted: 16,000 or fewer, no image twice",
+      {{"short", &training::short_inception},
+       {"long", &training::long_inception},
+       {"distorted", &training::distorted_inception}},
+      [&] {
+        options.common.seeds = options.chosen->seeds;
+        protocol = options.chosen->protocol;
+      });
   process::add_common_options(command_line, options.common);
   training::add_protocol_options(command_line, protocol);
   command_line.add_words("--variants", options.words, "which networks", [&] {
     std::vector<std::string> words;
-    for (const Variant& variant : options.variants()) words.push_back(variant.word);
+    for (const InceptionVariant& variant : options.chosen->variants) words.push_back(variant.word);
     return words;
   });
   command_line.add_choice("--input", protocol.input, "images of 14x14, or of 28x28 in four times the time",
@@ -125,32 +78,19 @@ void add_options(process::CommandLine& command_line, Options& options) {
 }
 
 /// The variants asked for, in the order of the paper's table.
-std::vector<Variant> chosen(const Options& options) {
-  if (options.words.empty()) return options.variants();
-  std::vector<Variant> variants;
-  for (const Variant& variant : options.variants()) {
+std::vector<InceptionVariant> chosen(const Options& options) {
+  if (options.words.empty()) return options.chosen->variants;
+  std::vector<InceptionVariant> variants;
+  for (const InceptionVariant& variant : options.chosen->variants) {
     if (std::ranges::count(options.words, variant.word) > 0) variants.push_back(variant);
   }
   return variants;
 }
 
-training::Protocol protocol_of(const Options& options, const Variant& variant) {
-  training::Protocol protocol = options.protocol;
-  const auto part_of = [](double part, std::int64_t steps) {
-    return std::max<std::int64_t>(1, std::lround(part * static_cast<double>(steps)));
-  };
-  protocol.steps = part_of(variant.steps, protocol.steps);
-  protocol.every = part_of(variant.half_life < 1 ? 0.5 : 1, protocol.every);
-  protocol.learning_rate.initial *= variant.learning_rate;
-  protocol.learning_rate.half_life *= variant.half_life;
-  protocol.weight_decay *= variant.weight_decay;
-  return protocol;
-}
-
 /// Trains all networks, one seed after the other.
 std::vector<Result> train(const Options& options, const training::Experiment& experiment) {
   std::vector<Result> results;
-  for (const Variant& variant : chosen(options)) results.push_back({variant, {}});
+  for (const InceptionVariant& variant : chosen(options)) results.push_back({variant, {}});
   std::vector<training::Job> jobs;
   for (const std::uint64_t seed : options.common.seeds) {
     for (const Result& result : results) {
@@ -158,8 +98,9 @@ std::vector<Result> train(const Options& options, const training::Experiment& ex
                                                   .image = options.protocol.input == data::Input::halved ? 14 : 28,
                                                   .dropout = options.dropout,
                                                   .seed = seed};
-      jobs.push_back({"seed " + std::to_string(seed) + " " + result.variant.name, protocol_of(options, result.variant),
-                      seed, [network] { return networks::make_inception(network); }});
+      jobs.push_back({"seed " + std::to_string(seed) + " " + result.variant.name,
+                      training::protocol_of(options.protocol, result.variant), seed,
+                      [network] { return networks::make_inception(network); }});
     }
   }
   std::vector<Run> runs = experiment.train(jobs);
@@ -224,17 +165,13 @@ void print_steps(const Result& reference, const std::vector<Result>& results) {
   std::cout << '\n' << table;
 }
 
-void print_all_steps(const std::vector<Result>& results, Length length) {
+void print_all_steps(const std::vector<Result>& results, const std::string& remark) {
   const auto compared = references(results);
   if (compared.empty()) return;
   for (const Result* reference : compared) print_steps(*reference, results);
   std::cout << "fewer: so many times fewer steps. '-': on one seed at least, never\n"
                "* for the mean of three tests in a row  ** to 0.1 % less than the best\n"
-            << (length == Length::standard
-                    ? "The paper's ratios are up to 14: its Inception needs millions of steps, this one\n"
-                      "is small enough to train tolerably without batch normalization, and is cut short.\n"
-                    : "The paper's ratios are up to 14: this Inception, too, is trained until it gets no\n"
-                      "better, but is small enough to do so tolerably without batch normalization.\n");
+            << remark;
 }
 
 void print_accuracies(const std::vector<Result>& results) {
@@ -291,8 +228,8 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Result
   csv.close();
 }
 
-/// The curves. If all networks that learn anything come so far, from the accuracy at which those part: then those that
-/// learn nothing are named above the picture, and not in the key.
+/// The curves, from the accuracy at which the networks that learn anything part. Those that learn nothing are below that
+/// then: they are named above the picture, and not in the key.
 report::Figure make_figure(const std::vector<Result>& results, const std::vector<report::Curve>& curves,
                            const std::string& data) {
   constexpr double good = 0.9, chance = 0.5;
@@ -314,8 +251,9 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
     }
   }
   const bool learns = std::ranges::any_of(learning, [&](const report::Curve& curve) { return best(curve) > chance; });
-  const bool is_cut = learns && report::accuracy_axis_begin(learning, good) == good;
-  const double begin = is_cut ? good : report::accuracy_axis_begin(curves, good);
+  const double parting = report::accuracy_axis_begin(learning, good);
+  const bool is_cut = learns && parting > chance;
+  const double begin = is_cut ? parting : report::accuracy_axis_begin(curves, good);
 
   std::vector<std::uint64_t> seeds;
   for (const Run& run : results.front().runs) seeds.push_back(run.seed);
@@ -357,15 +295,16 @@ int inception(const Options& options) {
   const std::vector<Result> results = train(options, experiment);
 
   training::report_interrupt();
-  print_all_steps(results, options.length);
+  print_all_steps(results, options.chosen->remark);
   print_accuracies(results);
   const std::vector<report::Curve> curves = write_curves(folder, results);
   std::vector<training::NamedRuns> runs;
   for (const Result& result : results) runs.push_back({result.variant.word, &result.runs});
   training::write_runs(folder / "inception_runs.csv", runs);
   write_summary(folder, results);
-  const std::string size = protocol.input == data::Input::halved ? " at 14x14" : " at 28x28";
-  return experiment.finish({make_figure(results, curves, experiment.dataset().description + size)},
+  const std::string images = std::string(protocol.input == data::Input::halved ? " at 14x14" : " at 28x28") +
+                             (protocol.distortion == data::Distortion{} ? "" : ", each distorted anew in each step");
+  return experiment.finish({make_figure(results, curves, experiment.dataset().description + images)},
                            {"inception_runs", "inception_summary"}, {"inception", highlight_of(results)});
 }
 

@@ -11,15 +11,17 @@ namespace training {
 
 namespace bn = batchnorm;
 
-Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index count, Eigen::Index piece) {
+Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index count, Eigen::Index piece,
+                     const data::Distortion& distortion) {
   Samples samples;
+  data::Random random(0, 2);  // training has the streams 0 and 1 of its seed
   samples.count = std::min(count, digits.count());
   std::vector<Eigen::Index> indices;
   for (Eigen::Index first = 0; first < samples.count; first += piece) {
     indices.resize(static_cast<std::size_t>(std::min(piece, samples.count - first)));
     std::iota(indices.begin(), indices.end(), first);
     auto& images = samples.images.emplace_back(static_cast<Eigen::Index>(indices.size()), data::input_pixels(input));
-    data::to_float(digits, indices, input, images);
+    data::to_float(digits, indices, input, distortion, random, images);
     const auto labels = digits.labels.begin() + first;
     samples.labels.emplace_back(labels, labels + static_cast<std::ptrdiff_t>(indices.size()));
   }

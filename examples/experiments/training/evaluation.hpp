@@ -18,8 +18,9 @@ struct Samples {
   Eigen::Index count = 0;
 };
 
-/// The first `count` digits, in pieces of at most `piece`.
-Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index count, Eigen::Index piece = 500);
+/// The first `count` digits, in pieces of at most `piece`; if they are distorted, the same way in every call.
+Samples make_samples(const data::Digits& digits, data::Input input, Eigen::Index count, Eigen::Index piece = 500,
+                     const data::Distortion& distortion = {});
 
 /// The part of the samples that the model gets right in inference mode; `diverged` if a parameter, a running statistic
 /// or an output is not finite. The model's mode is as before afterwards.

@@ -22,7 +22,8 @@ struct Protocol {
   double momentum = 0;
   Eigen::Index training_images = 0;  ///< the first so many; 0: all
   data::Order order = data::Order::reshuffled;
-  data::Distortion distortion = {};  ///< of the training images
+  data::Distortion distortion = {};       ///< of the training images, each anew in each step
+  data::Distortion test_distortion = {};  ///< of the test images: once, the same for all networks and seeds
   data::Input input = data::Input::gray;
   Statistics statistics = Statistics::running;
   std::int64_t every = 500;       ///< steps between two tests, and between two looks at the percentiles

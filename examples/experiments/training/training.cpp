@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -33,45 +31,28 @@ class Feed {
         batches_(count_training_images(protocol, digits), protocol.batch, seed, protocol.order),
         random_(seed, 1),
         images_(protocol.batch, data::input_pixels(protocol.input)) {
-    batch_.labels.resize(static_cast<std::size_t>(protocol.batch));
-    batch_.pixels.resize(batch_.labels.size() * data::image_pixels);
-    numbers_.resize(batch_.labels.size());
-    std::iota(numbers_.begin(), numbers_.end(), Eigen::Index{0});
+    labels_.resize(static_cast<std::size_t>(protocol.batch));
   }
 
   /// The next batch's images.
   const nn::Matrix<float>& next() {
     auto indices = batches_.next();
-    if (indices.size() < numbers_.size()) indices = batches_.next();
-    for (std::size_t i = 0; i < indices.size(); ++i)
-      batch_.labels[i] = digits_.labels[static_cast<std::size_t>(indices[i])];
-    if (distortion_ == data::Distortion{}) {
-      data::to_float(digits_, indices, input_, images_);
-    } else {
-      distort(indices);
-      data::to_float(batch_, numbers_, input_, images_);
-    }
+    if (indices.size() < labels_.size()) indices = batches_.next();
+    for (std::size_t i = 0; i < indices.size(); ++i) labels_[i] = digits_.labels[static_cast<std::size_t>(indices[i])];
+    data::to_float(digits_, indices, input_, distortion_, random_, images_);
     return images_;
   }
 
   /// The labels that go with them.
-  nn::Labels labels() const { return batch_.labels; }
+  nn::Labels labels() const { return labels_; }
 
  private:
-  void distort(std::span<const Eigen::Index> indices) {
-    for (std::size_t i = 0; i < indices.size(); ++i) {
-      const auto* image = &digits_.pixels[static_cast<std::size_t>(indices[i]) * data::image_pixels];
-      data::distort(image, distortion_, random_, &batch_.pixels[i * data::image_pixels]);
-    }
-  }
-
   const data::Digits& digits_;
   data::Input input_;
   data::Distortion distortion_;
   data::Batches batches_;
   data::Random random_;
-  data::Digits batch_;                 ///< the labels, and the pixels where they are distorted
-  std::vector<Eigen::Index> numbers_;  ///< 0, 1, ...: all of the batch
+  std::vector<std::uint8_t> labels_;
   nn::Matrix<float> images_;
 };
 
@@ -236,7 +217,8 @@ Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
   }
   if (dataset.test.count() == 0) throw std::runtime_error("there are no test images");
   auto probe = make_samples(dataset.train, protocol.input, protocol.probe, protocol.probe);
-  return {make_samples(dataset.test, protocol.input, dataset.test.count()), std::move(probe.images.front())};
+  return {make_samples(dataset.test, protocol.input, dataset.test.count(), 500, protocol.test_distortion),
+          std::move(probe.images.front())};
 }
 
 Run train(const Protocol& protocol, const data::Dataset& dataset, const Views& views, std::uint64_t seed,

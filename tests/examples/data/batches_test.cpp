@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 #include <stdexcept>
 
 #include "data/drawn_digits.hpp"
@@ -124,6 +126,84 @@ TEST(ToFloat, HalvedImagesAreMeansOfFourPixels) {
   EXPECT_EQ(out(0, 1), 0.2f);
   EXPECT_EQ(out(0, 195), 0.75f);
   EXPECT_EQ(out.sum(), 1.2f);
+}
+
+// --- Distorted
+
+using Images = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+constexpr data::Distortion strong = {
+    .shift = 2.1, .rotation = 20, .stretch = 0.25, .shear = 0.3, .contrast = 0.5, .noise = 0.15};
+
+Images distorted(const data::Digits& digits, const Indices& indices, const data::Distortion& most, data::Random& random,
+                 data::Input input = data::Input::halved) {
+  Images out(static_cast<Eigen::Index>(indices.size()), data::input_pixels(input));
+  data::to_float(digits, indices, input, most, random, out);
+  return out;
+}
+
+TEST(ToFloatDistorted, WithNothingToDistortIsTheSameAndDrawsNothing) {
+  const data::Digits digits = all_values();
+  for (const data::Input input : {data::Input::gray, data::Input::binary, data::Input::halved}) {
+    Images plain(2, data::input_pixels(input));
+    data::to_float(digits, Indices{1, 0}, input, plain);
+    data::Random random(1), untouched(1);
+    EXPECT_EQ(distorted(digits, {1, 0}, {}, random, input), plain);
+    EXPECT_EQ(random.bits(), untouched.bits());
+  }
+}
+
+TEST(ToFloatDistorted, IsImageByImageShapeThenNumbersThenLight) {
+  const data::Digits digits = data::draw_digits(1, 0, 3);
+  for (const data::Input input : {data::Input::gray, data::Input::binary, data::Input::halved}) {
+    data::Random random(1), twin(1);
+    const Images out = distorted(digits, {2, 0}, strong, random, input);
+    for (Eigen::Index row = 0; row < 2; ++row) {
+      data::Digits one = data::draw_digits(1, 0, 1);
+      data::distort(&digits.pixels[(row == 0 ? 2 : 0) * data::image_pixels], strong, twin, one.pixels.data());
+      Images expected(1, data::input_pixels(input));
+      data::to_float(one, Indices{0}, input, expected);
+      data::change_light({expected.data(), static_cast<std::size_t>(expected.size())}, strong, twin);
+      EXPECT_EQ(out.row(row), expected.row(0));
+    }
+  }
+}
+
+TEST(ToFloatDistorted, NoTwoBatchesAreAlikeAndAllDependOnTheSeed) {
+  const data::Digits digits = data::draw_digits(1, 0, 4);
+  for (data::Distortion most : {strong, data::Distortion{.rotation = 20}, data::Distortion{.contrast = 0.5}}) {
+    data::Random random(1), same(1), other(2);
+    std::set<std::vector<float>> seen;
+    for (int step = 0; step < 100; ++step) {
+      const Images out = distorted(digits, {0, 1, 2, 3}, most, random);
+      EXPECT_EQ(distorted(digits, {0, 1, 2, 3}, most, same), out);
+      EXPECT_NE(distorted(digits, {0, 1, 2, 3}, most, other), out);
+      seen.emplace(out.data(), out.data() + out.size());
+    }
+    EXPECT_EQ(seen.size(), 100U);
+  }
+}
+
+TEST(ToFloatDistorted, TheAverageBrightnessStays) {
+  // Width, height and contrast are 1 on average, each by itself, and noise is 0. The brightness of an image has a relative
+  // deviation of sqrt((1 + .25^2 / 3)^2 (1 + .5^2 / 3) - 1) = .36, and the mean of so many four times less than this
+  // bound. A square of 8x8 in the middle stays on the sheet.
+  constexpr Eigen::Index count = 4'000;
+  data::Digits square;
+  square.labels = {0};
+  square.pixels.assign(data::image_pixels, 0);
+  for (std::size_t row = 10; row < 18; ++row) std::fill_n(&square.pixels[row * 28 + 10], 8, std::uint8_t{255});
+  data::Random random(1);
+  const Images out = distorted(square, Indices(count, 0), strong, random);
+  EXPECT_NEAR(out.mean(), 64 / 784.0, 64 / 784.0 * 4 * 0.36 / std::sqrt(static_cast<double>(count)));
+}
+
+TEST(ToFloatDistorted, RefusesWhatIsRefusedWithoutDistortion) {
+  const data::Digits digits = all_values();
+  data::Random random(1);
+  EXPECT_THROW(distorted(digits, {2}, strong, random), std::invalid_argument);
+  Images wide(1, 197);
+  EXPECT_THROW(data::to_float(digits, Indices{0}, data::Input::halved, strong, random, wide), std::invalid_argument);
 }
 
 }  // namespace

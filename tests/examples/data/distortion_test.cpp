@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 namespace {
 
@@ -102,6 +104,54 @@ TEST(Distort, WhatComesFromOutsideIsPaper) {
   const Image moved = distorted(ink, {.shift = 5}, random);
   EXPECT_EQ(*std::min_element(moved.begin(), moved.end()), 0);
   EXPECT_EQ(moved[at(14, 14)], 255);
+  const Image gone = distorted(ink, {.shift = 1e300, .rotation = 10}, random);
+  EXPECT_EQ(*std::max_element(gone.begin(), gone.end()), 0);
+}
+
+/// Interpolation is exact where an image is a ramp: then a pixel is what the ramp is at the place that it comes from, up
+/// to rounding it to a whole number. The place is found with the inverse of the whole map.
+void expect_ramp_to_be_mapped(const data::Distortion& most) {
+  Image ramp;
+  for (Eigen::Index i = 0; i < data::image_rows; ++i) {
+    for (Eigen::Index j = 0; j < data::image_columns; ++j)
+      ramp[at(i, j)] = static_cast<std::uint8_t>(10 + 5 * j + 3 * i);
+  }
+  data::Random random(8), twin(8);
+  const auto draw = [&](double limit) { return limit == 0 ? 0 : twin.uniform(-limit, limit); };
+  int inside = 0;
+  for (int repetition = 0; repetition < 20; ++repetition) {
+    const Image result = distorted(ramp, most, random);
+    const double right = draw(most.shift), down = draw(most.shift);
+    const double angle = draw(most.rotation) * std::acos(-1.0) / 180, scale = 1 + draw(most.scale);
+    const double width = 1 + draw(most.stretch), height = 1 + draw(most.stretch);
+    const double shear = draw(most.shear);
+    Eigen::Matrix2d turned, stretched, sheared;
+    turned << std::cos(angle), -std::sin(angle), std::sin(angle), std::cos(angle);
+    stretched << scale * width, 0, 0, scale * height;
+    sheared << 1, shear, 0, 1;
+    const Eigen::Matrix2d back = (turned * stretched * sheared).inverse();
+    for (Eigen::Index i = 0; i < data::image_rows; ++i) {
+      for (Eigen::Index j = 0; j < data::image_columns; ++j) {
+        const Eigen::Vector2d middle(13.5, 13.5), shift(right, down);
+        const Eigen::Vector2d place(static_cast<double>(j), static_cast<double>(i));
+        const Eigen::Vector2d from = middle + back * (place - middle - shift);
+        if (from.minCoeff() < 0 || from.maxCoeff() > 27) continue;
+        ++inside;
+        ASSERT_NEAR(result[at(i, j)], 10 + 5 * from.x() + 3 * from.y(), 0.5 + 1e-3) << i << ' ' << j;
+      }
+    }
+  }
+  EXPECT_GT(inside, 20 * 784 / 2);
+}
+
+TEST(Distort, MapsARampByAKnownAngle) { expect_ramp_to_be_mapped({.rotation = 20}); }
+
+TEST(Distort, MapsARampByAKnownStretch) { expect_ramp_to_be_mapped({.stretch = 0.25}); }
+
+TEST(Distort, MapsARampByAKnownShear) { expect_ramp_to_be_mapped({.shear = 0.3}); }
+
+TEST(Distort, MapsARampByAllTogetherInTheirOrder) {
+  expect_ramp_to_be_mapped({.shift = 2.1, .rotation = 20, .scale = 0.1, .stretch = 0.25, .shear = 0.3});
 }
 
 TEST(Distort, DependsOnTheStreamAlone) {
@@ -110,6 +160,46 @@ TEST(Distort, DependsOnTheStreamAlone) {
   const Image first = distorted(blot(10, 10), most, a);
   EXPECT_EQ(distorted(blot(10, 10), most, b), first);
   EXPECT_NE(distorted(blot(10, 10), most, c), first);
+}
+
+TEST(ChangeLight, NothingChangesAndDrawsNothing) {
+  std::vector<float> values = {0, 0.5f, 1};
+  data::Random random(1), untouched(1);
+  data::change_light(values, {.shift = 3}, random);
+  EXPECT_EQ(values, (std::vector<float>{0, 0.5f, 1}));
+  EXPECT_EQ(random.bits(), untouched.bits());
+}
+
+TEST(ChangeLight, MultipliesAnImageByOneFactor) {
+  data::Random random(2);
+  float smallest = 10, largest = 0;
+  for (int i = 0; i < 200; ++i) {
+    std::vector<float> values = {0, 0.25f, 1};
+    data::change_light(values, {.contrast = 0.5}, random);
+    EXPECT_EQ(values[0], 0);
+    EXPECT_EQ(values[1], values[2] / 4);
+    smallest = std::min(smallest, values[2]);
+    largest = std::max(largest, values[2]);
+  }
+  EXPECT_GE(smallest, 0.5f);
+  EXPECT_LT(smallest, 0.52f);
+  EXPECT_GT(largest, 1.48f);
+  EXPECT_LE(largest, 1.5f);
+}
+
+TEST(ChangeLight, AddsNoiseOfThisDeviationToEachNumber) {
+  constexpr int count = 40'000;
+  std::vector<float> values(count, 0.5f);
+  data::Random random(3);
+  data::change_light(values, {.noise = 0.15}, random);
+  const Eigen::Map<const Eigen::ArrayXf> noisy(values.data(), count);
+  const Eigen::ArrayXd noise = noisy.cast<double>() - 0.5;
+  // Four standard errors: of the mean .15 / sqrt(count), of the deviation the same over sqrt(2), of the product of
+  // neighbors .15 * .15 / sqrt(count).
+  const double error = 0.15 / std::sqrt(count);
+  EXPECT_NEAR(noise.mean(), 0, 4 * error);
+  EXPECT_NEAR(std::sqrt(noise.square().mean()), 0.15, 4 * error / std::sqrt(2));
+  EXPECT_NEAR((noise.head(count - 1) * noise.tail(count - 1)).mean(), 0, 4 * 0.15 * error);
 }
 
 }  // namespace

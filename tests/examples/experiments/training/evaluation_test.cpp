@@ -22,6 +22,21 @@ TEST(Samples, AreCutIntoPieces) {
   EXPECT_EQ(training::make_samples(dataset.test, data::Input::gray, 1000, 1000).count, 25);
 }
 
+TEST(Samples, AreDistortedOnceWhateverThePiece) {
+  const data::Dataset dataset = data::drawn_dataset(10, 30);
+  const data::Distortion most = {.rotation = 20, .noise = 0.1};
+  const auto make = [&](Eigen::Index piece, const data::Distortion& distortion) {
+    return training::make_samples(dataset.test, data::Input::halved, 30, piece, distortion);
+  };
+  const auto once = make(30, most), again = make(30, most), pieces = make(7, most), plain = make(30, {});
+  EXPECT_EQ(again.images[0], once.images[0]);
+  EXPECT_NE(plain.images[0], once.images[0]);
+  EXPECT_EQ(plain.labels, once.labels);
+  ASSERT_EQ(pieces.images.size(), 5u);
+  for (Eigen::Index i = 0; i < 30; ++i)
+    EXPECT_EQ(pieces.images[static_cast<std::size_t>(i / 7)].row(i % 7), once.images[0].row(i));
+}
+
 TEST(Accuracy, CountsOverAllPiecesAndRestoresTheMode) {
   const data::Dataset dataset = data::drawn_dataset(10, 30);  // image i shows i % 10
   nn::Sequential<float> model;

@@ -112,6 +112,61 @@ TEST(Training, OnDistortedImages) {
   EXPECT_EQ(train(distorted, 1, true).accuracy, train(short_protocol(), 1, true).accuracy) << "no pixel changes";
 }
 
+/// Passes on what it gets, and keeps all of it.
+struct Recorder final : nn::Layer<float> {
+  explicit Recorder(std::vector<nn::Matrix<float>>& all) : inputs(&all) {}
+
+  void forward(const nn::Matrix<float>& x, nn::Matrix<float>& y) override {
+    inputs->push_back(x);
+    y = x;
+  }
+  void backward(const nn::Matrix<float>&, const nn::Matrix<float>&, const nn::Matrix<float>& dy,
+                nn::Matrix<float>* dx) override {
+    if (dx) *dx = dy;
+  }
+
+  std::vector<nn::Matrix<float>>* inputs;
+};
+
+/// What a network is shown in three steps of the same 50 images, and in the test after them.
+std::vector<nn::Matrix<float>> shown(const data::Distortion& distortion, const data::Distortion& test_distortion,
+                                     std::uint64_t seed) {
+  Protocol protocol = short_protocol();
+  protocol.steps = 3;
+  protocol.training_images = 50;
+  protocol.order = data::Order::fixed;
+  protocol.distortion = distortion;
+  protocol.test_distortion = test_distortion;
+  std::vector<nn::Matrix<float>> inputs;
+  networks::Network recording;
+  recording.model.add(Recorder(inputs));
+  recording.model.add(nn::Dense<float>(784, 10));
+  training::train(protocol, digits(), training::make_views(protocol, digits()), seed, recording,
+                  [](std::int64_t, double) {});
+  return inputs;
+}
+
+TEST(Training, DistortsTheImagesAnewInEachStepAndTheTestImagesOnce) {
+  const data::Distortion most = {.rotation = 20, .contrast = 0.5};
+  const auto plain = shown({}, {}, 1), one = shown(most, most, 1), same = shown(most, most, 1),
+             two = shown(most, most, 2), training_only = shown(most, {}, 1);
+  ASSERT_EQ(one.size(), 4u);
+  EXPECT_EQ(plain[1], plain[0]);
+  EXPECT_EQ(plain[2], plain[0]);
+  for (Eigen::Index image = 0; image < 50; ++image) {
+    for (const auto& [a, b] : {std::pair(0u, 1u), {0u, 2u}, {1u, 2u}}) EXPECT_NE(one[a].row(image), one[b].row(image));
+    EXPECT_NE(one[0].row(image), plain[0].row(image));
+  }
+  for (std::size_t step = 0; step < 3; ++step) {
+    EXPECT_EQ(one[step], same[step]);
+    EXPECT_EQ(one[step], training_only[step]);
+    EXPECT_NE(one[step], two[step]);
+  }
+  EXPECT_EQ(two[3], one[3]) << "all seeds are tested with the same images";
+  EXPECT_NE(one[3], plain[3]);
+  EXPECT_EQ(training_only[3], plain[3]);
+}
+
 TEST(Training, TheLearningRateFollowsItsSchedule) {
   Protocol protocol = short_protocol(), halving = protocol;
   halving.learning_rate.half_life = 1e-9;  // one step of the initial rate, and nothing after it
