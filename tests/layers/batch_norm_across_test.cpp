@@ -544,6 +544,16 @@ TEST(RanksOfForward, AreThoseOfBackward) {
   layer.backward(x, dy, dx);
 }
 
+TEST(RanksThatDoNotGoTogether, AreToldOfSizesThatDiffer) {
+  const auto errors = on_ranks(2, [&](const ThreadRank& ranks) {
+    bn::Moments moments(5);
+    if (ranks.rank == 0) moments.m2.resize(3);
+    bn::all_reduce(moments, ranks);
+  });
+  EXPECT_TRUE(has_parts(errors[0], "all_reduce: expected 5 channels", "got 3"));
+  EXPECT_TRUE(has_parts(errors[1], "all_reduce(across): expected 2 ranks, got none of rank 0"));
+}
+
 TEST(RanksThemselves, AreOneAtLeast) {
   MeetingPlace place(1);
   EXPECT_TRUE(

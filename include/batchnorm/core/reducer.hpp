@@ -65,7 +65,7 @@ class Meeting {
  public:
   /// No rank meets another where `across` is null.
   Meeting(const char* call, const Reducer* across, Message message, Index channels)
-      : call_(call), across_(across), message_(message), channels_(channels) {
+      : call_(call), across_(across), channels_(channels) {
     if (!across) return;
     mine_.resize(size_of(message, channels));
     all_.resize(static_cast<std::size_t>(across->ranks()) * mine_.size());
@@ -140,6 +140,9 @@ class Meeting {
 
   /// After what it is, and how many values are behind it, a message has rows of a number for each channel.
   void put(Index row, const Eigen::ArrayXd& numbers) {
+    if (numbers.size() != channels_) {
+      fail(call_, ": expected ", channels_, " channels in all that is merged, got ", numbers.size());
+    }
     std::copy_n(numbers.data(), channels_, mine_.data() + 2 + row * channels_);
   }
   Values values(const double* numbers, Index row) const { return {numbers + 2 + row * channels_, channels_}; }
@@ -170,7 +173,6 @@ class Meeting {
 
   const char* call_;
   const Reducer* across_;
-  Message message_;
   Index channels_;
   bool is_over_ = false;
   std::vector<double> mine_, all_;
@@ -181,8 +183,9 @@ class Meeting {
 /// Merges parts of all ranks in the order of ranks: all have the same bits of the whole afterwards. These are the moments
 /// of all values, for statistics().
 ///
+/// Shapes   moments: [C], the same C on all ranks
 /// Cost     one gather of 2 C + 2 numbers
-/// Throws   std::runtime_error if a rank comes with an exception instead, and what Reducer::gather throws; nothing has
+/// Throws   std::invalid_argument if sizes differ, std::runtime_error if a rank comes with an exception instead, and what Reducer::gather throws; nothing has
 ///          changed then
 inline void all_reduce(Moments& moments, const Reducer& across) {
   detail::Meeting("all_reduce", &across, detail::Message::moments, moments.channels()).merge(moments);
