@@ -52,7 +52,8 @@ class Ranks final : public Reducer {
   /// Throws   MpiError if that fails, or if another rank came with a number of numbers of its own; then in all calls after,
   ///          since what was under way may still arrive
   void gather(std::span<const double> mine, std::span<double> all) const override {
-    if (has_failed_) detail::fail_as<MpiError>("mpi::Ranks: expected ranks in step, got some of which a call has failed");
+    if (has_failed_)
+      detail::fail_as<MpiError>("mpi::Ranks: expected ranks in step, got some of which a call has failed");
     has_failed_ = true;
     // The size goes ahead: MPI does not say when a rank brings less than was expected.
     const std::size_t each = mine.size() + 1;
