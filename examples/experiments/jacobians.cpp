@@ -46,6 +46,8 @@ struct Section {
   std::string name() const { return std::to_string(from + 1) + " to " + std::to_string(to + 1); }
 };
 
+constexpr std::size_t layers = 3;
+
 /// Both pairs of consecutive hidden layers, and the way through both.
 constexpr Section sections[] = {{0, 1}, {1, 2}, {0, 2}};
 
@@ -194,7 +196,7 @@ std::vector<std::int64_t> steps_of(const Options& options) {
 
 // --- What is reported
 
-/// A number of a spectrum that tables and CSV files have.
+/// A number of a spectrum, of which tables and CSV files have one for each step.
 struct Column {
   std::string word, title;
   std::function<double(const Spectrum&)> value;
@@ -203,12 +205,11 @@ struct Column {
 std::vector<Column> make_columns() {
   std::vector<Column> columns;
   for (const auto& [percent, title] :
-       {std::pair{0u, "least"}, {10u, "10 %"}, {50u, "50 %"}, {90u, "90 %"}, {100u, "largest"}}) {
+       {std::pair{0u, "least"}, {10u, "10 %"}, {50u, "50 %"}, {90u, "90 %"}, {100u, "most"}}) {
     columns.push_back({"p" + std::to_string(percent), title,
                        [percent = percent](const Spectrum& spectrum) { return spectrum.percentiles[percent]; }});
   }
   columns.push_back({"rms", "rms", [](const Spectrum& spectrum) { return spectrum.root_mean_square; }});
-  columns.push_back({"near_one", "1/2 to 2", [](const Spectrum& spectrum) { return spectrum.near_one; }});
   return columns;
 }
 
@@ -216,44 +217,57 @@ const std::vector<Column> columns = make_columns();
 
 double near_one(const Spectrum& spectrum) { return spectrum.near_one; }
 
+/// Calls body(section, step, the words for a row of a table).
+template <class Body>
+void for_each_row(const Options& options, const Body& body) {
+  for (std::size_t section = 0; section < std::size(sections); ++section) {
+    for (const std::int64_t step : steps_of(options))
+      body(section, step, sections[section].name() + ", " + report::grouped(step));
+  }
+}
+
 void print_spectra(const Options& options, const std::vector<Trained>& networks) {
   for (std::size_t view = 0; view < views.size(); ++view) {
     std::vector<std::string> header = {"layers, step"};
     for (const Column& column : columns) header.push_back(column.title);
     report::Table table(header);
-    for (std::size_t section = 0; section < std::size(sections); ++section) {
-      for (const std::int64_t step : steps_of(options)) {
-        std::vector<std::string> row = {sections[section].name() + ", " + report::grouped(step)};
-        for (const Column& column : columns)
-          row.push_back(report::significant(report::mean(collect(networks, view, section, step, column.value)), 2));
-        table.add(row);
-      }
-    }
+    for_each_row(options, [&](std::size_t section, std::int64_t step, const std::string& name) {
+      std::vector<std::string> row = {name};
+      for (const Column& column : columns)
+        row.push_back(report::significant(report::mean(collect(networks, view, section, step, column.value)), 2));
+      table.add(row);
+    });
     std::cout << "\nSingular values " << views[view].title
               << (options.common.seeds.size() > 1 ? ", mean of the seeds\n" : "\n") << table;
   }
-  std::cout << "rms: root of the mean square; 1/2 to 2: the share of the singular values there\n";
+  std::cout << "rms: the root of the mean square\n";
+}
+
+void print_near_one(const Options& options, const std::vector<Trained>& networks) {
+  report::Table table({"layers, step", "with BN, held", "through", "without, in std", "as it is"});
+  for_each_row(options, [&](std::size_t section, std::int64_t step, const std::string& name) {
+    std::vector<std::string> row = {name};
+    for (std::size_t view = 0; view < views.size(); ++view)
+      row.push_back(report::over_seeds(collect(networks, view, section, step, near_one), 3));
+    table.add(row);
+  });
+  std::cout << "\nShare of the singular values that are from 1/2 to 2\n" << table;
 }
 
 void print_dimensions(const Options& options, const std::vector<Trained>& networks) {
-  std::vector<std::string> header = {"step"};
-  for (const char* name : {"with BN", "without BN"}) {
-    for (std::size_t layer = 0; layer < 3; ++layer)
-      header.push_back(std::string(name) + " " + std::to_string(layer + 1));
-  }
-  report::Table table(header);
-  for (const std::int64_t step : steps_of(options)) {
-    std::vector<std::string> row = {report::grouped(step)};
-    for (const bool batch_norm : {true, false}) {
-      for (std::size_t layer = 0; layer < 3; ++layer) {
+  report::Table table({"step", "layer 1", "layer 2", "layer 3"});
+  for (const bool batch_norm : {true, false}) {
+    for (const std::int64_t step : steps_of(options)) {
+      std::vector<std::string> row = {(batch_norm ? "with BN, " : "without BN, ") + report::grouped(step)};
+      for (std::size_t layer = 0; layer < layers; ++layer) {
         const auto values =
             collect(networks, batch_norm, step, [&](const Look& look) { return look.dimensions[layer]; });
         row.push_back(report::over_seeds(values, 1));
       }
+      table.add(row);
     }
-    table.add(row);
   }
-  std::cout << "\nDimensions in which the normalized vectors of each layer vary; uncorrelated: 100\n" << table;
+  std::cout << "\nDimensions in which the normalized vectors vary; if they were uncorrelated, 100\n" << table;
 }
 
 // --- What is written
@@ -261,6 +275,7 @@ void print_dimensions(const Options& options, const std::vector<Trained>& networ
 void write_spectra(const std::filesystem::path& folder, const std::vector<Trained>& networks) {
   std::vector<std::string> names = {"jacobian", "layers", "seed", "step"};
   for (const Column& column : columns) names.push_back(column.word);
+  names.push_back("near_one");
   report::Csv csv(folder / "jacobians.csv", names);
   report::Csv dimensions(folder / "jacobians_dimensions.csv",
                          {"network", "seed", "step", "layer1", "layer2", "layer3"});
@@ -271,6 +286,7 @@ void write_spectra(const std::filesystem::path& folder, const std::vector<Traine
         for (std::size_t section = 0; section < look.spectra[view].size(); ++section) {
           std::vector<double> row = {seed, static_cast<double>(step)};
           for (const Column& column : columns) row.push_back(column.value(look.spectra[view][section]));
+          row.push_back(near_one(look.spectra[view][section]));
           csv.add({views[view].word, sections[section].name()}, row);
         }
       }
@@ -334,17 +350,22 @@ int jacobians(const Options& options) {
 
   training::report_interrupt();
   print_spectra(options, networks);
+  print_near_one(options, networks);
   print_dimensions(options, networks);
   write_spectra(folder, networks);
   const std::string& data = experiment.dataset().description;
   const std::vector<std::int64_t> steps = steps_of(options);
   const std::int64_t last = steps.empty() ? 0 : steps.back();
+  const auto of_both_pairs = [&](std::size_t view) {
+    return collect(networks, views[view].batch_norm, last, [&](const Look& look) {
+      return (near_one(look.spectra[view][0]) + near_one(look.spectra[view][1])) / 2;
+    });
+  };
   return experiment.finish({write_figure(folder, options, networks, 0, "jacobians_with_bn", data),
                             write_figure(folder, options, networks, 2, "jacobians_without_bn", data)},
                            {"jacobians", "jacobians_dimensions"},
                            {"jacobians_with_bn and jacobians_without_bn",
-                            training::singular_values_near_one(last, collect(networks, 0, 1, last, near_one),
-                                                               collect(networks, 2, 1, last, near_one))});
+                            training::singular_values_near_one(last, of_both_pairs(0), of_both_pairs(2))});
 }
 
 }  // namespace

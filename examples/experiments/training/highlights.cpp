@@ -117,7 +117,7 @@ std::string singular_values_near_one(std::int64_t step, const std::vector<double
   if (!std::isfinite(report::mean(with)) || !std::isfinite(report::mean(without))) return "";
   const auto percent = [](std::vector<double> shares) {
     for (double& share : shares) share *= 100;
-    return report::over_seeds(shares, 0) + " %";
+    return report::over_seeds(shares, 1) + " %";
   };
   return "after " + report::grouped(step) + " steps " + percent(with) +
          " of the singular values are from 1/2 to 2 with batch normalization, " + percent(without) + " without";

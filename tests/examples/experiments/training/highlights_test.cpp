@@ -100,8 +100,8 @@ TEST(Highlights, CompareAnEnsembleWithItsMembers) {
 
 TEST(Highlights, SayHowManySingularValuesAreNearOne) {
   EXPECT_EQ(training::singular_values_near_one(5'000, {0.25, 0.35}, {0.1, 0.1}),
-            "after 5,000 steps 30 +-7 % of the singular values are from 1/2 to 2 with batch normalization, 10 +-0 % "
-            "without");
+            "after 5,000 steps 30.0 +-7.1 % of the singular values are from 1/2 to 2 with batch normalization, "
+            "10.0 +-0.0 % without");
   EXPECT_EQ(training::singular_values_near_one(0, {0.25}, {report::none}), "") << "after Ctrl-C";
 }
 
