@@ -108,13 +108,15 @@ Eigen::MatrixXd NormalizedBatch::jacobian_of_batch(std::size_t from, std::size_t
 }
 
 std::vector<double> singular_values(const Eigen::MatrixXd& matrix) {
-  if (!matrix.allFinite()) return std::vector<double>(static_cast<std::size_t>(matrix.cols()), report::none);
-  Eigen::MatrixXd small = matrix;
-  if (matrix.rows() > matrix.cols()) {  // R of Q R has the same, and a column of a batch has sixty times as many rows
-    const Eigen::HouseholderQR<Eigen::MatrixXd> qr(matrix);
-    small = qr.matrixQR().topRows(matrix.cols()).triangularView<Eigen::Upper>();
-  }
-  const Eigen::VectorXd values = Eigen::BDCSVD<Eigen::MatrixXd>(small).singularValues();
+  using Eigen::MatrixXd;
+  if (!matrix.allFinite())
+    return std::vector<double>(static_cast<std::size_t>(std::min(matrix.rows(), matrix.cols())), report::none);
+  // R of Q R has the same ones, and of a batch's column it is a sixtieth.
+  const MatrixXd tall = matrix.rows() < matrix.cols() ? MatrixXd(matrix.transpose()) : matrix;
+  const Eigen::HouseholderQR<MatrixXd> qr(tall);
+  const MatrixXd r = qr.matrixQR().topRows(tall.cols()).triangularView<Eigen::Upper>();
+  // BDCSVD would do as well, and take half a minute to compile.
+  const Eigen::VectorXd values = Eigen::JacobiSVD<MatrixXd, Eigen::NoQRPreconditioner>(r).singularValues();
   return {values.begin(), values.end()};
 }
 
