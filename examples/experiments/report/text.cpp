@@ -6,15 +6,21 @@
 
 namespace report {
 
-std::string fixed(double value, int decimals) {
+namespace {
+
+std::string formatted(double value, std::chars_format format, int precision) {
   if (std::isnan(value)) return "-";
   if (value == diverged) return "diverged";
-  const int length = std::snprintf(nullptr, 0, "%.*f", decimals, value);
-  std::string text(static_cast<std::size_t>(length) + 1, '\0');
-  std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
-  text.pop_back();
-  return text;
+  char text[400];  // the largest double has 309 digits in front of its point
+  const auto [end, error] = std::to_chars(text, text + sizeof text, value, format, precision);
+  return {text, end};
 }
+
+}  // namespace
+
+std::string fixed(double value, int decimals) { return formatted(value, std::chars_format::fixed, decimals); }
+
+std::string significant(double value, int digits) { return formatted(value, std::chars_format::general, digits); }
 
 std::string shortest(double value) {
   char text[32];

@@ -19,6 +19,9 @@ inline constexpr double diverged = -std::numeric_limits<double>::infinity();
 /// 0.97312 with 4 decimals: "0.9731".
 std::string fixed(double value, int decimals);
 
+/// 0.0123 with 2 digits: "0.012"; 0.0000123: "1.2e-05".
+std::string significant(double value, int digits);
+
 /// With as few digits as tell it: 0.01 is "0.01", 30.0 is "30".
 std::string shortest(double value);
 

@@ -67,8 +67,10 @@ std::vector<Run> Experiment::train(const std::vector<Job>& jobs) const {
   process::for_each_in_parallel(jobs.size(), [&](std::size_t i) {
     const Job& job = jobs[i];
     networks::Network network = job.make();
+    if (job.watch) job.watch(0, network);
     runs[i] =
         training::train(job.protocol, dataset_, views_, job.seed, network, [&](std::int64_t step, double accuracy) {
+          if (job.watch) job.watch(step, network);
           together ? progress.update(0, ++steps, accuracy) : progress.update(i, step, accuracy);
         });
     if (!runs[i].divergence) {

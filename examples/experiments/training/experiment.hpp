@@ -24,6 +24,8 @@ struct Job {
   std::function<networks::Network()> make;
   std::function<void(networks::Network&)> look =
       {};  ///< at the trained network, if anybody wants to; on the thread that trained it; not at one that diverged
+  std::function<void(std::int64_t step, networks::Network&)> watch =
+      {};  ///< the network before the first step, 0, and after each; on the thread that trains it
 };
 
 /// What there is to see, and in which figure. `what` is empty if there is nothing to be said: see highlights.hpp.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 
 #include "experiments/report/seeds.hpp"
@@ -109,6 +110,17 @@ std::string errors_saved(const std::vector<double>& alone, const std::vector<dou
   for (std::size_t i = 0; i < alone.size(); ++i) saved.push_back(alone[i] > 0 ? 100 * (1 - together[i] / alone[i]) : 0);
   return "together they err on " + report::over_seeds(together, 2) + " % of the images, one by itself on " +
          report::over_seeds(alone, 2) + " %: " + report::over_seeds(saved, 0) + " % fewer errors";
+}
+
+std::string singular_values_near_one(std::int64_t step, const std::vector<double>& with,
+                                     const std::vector<double>& without) {
+  if (!std::isfinite(report::mean(with)) || !std::isfinite(report::mean(without))) return "";
+  const auto percent = [](std::vector<double> shares) {
+    for (double& share : shares) share *= 100;
+    return report::over_seeds(shares, 1) + " %";
+  };
+  return "after " + report::grouped(step) + " steps " + percent(with) +
+         " of the singular values are from 1/2 to 2 with batch normalization, " + percent(without) + " without";
 }
 
 std::string times_as_long(const std::string& slow, const std::vector<double>& slow_times,

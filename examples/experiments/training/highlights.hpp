@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ std::string largest_gain(const std::vector<Gain>& gains);
 
 /// The errors of an ensemble against the mean of its members', in per cent.
 std::string errors_saved(const std::vector<double>& alone, const std::vector<double>& together);
+
+/// How many of the singular values of the layers' Jacobians are near 1 after a step, as shares, with batch normalization
+/// and without.
+std::string singular_values_near_one(std::int64_t step, const std::vector<double>& with,
+                                     const std::vector<double>& without);
 
 /// How many times as long something takes as batch normalization does, over all sizes; as many times of each.
 std::string times_as_long(const std::string& slow, const std::vector<double>& slow_times,

@@ -23,28 +23,31 @@ Eigen::ArrayXd median_ranges(const std::vector<UnitPercentiles>& values) {
 
 }  // namespace
 
+template <class Value>
+double percentile(std::vector<Value>& values, double percent) {
+  const bool has_rank = std::ranges::none_of(values, [](Value value) { return std::isnan(value); });
+  if (values.empty() || !has_rank) return std::numeric_limits<double>::quiet_NaN();
+  const double rank = percent / 100 * static_cast<double>(values.size() - 1);
+  const double part = rank - std::floor(rank);
+  const auto below = values.begin() + static_cast<std::ptrdiff_t>(rank);
+  std::nth_element(values.begin(), below, values.end());
+  double result = *below;
+  if (part > 0) {
+    const double above = *std::min_element(below + 1, values.end());
+    if (above > *below) result += part * (above - *below);  // not so for two infinities
+  }
+  return result;
+}
+
+template double percentile(std::vector<float>&, double);
+template double percentile(std::vector<double>&, double);
+
 UnitPercentiles percentiles_of(const nn::Matrix<float>& values) {
   UnitPercentiles result(values.cols(), 3);
   std::vector<float> unit(static_cast<std::size_t>(values.rows()));
   for (Eigen::Index i = 0; i < values.cols(); ++i) {
     for (Eigen::Index j = 0; j < values.rows(); ++j) unit[static_cast<std::size_t>(j)] = values(j, i);
-    if (values.col(i).hasNaN()) {  // it has no rank
-      result.row(i).setConstant(std::numeric_limits<double>::quiet_NaN());
-      continue;
-    }
-    auto unsorted = unit.begin();  // what lies before is not larger than what lies behind
-    for (int p = 0; p < 3; ++p) {
-      const double rank = percentiles[p] / 100.0 * static_cast<double>(unit.size() - 1);
-      const double part = rank - std::floor(rank);
-      const auto below = unit.begin() + static_cast<std::ptrdiff_t>(rank);
-      std::nth_element(unsorted, below, unit.end());
-      result(i, p) = *below;
-      if (part > 0) {
-        const double above = *std::min_element(below + 1, unit.end());
-        if (above > *below) result(i, p) += part * (above - *below);  // not so for two infinities
-      }
-      unsorted = below;
-    }
+    for (int p = 0; p < 3; ++p) result(i, p) = percentile(unit, percentiles[p]);
   }
   return result;
 }

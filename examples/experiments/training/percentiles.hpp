@@ -11,11 +11,15 @@ namespace training {
 /// Which percentiles of a unit's input the paper's Figure 1(b, c) shows.
 inline constexpr int percentiles[] = {15, 50, 85};
 
+/// The value that this many per cent of the values do not exceed, interpolated linearly between neighbors in rank, as numpy
+/// does; NaN if a value is, or if there is none. Leaves the values in another order.
+template <class Value>
+double percentile(std::vector<Value>& values, double percent);
+
 /// For each unit (row) the 15th, 50th and 85th percentile of its values.
 using UnitPercentiles = Eigen::Array<double, Eigen::Dynamic, 3>;
 
-/// The percentiles of each column of [samples, units], interpolated linearly between neighbors in rank, as numpy does;
-/// NaN for a column with a NaN in it.
+/// The percentiles of each column of [samples, units].
 UnitPercentiles percentiles_of(const nn::Matrix<float>& values);
 
 /// The percentiles of all units of a layer in the course of training.

@@ -17,6 +17,14 @@ TEST(Text, Fixed) {
   EXPECT_EQ(fixed(std::numeric_limits<double>::quiet_NaN(), 4), "-");
 }
 
+TEST(Text, Significant) {
+  EXPECT_EQ(report::significant(0.01234, 2), "0.012");
+  EXPECT_EQ(report::significant(12.34, 2), "12");
+  EXPECT_EQ(report::significant(1e-7 / 3, 2), "3.3e-08");
+  EXPECT_EQ(report::significant(report::none, 2), "-");
+  EXPECT_EQ(report::significant(report::diverged, 2), "diverged");
+}
+
 TEST(Text, Grouped) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");

@@ -51,6 +51,41 @@ TEST(Experiment, TrainsAllJobsAndShowsWhoeverLooksTheTrainedNetwork) {
   }
 }
 
+TEST(Experiment, ShowsANetworkOnTheWayAndIsNotDisturbed) {
+  const testing_support::Folder folder;
+  folder.write("train-images-idx3-ubyte", testing_support::idx_images(60));
+  folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
+  folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
+  folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
+  const training::Protocol protocol = {.steps = 3, .batch = 20, .every = 3, .population_batches = 0};
+  testing::internal::CaptureStdout();
+  const training::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol, "");
+  std::vector<std::int64_t> steps;
+  std::vector<float> weights;  // one of the last layer's, of the watched network and then of the other at its end
+  const auto first_weight = [&](networks::Network& network) {
+    float value = 0;
+    network.model.for_each_parameter([&](batchnorm::Parameter<float> parameter) {
+      if (parameter.name == "weight") value = parameter.value[0];
+    });
+    weights.push_back(value);
+  };
+  const auto watch = [&](std::int64_t step, networks::Network& network) {
+    steps.push_back(step);
+    first_weight(network);
+    const nn::ModeScope probe(network.model, batchnorm::Mode::probe);
+    nn::Activations<float> activations;
+    network.model.forward(experiment.test().images.front(), activations);
+  };
+  const auto make = [] { return networks::make_sigmoid_network({.seed = 3}); };
+  experiment.train({{"watched", protocol, 3, make, {}, watch}});
+  experiment.train({{"alone", protocol, 3, make, first_weight}});
+  testing::internal::GetCapturedStdout();
+  EXPECT_EQ(steps, (std::vector<std::int64_t>{0, 1, 2, 3}));
+  ASSERT_EQ(weights.size(), 5u);
+  EXPECT_NE(weights[0], weights[1]) << "before the first step, and after it";
+  EXPECT_EQ(weights[3], weights[4]);
+}
+
 TEST(Experiment, SaysWhichNetworksDivergedAndTrainsTheOthers) {
   const testing_support::Folder folder;
   folder.write("train-images-idx3-ubyte", testing_support::idx_images(60));

@@ -98,6 +98,13 @@ TEST(Highlights, CompareAnEnsembleWithItsMembers) {
             "together they err on 0.00 % of the images, one by itself on 0.00 %: 0 % fewer errors");
 }
 
+TEST(Highlights, SayHowManySingularValuesAreNearOne) {
+  EXPECT_EQ(training::singular_values_near_one(5'000, {0.25, 0.35}, {0.1, 0.1}),
+            "after 5,000 steps 30.0 +-7.1 % of the singular values are from 1/2 to 2 with batch normalization, "
+            "10.0 +-0.0 % without");
+  EXPECT_EQ(training::singular_values_near_one(0, {0.25}, {report::none}), "") << "after Ctrl-C";
+}
+
 TEST(Highlights, SayHowManyTimesAsLongItTakes) {
   EXPECT_EQ(training::times_as_long("it", {10, 3000}, {2, 2}),
             "it takes 5 to 1,500 times as long as batch normalization");

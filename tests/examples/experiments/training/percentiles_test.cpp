@@ -25,6 +25,18 @@ TEST(Percentiles, OfOneSample) {
   EXPECT_TRUE((training::percentiles_of(nn::Matrix<float>::Constant(1, 3, 7)) == 7).all());
 }
 
+TEST(Percentile, IsAnyOfThem) {
+  std::vector<double> values = {4, 1, 3, 2};
+  EXPECT_EQ(training::percentile(values, 0), 1);
+  EXPECT_EQ(training::percentile(values, 100), 4);
+  EXPECT_NEAR(training::percentile(values, 10), 1.3, 1e-12);  // numpy.percentile([4, 1, 3, 2], 10)
+  EXPECT_NEAR(training::percentile(values, 90), 3.7, 1e-12);
+  values = {5};
+  EXPECT_EQ(training::percentile(values, 37), 5);
+  values.clear();
+  EXPECT_TRUE(std::isnan(training::percentile(values, 50)));
+}
+
 PercentileHistory history() {
   PercentileHistory result;
   result.steps = {500, 1000, 1500};
