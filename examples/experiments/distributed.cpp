@@ -226,7 +226,11 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Result
   csv.close();
 }
 
-/// The first test at which the accuracy of synchronized parts is not that of whole batches, or the last of all.
+std::string in_words(const Ranks& ranks) {
+  return std::to_string(ranks.ranks()) + (ranks.ranks() == 1 ? " process" : " processes");
+}
+
+/// How far accuracies of synchronized parts are from those of whole batches, at most.
 std::string highlight(const std::vector<Result>& results) {
   const Run &whole = results[0].run(), &parts = results[1].run();
   double largest = 0;
@@ -243,8 +247,7 @@ int distributed(const Options& options, const Ranks& ranks) {
                              std::to_string(ranks.ranks()) + " processes");
   }
   const training::Experiment experiment(options.common, options.protocol,
-                                        "Figure 1's network with batch normalization, on " +
-                                            std::to_string(ranks.ranks()) + " processes, " +
+                                        "Figure 1's network with batch normalization, on " + in_words(ranks) + ", " +
                                             training::described(options.protocol));
   std::vector<Result> results{
       {"whole", "whole batches"}, {"synchronized", "synchronized parts"}, {"apart", "parts apart"}};
@@ -266,8 +269,8 @@ int distributed(const Options& options, const Ranks& ranks) {
   write_summary(options.common.output, results, ranks);
   const report::Figure figure{
       "distributed",
-      "Test accuracy, batches of " + std::to_string(options.protocol.batch) + " on " + std::to_string(ranks.ranks()) +
-          " processes\n" + experiment.dataset().description,
+      "Test accuracy, batches of " + std::to_string(options.protocol.batch) + " on " + in_words(ranks) + "\n" +
+          experiment.dataset().description,
       report::axes_over_steps(options.protocol.steps) + report::accuracy_axis(report::accuracy_axis_begin(curves, 0.7)),
       report::plot_of("distributed.csv", curves)};
   return experiment.finish({figure}, {"distributed_summary"}, {"distributed", highlight(results)});
