@@ -145,7 +145,7 @@ class Meeting {
     }
     std::copy_n(numbers.data(), channels_, mine_.data() + 2 + row * channels_);
   }
-  Values values(const double* numbers, Index row) const { return {numbers + 2 + row * channels_, channels_}; }
+  Values values(const double* numbers, Index row) const { return Values(numbers + 2 + row * channels_, channels_); }
 
   template <class Take>
   void for_each_rank(const Take& take) const {
