@@ -69,6 +69,9 @@ endif()
 if(BATCHNORM_MPI)
   set(MPI_CXX_SKIP_MPICXX ON)  # its old C++ interface
   find_package(MPI REQUIRED COMPONENTS CXX)
+  # Open MPI starts nothing for root, nor more processes than there are cores, unless it is told to.
+  set(BATCHNORM_MPI_ENVIRONMENT
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1)
 endif()
 
 if(BATCHNORM_BUILD_EXAMPLES)

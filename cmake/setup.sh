@@ -27,6 +27,7 @@ has_header() {
   echo "#include <$1>" | $compiler -x c++ -E -I "$prefix/include" -I "$prefix/include/eigen3" -
 }
 has_certificates() { [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/ssl/cert.pem ] || [ -e /etc/pki/tls/cert.pem ]; }
+has_mpi() { found "$1" || [ -x "/usr/lib64/openmpi/bin/$1" ]; }  # there, `module load mpi` puts it on the path
 has_thread_sanitizer() { echo 'int main() {}' | clang++ -x c++ -fsanitize=thread -o /dev/null -; }
 
 # need <apt package> <dnf package> <brew package> <how to look for it>...    (- where the system brings it)
@@ -56,8 +57,8 @@ if $bench; then
   need time               time                   -                test -x /usr/bin/time
 fi
 if $mpi; then
-  need libopenmpi-dev     openmpi-devel          open-mpi         found mpicxx
-  need openmpi-bin        openmpi                open-mpi         found mpirun
+  need libopenmpi-dev     openmpi-devel          open-mpi         has_mpi mpicxx
+  need openmpi-bin        openmpi                open-mpi         has_mpi mpirun
 fi
 if $ci; then
   need git                git                git               found git

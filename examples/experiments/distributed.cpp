@@ -242,9 +242,9 @@ std::string highlight(const std::vector<Result>& results) {
 }
 
 int distributed(const Options& options, const Ranks& ranks) {
-  if (options.protocol.batch < ranks.ranks()) {
-    throw std::runtime_error("--batch " + std::to_string(options.protocol.batch) + ": fewer samples than the " +
-                             std::to_string(ranks.ranks()) + " processes");
+  if (options.protocol.batch < 2 * ranks.ranks()) {
+    throw std::runtime_error("--batch " + std::to_string(options.protocol.batch) +
+                             ": expected two samples at least for each of " + in_words(ranks));
   }
   const training::Experiment experiment(options.common, options.protocol,
                                         "Figure 1's network with batch normalization, on " + in_words(ranks) + ", " +

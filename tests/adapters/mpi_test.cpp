@@ -3,6 +3,8 @@
 
 #include <batchnorm/adapters/mpi.hpp>
 #include <batchnorm/batchnorm.hpp>
+#include <cmath>
+#include <limits>
 #include <string>
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <vector>
@@ -43,8 +45,13 @@ struct Part {
 /// Largest |a - b|, relative to the largest |b| of all.
 template <class A, class B>
 double difference(const A& a, const B& b, double largest) {
+  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
   double result = 0;
-  for (Index k = 0; k < Index(a.size()); ++k) result = std::max(result, std::abs(double(a.data()[k] - b.data()[k])));
+  for (Index k = 0; k < Index(a.size()); ++k) {
+    const double distance = std::abs(double(a.data()[k] - b.data()[k]));
+    if (std::isnan(distance)) return distance;
+    result = std::max(result, distance);
+  }
   return result / largest;
 }
 
@@ -152,11 +159,20 @@ TEST(Processes, AreToldOfOneThatThrows) {
                           "forward(x): expected 4 channels", "got 3"));
   } else {
     EXPECT_TRUE(has_parts(message_of<std::runtime_error>([&] { layer.forward(x, y, {.across = &ranks}); }),
-                          "got none of rank " + std::to_string(last)));
+                          "but rank " + std::to_string(last) + ", counted from 0, has left the call"));
   }
   EXPECT_EQ(layer.running().batches, 0);
   layer.forward(x, y, {.across = &ranks});  // and may go on
   EXPECT_EQ(layer.moments().count, 5 * ranks.ranks());
+}
+
+TEST(Processes, NeedRoomForWhatTheyAreTold) {
+  const bn::mpi::Ranks ranks;
+  const std::vector<double> mine(2, ranks.rank());
+  std::vector<double> small(2 * std::size_t(ranks.ranks()) - 1), all(small.size() + 1);
+  EXPECT_TRUE(has_parts(message_of([&] { ranks.gather(mine, small); }), "gather(all): expected room for 2 numbers"));
+  ranks.gather(mine, all);
+  EXPECT_EQ(all.back(), ranks.ranks() - 1);
 }
 
 TEST(Processes, MayBeThoseOfAPartOfTheWorld) {

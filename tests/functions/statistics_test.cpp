@@ -145,3 +145,23 @@ TEST(ParameterGradients, AddUpAndLeaveOutWhatIsNotThere) {
   EXPECT_TRUE(has_parts(message_of([&] { bn::parameter_gradients(sums, statistics, wide); }), "parameter_gradients",
                         "expected 2 values in gradients.gamma", "got 3"));
 }
+
+// Of no channels there is nothing to sum, and nothing to divide by.
+TEST(NoChannels, HaveNoStatistics) {
+  for (const Index samples : {Index(0), Index(4)}) {
+    const Matrix none(samples, 0);
+    const Eigen::MatrixXf none_in_columns(samples, 0);
+    Matrix y, dx;
+    bn::Moments moments(3);
+    EXPECT_TRUE(
+        has_parts(message_of([&] { bn::train_forward(none, bn::AffineParameters<float>(0), 1e-5, y, moments); }),
+                  "train_forward(x): expected at least 1 value per channel", "got none"));
+    bn::batch_moments(none, moments);
+    EXPECT_EQ(moments.channels(), 0);
+    bn::batch_moments(none_in_columns, moments);
+    EXPECT_EQ(moments.count, 0);
+    bn::GradientSums sums;
+    bn::gradient_sums(none, none, bn::AffineParameters<float>(0), bn::Statistics(), sums);
+    EXPECT_EQ(sums.dy.size(), 0);
+  }
+}

@@ -245,6 +245,20 @@ TEST(AcrossRanks, WeightsCountAsWellOnEach) {
   EXPECT_TRUE((dx.parts.bottomRows(5).array() == 0).all());
 }
 
+TEST(AcrossRanks, WeightsOfAnEmptyPartAreNone) {
+  const Eigen::ArrayXd weights = Eigen::ArrayXd::LinSpaced(20, 0.5, 2);
+  Halves y, dx;
+  expect_as_whole<Layer>(
+      {.channels = 5}, {12, 0, 8}, [&](auto& layer, Index first, Index count, const bn::Reducer* ranks) {
+        const auto of = weights.segment(first, count);
+        layer.forward(x.middleRows(first, count), y.of(ranks, first, count), {.weights = of, .across = ranks});
+        layer.backward(x.middleRows(first, count), dy.middleRows(first, count), dx.of(ranks, first, count),
+                       {.weights = of, .across = ranks});
+      });
+  EXPECT_TRUE(y.agree());
+  EXPECT_TRUE(dx.agree());
+}
+
 TEST(AcrossRanks, HalfIsNormalized) {
   using Halfs = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const Halfs half_x = x.cast<Eigen::half>(), half_dy = dy.cast<Eigen::half>();
@@ -418,7 +432,7 @@ std::string error_where(const Right& right, const Wrong& wrong) {
       message = message_of([&] { wrong(layer, mine, ranks); });
     } else {
       EXPECT_TRUE(has_parts(message_of<std::runtime_error>([&] { right(layer, mine, ranks); }),
-                            "(across): expected 3 ranks, got none of rank 1"));
+                            "(across): expected all 3 ranks, but rank 1, counted from 0, has left the call"));
     }
     EXPECT_TRUE(equal_state(layer, before));
     layer.backward(mine, dy.middleRows(6 * ranks.rank, 6), dx, {.across = &ranks});
@@ -480,6 +494,38 @@ TEST(ARankThatThrows, TellsTheOthersInBackward) {
                         "backward(x): expected a forward pass before, got none"));
 }
 
+TEST(ARankThatThrows, WaitsForNobodyWhereTheOthersDoNotMeet) {
+  const auto errors = on_ranks(2, [&](const ThreadRank& ranks) {
+    Layer layer = make_layer<Layer>({.channels = 5, .mode = bn::Mode::inference});
+    Rows y, dx;
+    const Rows mine = ranks.rank == 1 ? Rows(x.leftCols(4)) : x;
+    if (ranks.rank == 1) {
+      EXPECT_TRUE(has_parts(message_of([&] { layer.forward(mine, y, {.across = &ranks}); }), "expected 5 channels"));
+      layer.backward(x, dy, dx, {.across = &ranks});
+    } else {
+      layer.forward(mine, y, {.across = &ranks});
+      layer.backward(mine, dy, dx, {.across = &ranks});
+    }
+  });
+  EXPECT_EQ(errors[0], "");
+  EXPECT_TRUE(has_parts(errors[1], "backward(x): expected a forward pass before, got none"));
+}
+
+TEST(ARankThatThrows, TellsOfRunningStatisticsThatAreNoUse) {
+  const auto forward = [](Layer& layer, Rows& mine, const ThreadRank& ranks) {
+    Rows y;
+    layer.forward(mine, y, {.across = &ranks});
+  };
+  EXPECT_TRUE(has_parts(error_where(forward,
+                                    [](Layer& layer, Rows& mine, const ThreadRank& ranks) {
+                                      Layer broken = layer;
+                                      broken.running().variance[2] = -1;
+                                      Rows y;
+                                      broken.forward(mine, y, {.across = &ranks});
+                                    }),
+                        "expected running statistics with a finite mean", "channel 2"));
+}
+
 TEST(ARankThatThrows, TellsTheOthersInRecalibrate) {
   const auto recalibrate = [](Layer& layer, Rows& mine, const ThreadRank& ranks) {
     bn::recalibrate(layer, std::vector<Rows>{mine}, {.across = &ranks});
@@ -507,6 +553,16 @@ TEST(RanksThatDoNotGoTogether, AreTold) {
   EXPECT_TRUE(has_parts(errors[0], "forward(across): expected all ranks to make the same calls"));
   EXPECT_TRUE(has_parts(errors[1], "backward(across): expected all ranks to make the same calls"));
 
+  // One gathers other statistics.
+  const auto options_errors = on_ranks(2, [&](const ThreadRank& ranks) {
+    bn::PopulationStatistics population(5, {.variance = ranks.rank == 0 ? bn::PopulationVariance::of_all_values
+                                                                        : bn::PopulationVariance::mean_of_batches});
+    bn::all_reduce(population, ranks);
+  });
+  for (const std::string& error : options_errors) {
+    EXPECT_TRUE(has_parts(error, "all_reduce(across): expected the same options on all ranks"));
+  }
+
   // One goes back through another batch.
   const auto other_errors = on_ranks(2, [&](const ThreadRank& ranks) {
     Layer layer = make_layer<Layer>();
@@ -531,15 +587,16 @@ TEST(RanksOfForward, AreThoseOfBackward) {
   layer.forward(x, y);
   EXPECT_EQ(on_ranks(1,
                      [&](const ThreadRank& ranks) {
-                       EXPECT_TRUE(has_parts(message_of([&] { layer.backward(x, dy, dx, {.across = &ranks}); }),
-                                             "backward(across): expected 0 ranks, as in the forward pass, got 1"));
+                       EXPECT_TRUE(has_parts(
+                           message_of([&] { layer.backward(x, dy, dx, {.across = &ranks}); }),
+                           "backward(across): expected the ranks of the forward pass, 0 of them (0: none), got 1"));
                        layer.forward(x, y, {.across = &ranks});
                      }),
             std::vector<std::string>(1));
   EXPECT_TRUE(has_parts(message_of([&] { layer.backward(x, dy, dx); }),
-                        "backward(across): expected 1 ranks, as in the forward pass, got 0"));
+                        "backward(across): expected the ranks of the forward pass, 1 of them (0: none), got 0"));
   EXPECT_TRUE(has_parts(message_of([&] { layer.backward_from_output(y, dy, dx); }),
-                        "backward_from_output(across): expected 1 ranks"));
+                        "backward_from_output(across): expected the ranks of the forward pass, 1 of"));
   layer.forward(x, y);
   layer.backward(x, dy, dx);
 }
@@ -551,7 +608,7 @@ TEST(RanksThatDoNotGoTogether, AreToldOfSizesThatDiffer) {
     bn::all_reduce(moments, ranks);
   });
   EXPECT_TRUE(has_parts(errors[0], "all_reduce: expected 5 channels", "got 3"));
-  EXPECT_TRUE(has_parts(errors[1], "all_reduce(across): expected 2 ranks, got none of rank 0"));
+  EXPECT_TRUE(has_parts(errors[1], "all_reduce(across): expected all 2 ranks, but rank 0"));
 }
 
 TEST(RanksThemselves, AreOneAtLeast) {

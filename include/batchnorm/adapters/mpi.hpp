@@ -7,6 +7,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -52,11 +53,18 @@ class Ranks final : public Reducer {
   /// Throws   MpiError if that fails, or if another rank came with a number of numbers of its own; then in all calls after,
   ///          since what was under way may still arrive
   void gather(std::span<const double> mine, std::span<double> all) const override {
-    if (has_failed_)
-      detail::fail_as<MpiError>("mpi::Ranks: expected ranks in step, got some of which a call has failed");
+    const std::size_t each = mine.size() + 1;
+    if (all.size() != mine.size() * static_cast<std::size_t>(ranks()) || each > most_numbers) {
+      detail::fail("mpi::Ranks::gather(all): expected room for ", mine.size(), " numbers of each of ", ranks(),
+                   " ranks, and at most ", most_numbers - 1, " of each, got room for ", all.size());
+    }
+    if (has_failed_) {
+      detail::fail_as<MpiError>(
+          "mpi::Ranks: expected ranks in step, but a call before has failed, whose messages may "
+          "still arrive; make new Ranks");
+    }
     has_failed_ = true;
     // The size goes ahead: MPI does not say when a rank brings less than was expected.
-    const std::size_t each = mine.size() + 1;
     sent_.assign(1, static_cast<double>(mine.size()));
     sent_.insert(sent_.end(), mine.begin(), mine.end());
     got_.assign(each * static_cast<std::size_t>(ranks()), -1);
@@ -75,6 +83,8 @@ class Ranks final : public Reducer {
   }
 
  private:
+  static constexpr std::size_t most_numbers = std::numeric_limits<int>::max();
+
   static bool is_running() {
     int begun = 0, ended = 0;
     MPI_Initialized(&begun);

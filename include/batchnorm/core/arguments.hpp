@@ -82,7 +82,7 @@ struct BackwardOptions {
   Device device = {};
   /// What the forward pass kept: the layer's own, unless that pass was given another place.
   const Saved<Scalar>* saved = nullptr;
-  /// Those of the forward pass.
+  /// Those of the forward pass. gradients() are then those of the whole batch on each: not to be added up over ranks.
   const Reducer* across = nullptr;
 };
 
@@ -95,7 +95,7 @@ struct WeightedBackwardOptions {
   const Saved<Scalar>* saved = nullptr;
   /// Those of the forward pass.
   Weights weights;
-  /// Those of the forward pass.
+  /// Those of the forward pass. gradients() are then those of the whole batch on each: not to be added up over ranks.
   const Reducer* across = nullptr;
 };
 
@@ -327,8 +327,8 @@ struct Call {
   void check_same_ranks(const Reducer* across, const SavedTensors& saved) const {
     const int expected = saved.ranks, got = ranks_of(across);
     if (got == expected) return;
-    fail(name, "(across): expected ", expected, " ranks, as in the forward pass, got ", got,
-         "; 0 are none: say {.across = &ranks} in both passes or in neither");
+    fail(name, "(across): expected the ranks of the forward pass, ", expected, " of them (0: none), got ", got,
+         "; say {.across = &ranks} in both passes or in neither");
   }
 
   /// One tensor or two to write; two must be apart from each other.
@@ -364,7 +364,7 @@ struct Call {
   /// The same of values with this weight in all.
   template <class Input>
   void check_not_empty(const Input& x, double weight) const {
-    if (weight > 0) return;
+    if (weight > 0 && x.view.channels > 0) return;
     check_not_empty(x);
     fail(name, "(weights): expected a weight above 0 somewhere, got none; ", x.name, " is ", x.shape);
   }

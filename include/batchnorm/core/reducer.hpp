@@ -14,11 +14,14 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 
 /// How ranks tell each other a few numbers for each channel: `norm.forward(x, y, {.across = &ranks})`. `mpi::Ranks` of
-/// adapters/mpi.hpp does it over MPI; for other transports derive a class with one function.
+/// adapters/mpi.hpp does it over MPI; for other transports derive a class with a constructor and one function.
 ///
 /// Calls across ranks are made by all of them alike: the same calls in the same order, on layers with the same options,
 /// mode and state. Each has as many samples as it likes, none too. What a rank is told it merges in the order of ranks, so
 /// that all come to the same bits.
+///
+/// Where a call throws on one rank before it has told its numbers, it throws on all, if the exception is caught somewhere:
+/// nobody is left waiting. A call that tells no numbers, such as one in mode inference, has nobody to tell.
 class Reducer {
  public:
   virtual ~Reducer() = default;
@@ -26,7 +29,9 @@ class Reducer {
   /// How many there are, this one too.
   int ranks() const { return ranks_; }
 
-  /// Puts the numbers of all ranks one behind the other, those of rank 0 first. Each rank has as many of its own.
+  /// Puts the numbers of all ranks one behind the other, those of rank 0 first, when all have brought theirs. Each rank
+  /// has as many of its own, not always the same number. Also called while an exception is on its way: what it throws then
+  /// is lost.
   ///
   /// Shapes   mine: [n]; all: [ranks() n]
   /// Throws   what says why they did not come
@@ -56,7 +61,7 @@ inline int ranks_of(const Reducer* across) { return across ? across->ranks() : 0
 
 /// How many numbers that is.
 inline std::size_t size_of(Message message, Index channels) {
-  return static_cast<std::size_t>(message == Message::population ? 4 + 3 * channels : 2 + 2 * channels);
+  return static_cast<std::size_t>(message == Message::population ? 5 + 3 * channels : 2 + 2 * channels);
 }
 
 /// The one point of a call at which ranks meet. A rank that an exception drives out of the call before tells the others,
@@ -119,9 +124,14 @@ class Meeting {
     put(0, population.all_.mean);
     put(1, population.all_.m2);
     put(2, population.variance_);
+    mine_[mine_.size() - 3] = code_of(population.options());
     mine_[mine_.size() - 2] = static_cast<double>(population.batches_);
     mine_[mine_.size() - 1] = static_cast<double>(population.skipped_);
     meet(Message::population);
+    for_each_rank([&](const double* numbers) {
+      if (numbers[mine_.size() - 3] == mine_[mine_.size() - 3]) return;
+      fail(call_, "(across): expected the same options on all ranks, got others on another rank; construct all alike");
+    });
     PopulationStatistics part(channels_, population.options()), merged = part;
     for_each_rank([&](const double* numbers) {
       part.all_.count = numbers[1];
@@ -137,6 +147,14 @@ class Meeting {
 
  private:
   using Values = Eigen::Map<const Eigen::ArrayXd>;
+
+  /// Differs where options do.
+  static double code_of(const PopulationOptions& options) {
+    int code = static_cast<int>(options.running_variance);
+    code = 10 * code + static_cast<int>(options.non_finite);
+    code = 10 * code + static_cast<int>(options.single_value);
+    return 10 * code + static_cast<int>(options.variance);
+  }
 
   /// After what it is, and how many values are behind it, a message has rows of a number for each channel.
   void put(Index row, const Eigen::ArrayXd& numbers) {
@@ -160,8 +178,9 @@ class Meeting {
     int rank = 0;
     for_each_rank([&](const double* numbers) {
       if (numbers[0] == static_cast<double>(Message::failure)) {
-        fail_as<std::runtime_error>(call_, "(across): expected ", across_->ranks(), " ranks, got none of rank ", rank,
-                                    ", counted from 0: an exception kept it away, see there; nothing has changed here");
+        fail_as<std::runtime_error>(call_, "(across): expected all ", across_->ranks(), " ranks, but rank ", rank,
+                                    ", counted from 0, has left the call with an exception: see its message; no state "
+                                    "has changed here");
       }
       ++rank;
     });
@@ -196,7 +215,8 @@ inline void all_reduce(GradientSums& sums, const Reducer& across) {
   detail::Meeting("all_reduce", &across, detail::Message::gradient_sums, sums.dy.size()).merge(sums);
 }
 
-/// The same of what was gathered from batches, of which each rank had its own; of 3 C + 4 numbers.
+/// The same of what was gathered from batches, of which each rank had its own; of 3 C + 5 numbers. Options are the same
+/// on all.
 inline void all_reduce(PopulationStatistics& population, const Reducer& across) {
   detail::Meeting("all_reduce", &across, detail::Message::population, population.channels()).merge(population);
 }

@@ -302,7 +302,7 @@ void gradient_sums(const Device& device, const Views<const Element, N>& all_inpu
                    GradientSums& sums, const Weights& weights = {}) {
   const Index channels = all_inputs[0].channels;
   sums.set_zero(channels);
-  if (!(weights.total(all_inputs[0]) > 0)) return;
+  if (channels == 0 || !(weights.total(all_inputs[0]) > 0)) return;
   const bool whole = is_whole_batch(all_inputs[0], weights, forward);
   as_planes_where_one(all_inputs, Views<Element, 0>{}, [&](const auto& inputs, const auto&) {
     reduce_all(

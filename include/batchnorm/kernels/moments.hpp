@@ -271,7 +271,7 @@ template <class Element, class Weights = Unweighted>
 void batch_moments(const Device& device, const ChannelView<const Element>& view, Moments& moments,
                    const Weights& weights = {}) {
   const ChannelView<const Element> x = is_one_plane(view) ? as_one_plane(view) : view;
-  if (!(weights.total(x) > 0)) {
+  if (x.channels == 0 || !(weights.total(x) > 0)) {
     moments = Moments(x.channels);
     return;
   }

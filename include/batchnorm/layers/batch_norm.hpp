@@ -82,7 +82,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// Cost     reads x twice (once on running statistics) and writes y once
   /// Throws   std::invalid_argument if x does not have options().channels channels, if y has other extents or overlaps
   ///          a part of x, if a parameter was given another size, and on empty x or single values per channel where the
-  ///          mode reads the batch; no state has changed then
+  ///          mode reads the batch; no state has changed then. Across ranks it is all of them together that must not be
+  ///          empty, and what all_reduce throws comes too
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <class X, class Y>
   void forward(const X& x, Y&& y, const ForwardOptions<Scalar>& options = {}) {
@@ -126,7 +127,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
   /// Shapes   x, dy, dx: the extents of forward's x
   /// Aliasing dx may be x or dy
-  /// State    adds to gradients(), unless forward ran in a mode without parameter gradients
+  /// State    adds to gradients(), unless forward ran in a mode without parameter gradients; across ranks those of the
+  ///          whole batch, on each
   /// Cost     reads x and dy twice, writes dx once; half of the reading on running statistics without parameter
   ///          gradients
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
@@ -268,8 +270,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   const RunningStatistics& running() const { return running_; }
   /// What the last forward pass that was kept in the layer left for backward.
   const Saved<Scalar>& saved() const { return saved_; }
-  /// The moments of the last batch that a forward pass read: to update running statistics by hand, or gather
-  /// PopulationStatistics.
+  /// The moments of the last batch that a forward pass read, across ranks those of the whole batch: to update running
+  /// statistics by hand, or gather PopulationStatistics, which then have all there is and need no all_reduce.
   const Moments& moments() const { return moments_; }
 
   /// Calls visit(name, state) for all that training changes, for whoever saves, loads, averages or compares it: "gamma"
@@ -328,13 +330,14 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     detail::with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
       const auto out = call.output(y, in);
       const std::array fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
+      check_running(call);
       if (ranks) {
         detail::batch_moments(options.device, in[0].view, incoming_, weights);
         ranks.merge(incoming_);
       }
       const double count = weights.total(in[0].view);
       const StatisticsSource source = source_for(call, in[0], weights, ranks ? incoming_.count : count);
-      check_running(call, source);
+      if (source != mode_.statistics) running_.check_usable(call.name);
       normalize(options.device, source, detail::views(in), weights, out.view, ranks);
       Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
       keep(source, saved);
@@ -438,10 +441,13 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
         out.view);
   }
 
-  /// Of all ranks, if the pass back needs sums; without a forward pass before it, this rank at least has an error to tell.
+  /// Of all ranks, if the pass back needs sums: as the forward pass had it or, where there was none, whose error is to be
+  /// told, as the mode has it on the others.
   detail::Meeting meeting_for(const Call& call, const Reducer* across, const Saved<Scalar>& saved) const {
-    const bool needs_none = !saved.tensors.extents.empty() && saved.statistics.count == 0 && !saved.parameter_gradients;
-    return {call.name, needs_none ? nullptr : across, detail::Message::gradient_sums, options_.channels};
+    const bool is_first = saved.tensors.extents.empty();
+    const bool of_batch = is_first ? mode_.statistics == StatisticsSource::batch : saved.statistics.count > 0;
+    const bool of_parameters = is_first ? mode_.parameter_gradients : saved.parameter_gradients;
+    return {call.name, of_batch || of_parameters ? across : nullptr, detail::Message::gradient_sums, options_.channels};
   }
 
   Gradients<Scalar>* gradients_for(const Saved<Scalar>& saved) {
@@ -462,9 +468,9 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     return StatisticsSource::running;
   }
 
-  /// Running statistics that a pass needs must make sense.
-  void check_running(const Call& call, StatisticsSource source) const {
-    if (source == StatisticsSource::running) running_.check_usable(call.name);
+  /// Running statistics that the mode needs must make sense.
+  void check_running(const Call& call) const {
+    if (mode_.statistics == StatisticsSource::running) running_.check_usable(call.name);
     if (mode_.update_running) running_.check_blendable(call.name, options_.averaging, options_.non_finite);
   }
 

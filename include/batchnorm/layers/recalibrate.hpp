@@ -15,7 +15,7 @@ struct RecalibrateOptions {
   Device device = {};
   /// Which variance is taken for that of the population.
   PopulationVariance variance = PopulationVariance::mean_of_batches;
-  /// The ranks that each have batches of their own, unless this one has them all.
+  /// The ranks that each have batches of their own, or none, unless this one has them all.
   const Reducer* across = nullptr;
 };
 
