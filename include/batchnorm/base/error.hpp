@@ -6,6 +6,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
+#include <ostream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -18,12 +20,33 @@ namespace detail {
 template <class... Ts>
 inline constexpr bool never = false;
 
+/// A part of a message, seen without its type: so what prints a message is compiled once, not for each list of types.
+class MessagePart {
+ public:
+  template <std::size_t Size>
+  EIGEN_ALWAYS_INLINE MessagePart(const char (&text)[Size]) : part_(text), print_(print_text) {}
+  template <class T>
+  EIGEN_ALWAYS_INLINE MessagePart(const T& part)
+      : part_(&part), print_([](std::ostream& out, const void* of) { out << *static_cast<const T*>(of); }) {}
+
+  friend std::ostream& operator<<(std::ostream& out, const MessagePart& part) {
+    part.print_(out, part.part_);
+    return out;
+  }
+
+ private:
+  static void print_text(std::ostream& out, const void* text) { out << static_cast<const char*>(text); }
+
+  const void* part_;
+  void (*print_)(std::ostream&, const void*);
+};
+
 /// Throws Error("batchnorm: " followed by the parts); where exceptions are off, prints that and aborts.
-template <class Error, class... Parts>
-[[noreturn]] EIGEN_ALWAYS_INLINE void fail_as(const Parts&... parts) {
+template <class Error>
+[[noreturn]] EIGEN_DONT_INLINE void fail_with(std::initializer_list<MessagePart> parts) {
   std::ostringstream message;
   message << "batchnorm: ";
-  (message << ... << parts);
+  for (const MessagePart& part : parts) message << part;
 #if defined(__cpp_exceptions)
   throw Error(message.str());
 #else
@@ -31,9 +54,13 @@ template <class Error, class... Parts>
   std::abort();
 #endif
 }
+template <class Error, class... Parts>
+[[noreturn]] EIGEN_ALWAYS_INLINE void fail_as(const Parts&... parts) {
+  fail_with<Error>({parts...});
+}
 /// The same for a wrong call.
 template <class... Parts>
-[[noreturn]] EIGEN_DONT_INLINE void fail(const Parts&... parts) {
+[[noreturn]] EIGEN_ALWAYS_INLINE void fail(const Parts&... parts) {
   fail_as<std::invalid_argument>(parts...);
 }
 
