@@ -65,6 +65,7 @@ if $ci; then
   need pkg-config         pkgconf-pkg-config pkgconf           found pkg-config
   need clang              clang              -                 found clang++
   need libclang-rt-dev    compiler-rt        -                 has_thread_sanitizer
+  need lld                lld                lld               found ld.lld
   need doxygen            doxygen            doxygen           found doxygen
   need clang-format       clang-tools-extra  clang-format      found clang-format
   need clang-tidy         clang-tools-extra  llvm              found clang-tidy

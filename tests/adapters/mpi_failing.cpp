@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "support/kernels.hpp"
+
 namespace bn = batchnorm;
 
 int main(int argc, char** argv) {

@@ -9,6 +9,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <vector>
 
+#include "support/kernels.hpp"
 #include "support/throws.hpp"
 
 namespace bn = batchnorm;

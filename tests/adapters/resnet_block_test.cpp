@@ -9,6 +9,7 @@
 
 #include <sstream>
 
+#include "support/golden.hpp"
 #include "support/kernels.hpp"
 
 namespace bn = batchnorm;
@@ -129,7 +130,7 @@ struct Block {
 };
 
 Reader golden(const std::string& type) {
-  return Reader(std::string(BATCHNORM_GOLDEN_DIR) + "/resnet_block_" + type + ".safetensors");
+  return Reader(testing_support::golden_folder() + "resnet_block_" + type + ".safetensors");
 }
 
 Images read(Reader& reader, const std::string& name) {

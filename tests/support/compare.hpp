@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <iomanip>
 #include <sstream>
 
 #include "reference.hpp"
@@ -18,39 +17,36 @@ namespace compare_detail {
 /// Collects differing pairs; prints the first five of them.
 class Report {
  public:
-  template <class Actual, class Expected>
-  void differs(Index row, Index channel, const Actual& actual, const Expected& expected) {
-    if (++pairs_ > 5) return;
-    text_ << "\n  value " << row << " of channel " << channel << ": " << std::setprecision(21) << actual
-          << ", expected " << expected;
-  }
-
-  testing::AssertionResult result(Index size) const {
-    if (pairs_ == 0) return testing::AssertionSuccess();
-    return testing::AssertionFailure() << pairs_ << " of " << size << " values differ, among them" << text_.str();
-  }
+  void differs(Index row, Index channel, Real actual, Real expected);
+  testing::AssertionResult result(Index size) const;
 
  private:
   Index pairs_ = 0;
   std::ostringstream text_;
 };
 
-/// The columns are channels: each may have an allowance of its own. A NaN is close to nothing.
+/// |actual - expected| <= allowance, for every value. A NaN is close to nothing.
+testing::AssertionResult compare(const Values& actual, const Values& expected, const Values& allowance);
+
+/// The columns are channels: each may have an allowance of its own, allowance(row, channel).
 template <class Allowance>
 testing::AssertionResult compare(const Values& actual, const Values& expected, const Allowance& allowance) {
-  if (actual.rows() != expected.rows() || actual.cols() != expected.cols()) {
-    return testing::AssertionFailure() << "expected " << expected.rows() << " values of " << expected.cols()
-                                       << " channels, got " << actual.rows() << " of " << actual.cols();
-  }
-  Report report;
+  Values allowed(expected.rows(), expected.cols());
   for (Index c = 0; c < expected.cols(); ++c) {
-    for (Index i = 0; i < expected.rows(); ++i) {
-      const bool close = std::abs(actual(i, c) - expected(i, c)) <= allowance(i, c);
-      if (!close) report.differs(i, c, actual(i, c), expected(i, c));
-    }
+    for (Index i = 0; i < expected.rows(); ++i) allowed(i, c) = allowance(i, c);
   }
-  return report.result(expected.size());
+  return compare(actual, expected, allowed);
 }
+
+testing::AssertionResult compare_channels(const PerChannel& actual, const PerChannel& expected,
+                                          const PerChannel& allowance);
+
+testing::AssertionResult close_forward(const Values& y, const Values& reference, Real allowance,
+                                       const StorageRounding& stored);
+testing::AssertionResult close_gradient(const Values& dx, const reference::Backward& expected,
+                                        const PerChannel& inv_std, Real allowance, const StorageRounding& stored);
+testing::AssertionResult close_sums(const PerChannel& actual, const PerChannel& expected, const Values& terms,
+                                    Real allowance);
 
 }  // namespace compare_detail
 
@@ -58,10 +54,7 @@ testing::AssertionResult compare(const Values& actual, const Values& expected, c
 template <class Element>
 testing::AssertionResult close_forward(const Values& y, const Values& reference,
                                        Real allowance = tolerance<Element>()) {
-  return compare_detail::compare(y, reference, [&](Index i, Index c) {
-    const Real computed = allowance * std::max(Real(1), std::abs(reference(i, c)));
-    return computed + storage_rounding<Element>(std::abs(reference(i, c)) + computed);
-  });
+  return compare_detail::close_forward(y, reference, allowance, storage_of<Element>());
 }
 
 /// |dx - ref| <= allowance * the largest term dx_hat * inv_std of the channel, for every value; and what storing it as
@@ -69,11 +62,7 @@ testing::AssertionResult close_forward(const Values& y, const Values& reference,
 template <class Element>
 testing::AssertionResult close_gradient(const Values& dx, const reference::Backward& expected,
                                         const PerChannel& inv_std, Real allowance = tolerance<Element>()) {
-  const PerChannel largest = expected.dx_hat.abs().colwise().maxCoeff().transpose() * inv_std;
-  return compare_detail::compare(dx, expected.dx, [&](Index i, Index c) {
-    const Real computed = allowance * largest(c);
-    return computed + storage_rounding<Element>(std::abs(expected.dx(i, c)) + computed);
-  });
+  return compare_detail::close_gradient(dx, expected, inv_std, allowance, storage_of<Element>());
 }
 
 /// |sum - ref| <= allowance * sum of |terms|, for every channel. An empty `actual` stands for a parameter that is off
@@ -81,17 +70,14 @@ testing::AssertionResult close_gradient(const Values& dx, const reference::Backw
 template <class Scalar, class Actual>
 testing::AssertionResult close_sums(const Actual& actual, const PerChannel& expected, const Values& terms,
                                     Real allowance = tolerance<Scalar>()) {
-  const PerChannel magnitude = terms.abs().colwise().sum().transpose();
-  return compare_detail::compare(actual.template cast<Real>().transpose(), expected.transpose(),
-                                 [&](Index, Index c) { return allowance * magnitude(c); });
+  return compare_detail::close_sums(actual.template cast<Real>(), expected, terms, allowance);
 }
 
 /// Relative, for every channel: variances, and other sums in which nothing cancels.
 template <class Scalar, class Actual>
 testing::AssertionResult close_relative(const Actual& actual, const PerChannel& expected,
                                         Real allowance = tolerance<Scalar>()) {
-  return compare_detail::compare(actual.template cast<Real>().transpose(), expected.transpose(),
-                                 [&](Index, Index c) { return allowance * std::abs(expected(c)); });
+  return compare_detail::compare_channels(actual.template cast<Real>(), expected, allowance * expected.abs());
 }
 
 /// The same extents and the same bits.
@@ -105,7 +91,7 @@ testing::AssertionResult equal_bits(const Actual& actual, const Expected& expect
     ++size;
     const auto a = element(actual, index);
     const decltype(a) b = element(expected, index);
-    if (!same_bits(a, b)) report.differs(row, c, a, b);
+    if (!same_bits(a, b)) report.differs(row, c, Real(a), Real(b));
   });
   return report.result(size);
 }

@@ -3,9 +3,7 @@
 #pragma once
 
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -13,6 +11,9 @@
 #include "values.hpp"
 
 namespace testing_support {
+
+/// tests/golden, with a slash.
+std::string golden_folder();
 
 /// One file: options by name, and tensors in row-major order.
 struct Golden {
@@ -23,31 +24,7 @@ struct Golden {
   std::map<std::string, std::string> options;
   std::map<std::string, Tensor> tensors;
 
-  explicit Golden(const std::string& name) {
-    std::ifstream file(std::string(BATCHNORM_GOLDEN_DIR) + "/" + name + ".txt");
-    if (!file) throw std::runtime_error("cannot read " + name + ".txt in " BATCHNORM_GOLDEN_DIR);
-    std::string line;
-    while (std::getline(file, line)) {
-      std::istringstream words(line);
-      std::string kind, key;
-      words >> kind >> key;
-      if (kind == "option") {
-        words >> options[key];
-      } else if (kind == "tensor") {
-        Tensor tensor;
-        Index extent, size = 1;
-        while (words >> extent) {
-          tensor.extents.push_back(extent);
-          size *= extent;
-        }
-        tensor.values.resize(std::size_t(size));
-        for (double& value : tensor.values) file >> value;
-        file.ignore();
-        if (!file) throw std::runtime_error(name + ".txt: tensor " + key + " is cut short");
-        tensors[key] = std::move(tensor);
-      }
-    }
-  }
+  explicit Golden(const std::string& name);
 
   double number(const std::string& option) const { return std::stod(options.at(option)); }
   bool flag(const std::string& option) const { return options.at(option) == "1"; }

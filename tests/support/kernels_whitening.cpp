@@ -1,4 +1,4 @@
-#include "support/whitening.hpp"
+#include "support/kernels_whitening.hpp"
 
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {

@@ -62,25 +62,33 @@ constexpr Real epsilon_of() {
   return result;
 }
 
-/// What storing a number of this magnitude as Element may add to its error. Float and double results are not rounded
-/// once more when they are stored.
+/// What storing a number in 16 bits may add to its error: half an epsilon of its magnitude, and half of the least denormal
+/// where that is more. Float and double results are not rounded once more when they are stored.
+struct StorageRounding {
+  Real epsilon = 0, least = 0;
+
+  Real operator()(Real magnitude) const { return std::max(epsilon * magnitude, least) / 2; }
+};
+
 template <class Element>
-Real storage_rounding(Real magnitude) {
+constexpr StorageRounding storage_of() {
   if constexpr (std::numeric_limits<Element>::digits >= std::numeric_limits<float>::digits) {
-    return 0;
+    return {};
   } else {
-    return std::max(epsilon_of<Element>() * magnitude, Real(std::numeric_limits<Element>::denorm_min())) / 2;
+    return {epsilon_of<Element>(), Real(std::numeric_limits<Element>::denorm_min())};
   }
 }
 
-/// max |y - ref| / max(1, |ref|).
-inline Real forward_error(const Values& y, const Values& reference) {
-  return ((y - reference).abs() / reference.abs().max(Real(1))).maxCoeff();
+/// The same for a number of this magnitude.
+template <class Element>
+Real storage_rounding(Real magnitude) {
+  return storage_of<Element>()(magnitude);
 }
 
+/// max |y - ref| / max(1, |ref|).
+Real forward_error(const Values& y, const Values& reference);
+
 /// max |dx - ref| / max |ref| over the tensor.
-inline Real gradient_error(const Values& dx, const Values& reference) {
-  return (dx - reference).abs().maxCoeff() / reference.abs().maxCoeff();
-}
+Real gradient_error(const Values& dx, const Values& reference);
 
 }  // namespace testing_support

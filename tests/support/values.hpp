@@ -115,37 +115,13 @@ Values rounded_to(const Values& values) {
 /// Every channel has its own mean and spread, so that a swapped or shifted channel axis cannot pass. The spread is
 /// exact also for a count of two, so that no channel is badly conditioned by accident: the hard data are in
 /// hard_data.hpp.
-inline Values random_values(Index count, Index channels, Random& random) {
-  Values values(count, channels);
-  for (Index c = 0; c < channels; ++c) {
-    auto column = values.col(c);
-    for (Index i = 0; i < count; ++i) column(i) = random.normal();
-    if (count > 1) {
-      column -= Real(column.mean());
-      const Real deviation = std::sqrt(column.square().mean());
-      if (deviation > 0) column /= deviation;
-    }
-    const double spread = 0.5 + 0.25 * static_cast<double>(c % 8);
-    column = column * Real(spread) + Real(spread * random.uniform(-3, 3));
-  }
-  return values;
-}
+Values random_values(Index count, Index channels, Random& random);
 
 /// Independent normal values: incoming gradients and cotangents.
-inline Values normal_values(Index count, Index channels, Random& random) {
-  Values values(count, channels);
-  for (Index c = 0; c < channels; ++c) {
-    for (Index i = 0; i < count; ++i) values(i, c) = random.normal();
-  }
-  return values;
-}
+Values normal_values(Index count, Index channels, Random& random);
 
 /// One number per channel, between low and high.
-inline PerChannel random_per_channel(Index channels, double low, double high, Random& random) {
-  PerChannel values(channels);
-  for (Index c = 0; c < channels; ++c) values(c) = random.uniform(low, high);
-  return values;
-}
+PerChannel random_per_channel(Index channels, double low, double high, Random& random);
 
 /// Equal bit for bit: tells +0 from -0, and a NaN equals itself. (A long double has padding, which is left out of it.)
 template <class Scalar>
