@@ -150,6 +150,35 @@ TYPED_TEST(Runs, WriteTwoOutputsOfThreeInputs) {
   }
 }
 
+// Three runs of functions of their own, at every place in a line: each element is its own run's, nothing else changes.
+TYPED_TEST(Runs, AreStreamedSideBySide) {
+  using E = typename TestFixture::Element;
+  using P = typename TestFixture::Packet;
+  constexpr Index a_line = TestFixture::line;
+  const E guard = static_cast<E>(-7.0f);
+  const auto times = [](float factor) {
+    return [factor](Index, const P& x) { return std::array{x * P::broadcast(factor)}; };
+  };
+  const std::array functions{times(1), times(2), times(3)};
+  for (Index length = a_line; length <= 3 * a_line + 1; ++length) {
+    const auto in = this->input(1, 3 * length, 0);
+    for (Index to = 0; to < a_line; ++to) {
+      const LineAligned<E> out(to + 3 * length + a_line, guard);
+      for (Index run = 0; run < 3; ++run) {
+        const auto& function = functions[std::size_t(run)];
+        const detail::RunWriter writer(function, std::array{out.data() + to + run * length},
+                                       std::array<const E*, 1>{in.data() + 1 + run * length}, {200, detail::Cache::l2});
+        writer.stream(length, {run > 0, run < 2}, functions[std::size_t(std::min<Index>(run + 1, 2))]);
+      }
+      detail::finish_streaming();
+      const auto expected = [&](Index i) {
+        return static_cast<E>(static_cast<float>(number<E>(i)) * static_cast<float>(i / length + 1));
+      };
+      ASSERT_EQ(this->first_wrong(out, to, 3 * length, guard, expected), this->none) << length << " to " << to;
+    }
+  }
+}
+
 TYPED_TEST(Runs, SeparatelyPrefetchedOrNotAreTheSame) {
   using E = typename TestFixture::Element;
   using P = typename TestFixture::Packet;

@@ -70,7 +70,8 @@ struct PartialPacket {
   EIGEN_STRONG_INLINE const Packet<Scalar>& weigh(const Packet<Scalar>& packet) const { return packet; }
 };
 
-/// Access to a packet that overlaps the one before it, at the end of a row: its first `seen` lanes have been dealt with.
+/// Access to a packet that overlaps the one before it, at the end of a row: its first `seen` lanes, one at least, have
+/// been dealt with.
 template <class Scalar>
 struct OverlappingPacket {
   Index seen;
@@ -80,6 +81,12 @@ struct OverlappingPacket {
   EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>& fill) const {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)), fill,
                              Packet<Scalar>::load(from));
+  }
+  template <class Element>
+  EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
+    Element lanes[Packet<Scalar>::size];
+    packet.store(lanes);
+    copy_few<Packet<Scalar>::size / 2>(lanes + seen, Packet<Scalar>::size - seen, to + seen);
   }
   EIGEN_STRONG_INLINE Packet<Scalar> keep(const Packet<Scalar>& packet) const {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)),

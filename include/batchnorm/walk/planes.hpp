@@ -56,19 +56,37 @@ class PlaneBlock : public Block {
   template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
   void write(const PlaneChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
+    const Index length = chunk.end - chunk.begin;
+    const bool adjacent =
+        Streaming && !ByPosition<Function> && are_adjacent(length, inputs) && are_adjacent(length, outputs);
     for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
       for (Index c = 0; c < channels; ++c) {
-        const auto constants = table.broadcast(c);
         const auto here = [&](const auto& view) { return view.plane(o, first_channel + c) + chunk.begin; };
         const auto in_plane = function_in_plane(function, o, chunk.begin);
-        write_run<Streaming>(
-            chunk.end - chunk.begin, ahead, [&](Index i, const auto&... in) { return in_plane(i, constants, in...); },
-            each(outputs, here), each(inputs, here));
+        const auto of_column = [&](Index column) {
+          return [&in_plane, constants = table.broadcast(column)](Index i, const auto&... in) {
+            return in_plane(i, constants, in...);
+          };
+        };
+        const auto function_here = of_column(c);
+        const RunWriter run(function_here, each(outputs, here), each(inputs, here), ahead);
+        if constexpr (Streaming) {
+          run.stream(length, {adjacent && c > 0, adjacent && c + 1 < channels}, of_column(c + 1));
+        } else {
+          run.store_aligned(length);
+        }
       }
     }
   }
 
  private:
+  /// Whether these planes, of a cache line at least, lie side by side.
+  template <class Element, std::size_t N>
+  static bool are_adjacent(Index length, const Views<Element, N>& views) {
+    return length * Index(sizeof(Element)) >= line_bytes &&
+           std::all_of(views.begin(), views.end(), [&](const auto& view) { return view.channel_stride == length; });
+  }
+
   /// Adds up lanes in double.
   template <class Scalar>
   struct LaneTotals {

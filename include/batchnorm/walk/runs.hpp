@@ -40,6 +40,11 @@ EIGEN_STRONG_INLINE auto each(const std::array<T, N>& values, const F& f) {
   return std::apply([&](const auto&... value) { return Result{f(value)...}; }, values);
 }
 
+/// Which other runs are written that a run lies between in memory.
+struct Neighbors {
+  bool before = false, behind = false;
+};
+
 /// Writes a run of `length` elements: outputs[m][i] = function(i, inputs[0][i], inputs[1][i], ...)[m]. An output may be
 /// one of the inputs.
 template <class Element, std::size_t M, std::size_t N, class Function>
@@ -52,35 +57,37 @@ class RunWriter {
   /// Through the caches.
   EIGEN_STRONG_INLINE void store(Index length) const {
     if (length < W) return store_one(0, PartialPacket<Scalar>{length});
-    // The last packet may overlap the one before it. It is computed first, since an output may be an input.
-    const Results last = result(length - W, whole);
-    Index i = 0;
-    if (ahead_.elements != 0) {
-      for (; i + line < length; i += line) {
-        prefetch_inputs(i);
-        for (Index k = i; k < i + line; k += W) store_one(k, whole);
-      }
-    }
-    for (; i + W < length; i += W) store_one(i, whole);
-    put(length - W, whole, last);
+    store_from(0, length);
+  }
+
+  /// The same in packets of which none but the first and the last lie across lines: quicker where it does not matter to
+  /// the function where a packet begins.
+  EIGEN_ALWAYS_INLINE void store_aligned(Index length) const {
+    if (length < W) return store_one(0, PartialPacket<Scalar>{length});
+    const Results first = result(0, whole);
+    store_from((W - place_in<W>(outputs_[0])) % W, length);
+    put(0, whole, first);
   }
 
   /// Past the caches, whole lines at a time: a line that is written in parts is read first. No output may be an input,
   /// since that is in the caches already.
-  EIGEN_STRONG_INLINE void stream(Index length) const {
-    const Index into_line = Index(reinterpret_cast<std::uintptr_t>(outputs_[0]) % line_bytes / sizeof(Element));
-    const Index begin = std::min(length, (line - into_line) % line), end = begin + (length - begin) / line * line;
-    const auto store_here = [&](Index i, auto lanes) { store_one(i, lanes); };
-    for_each_packet<Scalar>(0, begin, store_here);
+  EIGEN_STRONG_INLINE void stream(Index length) const { stream(length, {}, function_); }
+
+  /// The same among runs of other functions in consecutive memory, of a line at least each. A line that two of them
+  /// share is written with the first: `behind` is the function of the next one, whose packets may begin before it.
+  template <class Behind>
+  EIGEN_ALWAYS_INLINE void stream(Index length, const Neighbors& neighbors, const Behind& behind) const {
+    if (length < line) return store(length);
+    const Index begin = (line - place_in<line>(outputs_[0])) % line, end = begin + (length - begin) / line * line;
     for (Index i = begin; i < end; i += line) {
-      if (ahead_.elements != 0) prefetch_inputs(i);
-      std::array<Results, std::size_t(line / W)> results;
-      for (Index k = 0; k < line / W; ++k) results[std::size_t(k)] = result(i + k * W, whole);
-      for (std::size_t m = 0; m < M; ++m) {
-        for (Index k = 0; k < line / W; ++k) results[std::size_t(k)][m].stream(outputs_[m] + i + k * W);
-      }
+      stream_line(i, [&](Index k) { return result(k, whole); });
     }
-    for_each_packet<Scalar>(end, length, store_here);
+    if (!neighbors.before) store_head(begin);
+    if (!neighbors.behind) {
+      store_tail(end, length);
+    } else if (end < length) {
+      stream_line(end, [&](Index k) { return result_across(k, length, behind); });
+    }
   }
 
  private:
@@ -89,14 +96,72 @@ class RunWriter {
   static constexpr Index W = Packet<Scalar>::size, line = line_bytes / Index(sizeof(Element));
   static constexpr WholePacket<Scalar> whole{};
 
-  EIGEN_STRONG_INLINE Results result(Index i, auto lanes) const {
+  /// Which of consecutive `Size` elements that begin with a line, or a part of one, an address is.
+  template <Index Size>
+  static Index place_in(const Element* address) {
+    return Index(reinterpret_cast<std::uintptr_t>(address) / sizeof(Element)) % Size;
+  }
+
+  EIGEN_STRONG_INLINE Results result(Index i, auto lanes) const { return result_of(function_, i, i, lanes); }
+  /// Of element i of this run, which is element `place` of the run of the function.
+  EIGEN_STRONG_INLINE Results result_of(const auto& function, Index place, Index i, auto lanes) const {
     const auto zero = Packet<Scalar>::broadcast(0);
-    return std::apply([&](const auto*... from) { return function_(i, lanes.load(from + i, zero)...); }, inputs_);
+    return std::apply([&](const auto*... from) { return function(place, lanes.load(from + i, zero)...); }, inputs_);
+  }
+  /// The same in a line that the next run begins in.
+  template <class Behind>
+  EIGEN_STRONG_INLINE Results result_across(Index i, Index length, const Behind& behind) const {
+    if (i + W <= length) return result(i, whole);
+    const Results next = result_of(behind, i - length, i, whole);
+    if (i >= length) return next;
+    Results both = result(i, whole);
+    const auto last = Packet<Scalar>::broadcast(static_cast<Scalar>(length - i - 1));
+    for (std::size_t m = 0; m < M; ++m) {
+      both[m] = select_less_equal(Packet<Scalar>::count_up(), last, both[m], next[m]);
+    }
+    return both;
   }
   EIGEN_STRONG_INLINE void put(Index i, auto lanes, const Results& results) const {
     for (std::size_t m = 0; m < M; ++m) lanes.store(outputs_[m] + i, results[m]);
   }
+  EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
+    // The last packet may overlap the one before it. It is computed first, since an output may be an input.
+    const Results last = result(length - W, whole);
+    if (ahead_.elements != 0) {
+      for (; i + line < length; i += line) {
+        prefetch_inputs(i);
+        for (Index k = i; k < i + line; k += W) store_one(k, whole);
+      }
+      prefetch_inputs(i);
+    }
+    for (; i + W < length; i += W) store_one(i, whole);
+    put(length - W, whole, last);
+  }
   EIGEN_STRONG_INLINE void store_one(Index i, auto lanes) const { put(i, lanes, result(i, lanes)); }
+
+  /// The ends of a run that has a line at least, up to or from some element on: of whole packets, which are read and
+  /// computed at once, the lanes that belong there.
+  EIGEN_STRONG_INLINE void store_head(Index end) const {
+    Index i = 0;
+    for (; i + W <= end; i += W) store_one(i, whole);
+    if (i < end) put(i, PartialPacket<Scalar>{end - i}, result(i, whole));
+  }
+  EIGEN_STRONG_INLINE void store_tail(Index begin, Index length) const {
+    Index i = length - W;
+    for (; i >= begin; i -= W) store_one(i, whole);
+    if (i + W > begin) put(i, OverlappingPacket<Scalar>{begin - i}, result(i, whole));
+  }
+
+  /// Streams a line of packets.
+  template <class PacketAt>
+  EIGEN_STRONG_INLINE void stream_line(Index i, const PacketAt& packet_at) const {
+    if (ahead_.elements != 0) prefetch_inputs(i);
+    std::array<Results, std::size_t(line / W)> results;
+    for (Index k = 0; k < line / W; ++k) results[std::size_t(k)] = packet_at(i + k * W);
+    for (std::size_t m = 0; m < M; ++m) {
+      for (Index k = 0; k < line / W; ++k) results[std::size_t(k)][m].stream(outputs_[m] + i + k * W);
+    }
+  }
   EIGEN_ALWAYS_INLINE void prefetch_inputs(Index i) const {
     for (const Element* from : inputs_) {
       if (ahead_.into == Cache::l1) {
