@@ -61,6 +61,8 @@ TEST(ShortPlanes, AreNormalizedSideBySide) {
                                     {33, 5, 3, 5},
                                     {16, 2, 22, 23},
                                     {16, 3, 7, 73},
+                                    {40, 70, 9, 9},
+                                    {2, 1100, 8, 9},
                                     {600, 3, 2, 2},
                                     {19, 300, 2, 3},
                                     {16, 1100, 1, 3},
@@ -94,6 +96,10 @@ TEST(LargeTensors, OfNarrowRowsInABlockAreStreamed) { expect_the_reference<Block
 TEST(LargeTensors, OfShortPlanesAreStreamed) { expect_the_reference<Nchw<float>>({30, 400, 7, 7}); }
 TEST(LargeTensors, OfShortPlanesAtAnOddAddressAreStreamed) {
   expect_the_reference<NchwAtAnOddAddress>({71, 170, 7, 7});
+}
+TEST(LargeTensors, OfPlanesThatShareLinesAreStreamed) {
+  expect_the_reference<Nchw<float>>({42, 150, 13, 13});
+  expect_the_reference<NchwAtAnOddAddress>({105, 150, 8, 9});
 }
 TEST(LargeTensors, OfPlanesAreStreamed) { expect_the_reference<Nchw<float>>({3, 10, 140, 141}); }
 TEST(LargeTensors, OfPlanesAtAnOddAddressAreStreamed) { expect_the_reference<NchwAtAnOddAddress>({3, 10, 139, 141}); }

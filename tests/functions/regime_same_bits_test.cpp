@@ -147,7 +147,8 @@ using OddNchw = Arrangement<MappedTensor<Element, 4, Eigen::RowMajor>, bn::chann
 const Extents<2> rows[] = {{67, 100}, {67, 1100}, {300, 3}, {2101, 40}, {450, 1200}, {180001, 3}, {1100, 511}};
 const Extents<2> columns[] = {{60, 100}, {8193, 3}, {18001, 30}, {600011, 2}};
 /// Planes, and short ones.
-const Extents<4> images[] = {{3, 5, 29, 23}, {17, 40, 7, 7}, {600, 3, 2, 2}, {3, 10, 135, 141}, {30, 370, 7, 7}};
+const Extents<4> images[] = {{3, 5, 29, 23},    {17, 40, 7, 7},  {600, 3, 2, 2},
+                             {3, 10, 135, 141}, {30, 370, 7, 7}, {42, 150, 13, 13}};
 
 }  // namespace
 

@@ -172,7 +172,7 @@ TEST(Residual, GivesTheSameBitsOverEveryMemoryThatIsAllowed) {
   for (const Extents<2>& extents : {Extents<2>{60, 100}, {67, 3}, {450, 1000}}) check(Rows<float>{}, extents);
   check(BlockOfRows{}, Extents<2>{67, 40});
   check(Columns{}, Extents<2>{33, 5});
-  for (const Extents<4>& extents : {Extents<4>{2, 3, 29, 23}, {17, 40, 7, 7}, {20, 450, 7, 7}})
+  for (const Extents<4>& extents : {Extents<4>{2, 3, 29, 23}, {17, 40, 7, 7}, {20, 450, 7, 7}, {42, 100, 13, 13}})
     check(Nchw<float>{}, extents);
   check(Nchw<Eigen::half>{}, Extents<4>{17, 40, 7, 7});
 }

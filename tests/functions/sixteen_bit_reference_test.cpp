@@ -54,7 +54,10 @@ TYPED_TEST(SixteenBits, OfPlanesAreOneRoundingFromTheReference) {
 }
 
 TYPED_TEST(SixteenBits, OfLargeRowsAreStreamed) { expect_the_reference<Rows<TypeParam>>({1060, 1000}); }
-TYPED_TEST(SixteenBits, OfLargeShortPlanesAreStreamed) { expect_the_reference<Nchw<TypeParam>>({22, 97, 22, 23}); }
+TYPED_TEST(SixteenBits, OfLargeShortPlanesAreStreamed) {
+  expect_the_reference<Nchw<TypeParam>>({22, 97, 22, 23});
+  expect_the_reference<Nchw<TypeParam>>({130, 130, 8, 8});
+}
 
 // NaN and infinity reach y as in float, and spoil no other channel.
 TYPED_TEST(SixteenBits, CarryNaNAndInfinity) {

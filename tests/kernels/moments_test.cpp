@@ -41,7 +41,7 @@ struct Laid {
 };
 
 /// count = outer * inner. The boundaries of the kernels: packets, eight rows, chunks of 512 rows and of 8192 values,
-/// groups of 1024 columns, rows that are folded, and planes that are walked as rows: shorter than 512, 16 or more.
+/// groups of 1024 columns, rows that are folded, and planes that are walked as rows: shorter than 64, 16 or more.
 struct Shape {
   Index count, channels, inner;
 };
@@ -50,8 +50,8 @@ constexpr Shape shapes[] = {
     {513, 6, 1},       {1025, 9, 1},       {1031, 1, 1},       {5, 1025, 1},      {70, 3, 7},        {63, 3, 63},
     {64, 3, 64},       {65, 3, 65},        {8191, 2, 8191},    {8192, 2, 8192},   {8193, 2, 8193},   {20000, 2, 20000},
     {24576, 2, 4096},  {30000, 2, 3},      {9000, 2, 4500},    {40960, 3, 20480}, {15 * 7, 5, 7},    {16 * 7, 5, 7},
-    {17 * 49, 50, 49}, {16 * 511, 3, 511}, {16 * 512, 3, 512}, {520 * 49, 3, 49}, {520 * 4, 300, 4}, {4101, 40, 1},
-    {300, 511, 1}};
+    {17 * 49, 50, 49}, {16 * 63, 3, 63},   {16 * 64, 3, 64},   {520 * 49, 3, 49}, {520 * 4, 300, 4}, {4101, 40, 1},
+    {40 * 70, 50, 70}, {16 * 511, 3, 511}, {16 * 512, 3, 512}, {300, 511, 1}};
 
 /// The most additions that a value goes through before its chunk's sum is a double.
 template <class Scalar>
@@ -59,7 +59,7 @@ Real additions_in_a_lane(const Shape& shape) {
   constexpr Index W = bn::Packet<Scalar>::size, over_lanes = std::bit_width(std::size_t(W)) - 1;
   const auto parts = [](Index extent, Index part) { return (extent + part - 1) / part; };
   const Index outer = shape.count / shape.inner;
-  if (shape.channels > 1 && (shape.inner == 1 || (shape.inner < 512 && outer >= 16))) {
+  if (shape.channels > 1 && (shape.inner == 1 || (shape.inner < 64 && outer >= 16))) {
     // Eight rows, then those sums over a chunk of at most 512 rows. The rows of a matrix, folded ones too, go on in
     // double. The columns of a short plane are added up in Scalar: by Eigen, one by one up to a whole packet at either
     // end, between them two packets at a time, and then their lanes.

@@ -63,11 +63,11 @@ struct KernelStep {
   }
 };
 
-/// Counts and inner extents for every regime: rows, planes that are walked as rows, planes, and a long one.
+/// Counts and inner extents for every regime: rows, planes that are walked as rows, planes, long ones, many short ones.
 struct Regime {
   Index count, inner;
 };
-inline constexpr Regime regimes[] = {{512, 1},       {5 * 128, 1}, {20 * 16, 16}, {17 * 51, 51},
-                                     {3 * 700, 700}, {8192, 8192}, {1024, 1024},  {4 * 68, 68}};
+inline constexpr Regime regimes[] = {{512, 1},     {5 * 128, 1}, {20 * 16, 16}, {17 * 51, 51},  {3 * 700, 700},
+                                     {8192, 8192}, {1024, 1024}, {4 * 68, 68},  {40 * 100, 100}};
 
 }  // namespace testing_support

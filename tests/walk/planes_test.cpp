@@ -23,12 +23,20 @@ PlaneBlocks to_write(const Extent& e, Index bytes) {
   return PlaneBlocks::to_write(e.outer, e.channels, e.inner, bytes);
 }
 
-/// Packets, four of them and their tails; one to four short planes at a time; chunks of 8192 values of several planes or
-/// of a part of one; few channels and many: dense, with gaps between slices, and between channels.
-const Extent extents[] = {{1, 1, 1},     {1, 1, 3},     {3, 2, 3},    {4, 3, 5},    {5, 3, 8},         {7, 3, 15},
-                          {9, 2, 16},    {2, 2, 17},    {3, 5, 31},   {3, 5, 33},   {2, 3, 67},        {15, 40, 49},
-                          {40, 3, 600},  {13, 2, 4096}, {5, 2, 4097}, {3, 2, 8191}, {2, 2, 8192},      {2, 2, 8193},
-                          {3, 2, 20000}, {70, 1, 8200}, {1, 17, 999}, {2, 1500, 2}, {1, 1, 150 * 8192}};
+/// Packets, four of them and their tails; short planes of more channels and slices than are summed at a time; chunks of
+/// 32768 values of several planes or of a part of one; few channels and many: dense, with gaps between slices, and
+/// between channels.
+const Extent extents[] = {{1, 1, 1},    {1, 1, 3},         {3, 2, 3},    {4, 3, 5},     {5, 3, 8},     {7, 3, 15},
+                          {9, 2, 16},   {2, 2, 17},        {3, 5, 31},   {3, 5, 33},    {2, 3, 67},    {15, 40, 49},
+                          {40, 70, 49}, {33, 35, 100},     {9, 65, 255}, {40, 3, 600},  {13, 2, 4096}, {5, 2, 4097},
+                          {3, 2, 8191}, {2, 2, 8192},      {2, 2, 8193}, {3, 2, 20000}, {70, 1, 8200}, {1, 17, 999},
+                          {2, 1500, 2}, {1, 1, 150 * 8192}};
+
+/// S1 += x.
+struct Sum {
+  using V = batchnorm::Packet<float>;
+  void add(const auto& lanes, V& s1, V&, const float* x) const { s1 = s1 + lanes.keep(lanes.load(x, V::broadcast(0))); }
+};
 
 template <class Check>
 void for_each_extent(const Check& check) {
@@ -53,6 +61,46 @@ TEST(PlaneBlocks, ReadEachElementOnce) {
     if (extent.outer * extent.inner < 100000)
       testing_support::expect_each_element_is_read_once<double, 2>(to_reduce(extent, bytes), extent);
   });
+}
+
+// Short planes that lie side by side are read in the order of memory, as far as their sums stay in L1.
+TEST(PlaneBlocks, ReadShortPlanesSliceBySlice) {
+  for (const Extent& extent : {Extent{20, 32, 49}, Extent{20, 7, 63}, Extent{3, 20, 60, 5}}) {
+    SCOPED_TRACE(testing::Message() << extent);
+    const auto blocks = to_reduce(extent, 4);
+    ASSERT_EQ(blocks.count(), 1);
+    const std::vector<float> memory(std::size_t(extent.outer * extent.outer_stride()));
+    const float* last = memory.data() - 1;
+    Index steps_back = 0;
+    const auto visit = [&](const float* address, float) {
+      steps_back += address <= last;
+      last = address;
+    };
+    testing_support::visit_chunk(blocks[0], blocks[0].chunk(0), std::array{extent.view(memory.data())}, visit);
+    EXPECT_EQ(steps_back, 0);
+  }
+}
+
+// Sixteen times this number is a float, seventeen times is none. In planes of a packet, or of one for each accumulator,
+// lanes are added up over slices alone.
+TEST(PlaneBlocks, AddFewNumbersInALaneBeforeTheyGoToDouble) {
+  constexpr float number = 0x1p20f + 1;
+  constexpr Index W = batchnorm::Packet<float>::size;
+  for (const Index length : {W, 4 * W}) {
+    for (const Index slices : {1, 15, 16, 17, 100}) {
+      const Extent extent{slices, 3, length};
+      const std::vector<float> memory(std::size_t(extent.outer * extent.outer_stride()), number);
+      const auto blocks = to_reduce(extent, 4);
+      ASSERT_EQ(blocks.count(), 1);
+      const detail::Views<const float, 1> inputs{extent.view(memory.data())};
+      detail::ColumnTable<float, testing_support::Label> table;
+      table.fill(blocks[0], [](Index) { return testing_support::Label<float>{0}; });
+      detail::ChannelSums sums;
+      blocks[0].reduce(
+          blocks[0].chunk(0), table, [](const auto&) { return Sum(); }, inputs, sums);
+      EXPECT_EQ(sums.s1[2], double(slices * length) * double(number)) << length << " numbers in " << slices;
+    }
+  }
 }
 
 TEST(PlaneBlocks, WriteEachElementOnceWhereTheyWereReduced) {

@@ -26,8 +26,9 @@ inline constexpr Index max_columns = 1024;
 /// Cache lines hold a whole number of these many elements, or these a whole number of lines.
 inline constexpr Index line_elements = 16;
 
-/// Planes of which so many values lie side by side in at least so many slices are walked as rows, if they are shorter.
-inline constexpr Index short_plane = 512, enough_rows = 16;
+/// Planes that are shorter are walked as rows where there are at least so many slices: as planes each would cost more
+/// than its packets.
+inline constexpr Index short_plane = 64, enough_rows = 16;
 
 /// Whether planes that lie side by side are walked as rows.
 constexpr bool may_be_rows(Index outer, Index inner) {

@@ -1,5 +1,9 @@
 /// \file
-/// Planes: long runs of values of one channel. Packets run along a plane.
+/// Planes: runs of values of one channel. Packets run along a plane.
+///
+/// A block is a group of adjacent channels. Short planes are summed in memory order, slice by slice and in each one
+/// after the other, since those of one channel are pieces of a few hundred bytes that lie far apart; long planes
+/// channel by channel.
 #pragma once
 
 #include <batchnorm/walk/columns.hpp>
@@ -45,6 +49,15 @@ class PlaneBlock : public Block {
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
+    // In a short plane no accumulator goes through more additions than a lane may.
+    const Index packets = (chunk.end - chunk.begin) / Packet<statistics_t<Element>>::size;
+    if (packets > 0 && packets < 4 * lane_additions) {
+      const Cut tiles{channels, tile_channels};
+      for (Index t = 0; t < tiles.parts(); ++t) {
+        sum_tile(chunk, tiles.begin(t), tiles.size(t), table, term, inputs, sums);
+      }
+      return;
+    }
     for (Index c = 0; c < channels; ++c) {
       const auto [s1, s2] = sum_channel(chunk, first_channel + c, term(table.broadcast(c)), inputs);
       sums.s1[c] = s1;
@@ -91,11 +104,11 @@ class PlaneBlock : public Block {
   template <class Scalar>
   struct LaneTotals {
     static constexpr Index W = Packet<Scalar>::size, D = Packet<double>::size;
-    double s1[std::size_t(W)] = {}, s2[std::size_t(W)] = {};
+    double s1[std::size_t(W)], s2[std::size_t(W)];
 
-    EIGEN_ALWAYS_INLINE void add(const Packet<Scalar>& a, const Packet<Scalar>& b) {
-      add_lanes(s1, a);
-      add_lanes(s2, b);
+    EIGEN_ALWAYS_INLINE void add(const Packet<Scalar>& a, const Packet<Scalar>& b, bool is_first = false) {
+      add_lanes(s1, a, is_first);
+      add_lanes(s2, b, is_first);
     }
     std::array<double, 2> sums() const { return {total(s1), total(s2)}; }
 
@@ -111,17 +124,15 @@ class PlaneBlock : public Block {
   template <class Scalar>
   struct Turns {
     Packet<Scalar> s1[4], s2[4];
-    LaneTotals<Scalar> totals;
 
     EIGEN_ALWAYS_INLINE void start() {
       s1[0] = s1[1] = s1[2] = s1[3] = s2[0] = s2[1] = s2[2] = s2[3] = Packet<Scalar>::broadcast(0);
     }
-    EIGEN_ALWAYS_INLINE void flush() {
-      totals.add((s1[0] + s1[1]) + (s1[2] + s1[3]), (s2[0] + s2[1]) + (s2[2] + s2[3]));
-    }
+    EIGEN_ALWAYS_INLINE Packet<Scalar> total_s1() const { return (s1[0] + s1[1]) + (s1[2] + s1[3]); }
+    EIGEN_ALWAYS_INLINE Packet<Scalar> total_s2() const { return (s2[0] + s2[1]) + (s2[2] + s2[3]); }
   };
 
-  /// The two sums of a channel, over planes that have a packet at least.
+  /// The two sums of a channel, one plane after the other.
   template <class Term, class Element, std::size_t N>
   std::array<double, 2> sum_channel(const PlaneChunk& chunk, Index c, const Term& term,
                                     const Views<const Element, N>& inputs) const {
@@ -129,10 +140,9 @@ class PlaneBlock : public Block {
     constexpr Index W = Packet<Scalar>::size, step = 4 * W, line = line_bytes / Index(sizeof(Element));
     const Index length = chunk.end - chunk.begin, all_steps = length / step, rest = length % step;
     if (length < W) return sum_narrow(chunk, c, term, inputs);
-    constexpr WholePacket<Scalar> whole;
-    const OverlappingPacket<Scalar> tail{W - rest % W};
     auto from = each(inputs, [&](const auto& x) { return x.plane(chunk.first, c) + chunk.begin; });
     const auto to_next = each(inputs, [&](const auto& x) { return x.outer_stride - all_steps * step; });
+    LaneTotals<Scalar> totals = {};
     Turns<Scalar> sums;
     sums.start();
     // What is left of a plane behind its last step is one more addition.
@@ -141,7 +151,7 @@ class PlaneBlock : public Block {
       const auto& in_plane = term_in_plane(term, o, chunk.begin, from[0]);
       for (Index done = 0;;) {
         if (left <= 0) {
-          sums.flush();
+          totals.add(sums.total_s1(), sums.total_s2());
           sums.start();
           left = lane_additions - 1;
         }
@@ -159,15 +169,12 @@ class PlaneBlock : public Block {
         done += steps;
         if (done == all_steps) break;
       }
-      if (rest >= W) add_packet(in_plane, whole, sums.s1[0], sums.s2[0], from, 0);
-      if (rest >= 2 * W) add_packet(in_plane, whole, sums.s1[1], sums.s2[1], from, W);
-      if (rest >= 3 * W) add_packet(in_plane, whole, sums.s1[2], sums.s2[2], from, 2 * W);
-      if (rest % W != 0) add_packet(in_plane, tail, sums.s1[3], sums.s2[3], from, rest - W);
+      add_rest(in_plane, rest, sums, from);
       --left;
       for (std::size_t n = 0; n < N; ++n) from[n] += to_next[n];
     }
-    sums.flush();
-    return sums.totals.sums();
+    totals.add(sums.total_s1(), sums.total_s2());
+    return totals.sums();
   }
 
   template <class Term, class Scalar, class Element, std::size_t N>
@@ -181,14 +188,89 @@ class PlaneBlock : public Block {
     for (auto& x : from) x += 4 * W;
   }
 
-  /// The same for planes that are shorter than a packet.
+  /// What is left of a plane behind its last step.
+  template <class Term, class Scalar, class Element, std::size_t N>
+  static EIGEN_ALWAYS_INLINE void add_rest(const Term& term, Index rest, Turns<Scalar>& sums,
+                                           const std::array<const Element*, N>& from) {
+    constexpr Index W = Packet<Scalar>::size;
+    constexpr WholePacket<Scalar> whole;
+    if (rest >= W) add_packet(term, whole, sums.s1[0], sums.s2[0], from, 0);
+    if (rest >= 2 * W) add_packet(term, whole, sums.s1[1], sums.s2[1], from, W);
+    if (rest >= 3 * W) add_packet(term, whole, sums.s1[2], sums.s2[2], from, 2 * W);
+    const OverlappingPacket<Scalar> tail{W - rest % W};
+    if (rest % W != 0) add_packet(term, tail, sums.s1[3], sums.s2[3], from, rest - W);
+  }
+
+  /// How many channels are summed slice by slice: few enough for their sums to stay in L1.
+  static constexpr Index tile_channels = 32;
+
+  /// The two sums of each of `count` channels from c on, whose planes are short: slice by slice, and in each one plane
+  /// after the other. A plane's sums are added to those of the slices before, of as many as a lane may add up.
+  template <class Table, class MakeTerm, class Element, std::size_t N>
+  EIGEN_DONT_INLINE void sum_tile(const PlaneChunk& chunk, Index c, Index count, const Table& table,
+                                  const MakeTerm& term, const Views<const Element, N>& inputs,
+                                  ChannelSums& sums) const {
+    using Scalar = statistics_t<Element>;
+    const Index length = chunk.end - chunk.begin, last = chunk.first + chunk.slices;
+    const Index together = lane_additions - (length - 1) / (4 * Packet<Scalar>::size);
+    // What is prefetched lies some planes further on in this slice, or in the next one.
+    const Index ahead = std::clamp<Index>(prefetch_bytes / Index(sizeof(Element)) / length, 1, count);
+    const auto near = each(inputs, [&](const auto& x) { return ahead * x.channel_stride; });
+    const auto far = each(inputs, [&](const auto& x) { return x.outer_stride + (ahead - count) * x.channel_stride; });
+    Packet<Scalar> s1[tile_channels], s2[tile_channels];
+    LaneTotals<Scalar> totals[tile_channels];
+    for (Index begin = chunk.first; begin < last; begin += together) {
+      for (Index o = begin; o < std::min(last, begin + together); ++o) {
+        auto plane = each(inputs, [&](const auto& x) { return x.plane(o, first_channel + c) + chunk.begin; });
+        for (Index k = 0; k < count; ++k) {
+          if (from_memory) prefetch_plane(plane, k + ahead < count ? near : far, length);
+          add_plane(chunk, o, term(table.broadcast(c + k)), plane, s1[k], s2[k], o == begin);
+          for (std::size_t n = 0; n < N; ++n) plane[n] += inputs[n].channel_stride;
+        }
+      }
+      for (Index k = 0; k < count; ++k) totals[k].add(s1[k], s2[k], begin == chunk.first);
+    }
+    for (Index k = 0; k < count; ++k) {
+      const auto [total_s1, total_s2] = totals[k].sums();
+      sums.s1[c + k] = total_s1;
+      sums.s2[c + k] = total_s2;
+    }
+  }
+
+  /// Prefetches the plane that lies so far behind one, all at once: among its additions requests would come later.
+  template <class Element, std::size_t N>
+  static EIGEN_ALWAYS_INLINE void prefetch_plane(const std::array<const Element*, N>& plane,
+                                                 const std::array<Index, N>& distance, Index length) {
+    for (std::size_t n = 0; n < N; ++n) {
+      const Index bytes = distance[n] * Index(sizeof(Element));
+      for (Index i = 0; i < length; i += line_bytes / Index(sizeof(Element))) prefetch<Cache::l2>(plane[n] + i, bytes);
+    }
+  }
+
+  /// Adds the sums of a short plane of slice o to s1 and s2, or writes them there if they are the first.
+  template <class Term, class Element, std::size_t N, class Scalar>
+  static EIGEN_ALWAYS_INLINE void add_plane(const PlaneChunk& chunk, Index o, const Term& term,
+                                            std::array<const Element*, N> from, Packet<Scalar>& s1, Packet<Scalar>& s2,
+                                            bool is_first) {
+    constexpr Index step = 4 * Packet<Scalar>::size;
+    const Index length = chunk.end - chunk.begin, steps = length / step, rest = length % step;
+    const auto& in_plane = term_in_plane(term, o, chunk.begin, from[0]);
+    Turns<Scalar> sums;
+    sums.start();
+    for (Index k = 0; k < steps; ++k) add_step(in_plane, sums, from);
+    add_rest(in_plane, rest, sums, from);
+    s1 = is_first ? sums.total_s1() : s1 + sums.total_s1();
+    s2 = is_first ? sums.total_s2() : s2 + sums.total_s2();
+  }
+
+  /// The sums of a channel whose planes are shorter than a packet.
   template <class Term, class Element, std::size_t N>
   EIGEN_DONT_INLINE std::array<double, 2> sum_narrow(const PlaneChunk& chunk, Index c, const Term& term,
                                                      const Views<const Element, N>& inputs) const {
     using Scalar = statistics_t<Element>;
     const PartialPacket<Scalar> lanes{chunk.end - chunk.begin};
     const auto zero = Packet<Scalar>::broadcast(0);
-    LaneTotals<Scalar> totals;
+    LaneTotals<Scalar> totals = {};
     const Index slices = chunk.first + chunk.slices;
     for (Index begin = chunk.first; begin < slices; begin += lane_additions) {
       Packet<Scalar> s1 = zero, s2 = zero;
@@ -272,7 +354,7 @@ class PlaneBlocks {
 
  private:
   /// Short channels make a block together: small enough for L2 whatever its size, large enough to be worth claiming.
-  static constexpr Index small_block_bytes = Index(256) << 10;
+  static constexpr Index small_block_bytes = Index(384) << 10;
   static constexpr Index few_channels = 16;
 
   PlaneBlocks(const PlaneChunks& chunks, const Cut& groups, const Cut& ranges, bool from_memory)

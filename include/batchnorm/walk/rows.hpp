@@ -5,8 +5,8 @@
 ///
 ///   a row-major matrix, NHWC                 repeat 1
 ///   the same with few channels               repeat 1, several rows folded into a longer one
-///   short planes that lie side by side       repeat = inner: the last stages of a network in NCHW, or batches that
-///                                            are the fast axis of a column-major tensor
+///   many very short planes side by side      repeat = inner: the last stage of a network in NCHW, or small batches
+///                                            that are the fast axis of a column-major tensor
 #pragma once
 
 #include <batchnorm/walk/columns.hpp>
