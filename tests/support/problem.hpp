@@ -16,6 +16,12 @@ namespace testing_support {
 
 inline constexpr double epsilon = 1e-3;
 
+/// An L2 of 2 MiB, whatever this machine has: so the same tensors are streamed everywhere, those above 4 MiB.
+inline const bool has_large_l2 = [] {
+  Eigen::setCpuCacheSizes(Index(32) << 10, Index(2) << 20, Index(32) << 20);
+  return true;
+}();
+
 /// One shape filled with data, and what the reference says of them.
 template <class A>
 struct Problem {

@@ -81,11 +81,22 @@ TEST(Streams, WhereInputsAndOutputsAreLargeAndApart) {
     return detail::streams<float, 1, 1>({extent.view(x)}, {extent.view(y)});
   };
   // x and y of half the threshold each, and a row more.
-  const Extent at_threshold{detail::streaming_bytes / 8 / 1024, 1024, 1}, above{at_threshold.outer + 1, 1024, 1};
+  const Extent at_threshold{detail::streaming_bytes() / 8 / 1024, 1024, 1}, above{at_threshold.outer + 1, 1024, 1};
   EXPECT_FALSE(streams(at_threshold, in, out));
   EXPECT_TRUE(streams(above, in, out));
   EXPECT_TRUE(streams(above, in, out + 1));
   EXPECT_FALSE(streams(above, out, out));
+}
+
+TEST(Streams, FromAnAmountOnThatTheCachesDecide) {
+  const auto l1 = Eigen::l1CacheSize(), l2 = Eigen::l2CacheSize();
+  const auto with_l2 = [&](Index bytes) {
+    Eigen::setCpuCacheSizes(l1, bytes, Index(32) << 20);
+    return detail::streaming_bytes();
+  };
+  EXPECT_EQ(with_l2(Index(2) << 20), Index(4) << 20);
+  EXPECT_EQ(with_l2(Index(1) << 20), Index(8) << 20);
+  with_l2(l2);
 }
 
 // Lines of both outputs are streamed together.
