@@ -60,9 +60,10 @@ class RunWriter {
     store_from(0, length);
   }
 
-  /// The same in packets of which none but the first and the last lie across lines: quicker where it does not matter to
-  /// the function where a packet begins.
+  /// The same in packets of which none but the first and the last lie across lines: quicker, as measured, where many would
+  /// that are cheap to compute, and it does not matter to the function where a packet begins.
   EIGEN_ALWAYS_INLINE void store_aligned(Index length) const {
+    if constexpr (2 * W < line || !std::same_as<Element, Scalar>) return store(length);
     if (length < W) return store_one(0, PartialPacket<Scalar>{length});
     const Results first = result(0, whole);
     store_from((W - place_in<W>(outputs_[0])) % W, length);
