@@ -70,10 +70,10 @@ TEST(PlaneBlocks, ReadShortPlanesSliceBySlice) {
     const auto blocks = to_reduce(extent, 4);
     ASSERT_EQ(blocks.count(), 1);
     const std::vector<float> memory(std::size_t(extent.outer * extent.outer_stride()));
-    const float* last = memory.data() - 1;
+    const float* last = nullptr;
     Index steps_back = 0;
     const auto visit = [&](const float* address, float) {
-      steps_back += address <= last;
+      steps_back += last != nullptr && address <= last;
       last = address;
     };
     testing_support::visit_chunk(blocks[0], blocks[0].chunk(0), std::array{extent.view(memory.data())}, visit);

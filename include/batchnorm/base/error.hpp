@@ -29,10 +29,7 @@ class MessagePart {
   EIGEN_ALWAYS_INLINE MessagePart(const T& part)
       : part_(&part), print_([](std::ostream& out, const void* of) { out << *static_cast<const T*>(of); }) {}
 
-  friend std::ostream& operator<<(std::ostream& out, const MessagePart& part) {
-    part.print_(out, part.part_);
-    return out;
-  }
+  void print(std::ostream& out) const { print_(out, part_); }
 
  private:
   static void print_text(std::ostream& out, const void* text) { out << static_cast<const char*>(text); }
@@ -46,7 +43,7 @@ template <class Error>
 [[noreturn]] EIGEN_DONT_INLINE void fail_with(std::initializer_list<MessagePart> parts) {
   std::ostringstream message;
   message << "batchnorm: ";
-  for (const MessagePart& part : parts) message << part;
+  for (const MessagePart& part : parts) part.print(message);
 #if defined(__cpp_exceptions)
   throw Error(message.str());
 #else

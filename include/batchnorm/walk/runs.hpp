@@ -63,11 +63,15 @@ class RunWriter {
   /// The same in packets of which none but the first and the last lie across lines: quicker, as measured, where many would
   /// that are cheap to compute, and it does not matter to the function where a packet begins.
   EIGEN_ALWAYS_INLINE void store_aligned(Index length) const {
-    if constexpr (2 * W < line || !std::same_as<Element, Scalar>) return store(length);
-    if (length < W) return store_one(0, PartialPacket<Scalar>{length});
-    const Results first = result(0, whole);
-    store_from((W - place_in<W>(outputs_[0])) % W, length);
-    put(0, whole, first);
+    if constexpr (2 * W < line || !std::same_as<Element, Scalar>) {
+      store(length);
+    } else if (length < W) {
+      store_one(0, PartialPacket<Scalar>{length});
+    } else {
+      const Results first = result(0, whole);
+      store_from((W - place_in<W>(outputs_[0])) % W, length);
+      put(0, whole, first);
+    }
   }
 
   /// Past the caches, whole lines at a time: a line that is written in parts is read first. No output may be an input,
@@ -125,6 +129,7 @@ class RunWriter {
   EIGEN_STRONG_INLINE void put(Index i, auto lanes, const Results& results) const {
     for (std::size_t m = 0; m < M; ++m) lanes.store(outputs_[m] + i, results[m]);
   }
+  /// From element i on, of a run that has a packet at least.
   EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
     // The last packet may overlap the one before it. It is computed first, since an output may be an input.
     const Results last = result(length - W, whole);
