@@ -158,7 +158,7 @@ std::vector<Candidate> candidates_for(Problem& problem) {
   std::vector<Candidate> candidates;
   for (const Library& library : libraries()) {
     if (library.key == "limit") continue;
-    auto forms = library.make(problem);
+    auto forms = library.make(problem, 1);
     if (!forms.empty()) candidates.push_back(std::move(forms.front()));
   }
   return candidates;

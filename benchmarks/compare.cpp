@@ -13,6 +13,7 @@
 #include "measuring/report.hpp"
 #include "measuring/rounds.hpp"
 #include "measuring/verify.hpp"
+#include "random_shapes.hpp"
 
 namespace {
 
@@ -23,7 +24,9 @@ struct Options {
   std::vector<Layout> layouts{Layout::planes, Layout::rows, Layout::matrices};
   std::vector<Activation> activations{Activation::identity};
   std::vector<std::string> shapes{"kernels"}, without;
-  int threads = 1;
+  int random = 0;
+  std::uint64_t seed = 1;
+  std::vector<int> threads{1};
   Schedule schedule;
   std::string csv;
 };
@@ -42,13 +45,22 @@ void add_options(CLI::App& app, Options& options) {
   add_choice(app, "--pass", options.passes, passes, "forward, backward, inference");
   add_choice(app, "--layout", options.layouts, layouts, "planes (NCHW), rows (NHWC), matrices");
   add_choice(app, "--activation", options.activations, {Activation::identity, Activation::relu}, "identity, relu");
-  app.add_option("--shapes", options.shapes, "kernels, resnet50, mlp, all, or samples x channels x plane: 32x64x3136")
-      ->delimiter(',')
-      ->capture_default_str();
+  auto* shapes = app.add_option("--shapes", options.shapes,
+                                "kernels, odd, resnet50, mlp, all, or samples x channels x plane: 32x64x3136")
+                     ->delimiter(',')
+                     ->capture_default_str();
+  auto* random =
+      app.add_option("--random", options.random, "instead: so many random images, and so many random matrices")
+          ->check(CLI::Range(1, 1000))
+          ->excludes(shapes);
+  app.add_option("--seed", options.seed, "which ones")->needs(random)->capture_default_str();
   app.add_option("--without", options.without, "leave out: limit, plain, naive, onednn, libtorch")
       ->delimiter(',')
       ->check(CLI::IsMember({"limit", "plain", "naive", "onednn", "libtorch"}));
-  app.add_option("--threads", options.threads, "threads of each candidate but the loops and expressions")
+  app.add_option("--threads", options.threads,
+                 "threads of each candidate but the loops and expressions; with several numbers, how much faster this "
+                 "library and the limit are with the others than with the first")
+      ->delimiter(',')
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--rounds", options.schedule.rounds, "rounds for each shape")
@@ -66,9 +78,12 @@ std::vector<Shape> shapes_named(const std::string& name) {
     return a;
   };
   if (name == "kernels") return joined(dense_shapes, image_shapes);
+  if (name == "odd") return odd_shapes;
   if (name == "resnet50") return resnet50_shapes;
   if (name == "mlp") return mlp_shapes;
-  if (name == "all") return joined(joined(dense_shapes, image_shapes), joined(resnet50_shapes, mlp_shapes));
+  if (name == "all") {
+    return joined(joined(joined(dense_shapes, image_shapes), odd_shapes), joined(resnet50_shapes, mlp_shapes));
+  }
 
   Shape shape{name, 0, 0, 0};
   int length = 0;
@@ -78,12 +93,20 @@ std::vector<Shape> shapes_named(const std::string& name) {
       shape.plane > 0) {
     return {shape};
   }
-  throw CLI::ValidationError("--shapes", "expected kernels, resnet50, mlp, all or 32x64x3136, got '" + name + "'");
+  throw CLI::ValidationError("--shapes", "expected kernels, odd, resnet50, mlp, all or 32x64x3136, got '" + name + "'");
 }
 
 /// Each shape once.
 std::vector<Shape> chosen_shapes(const Options& options) {
   std::vector<Shape> chosen;
+  if (options.random > 0) {
+    RandomShapes random(options.seed);
+    for (int k = 0; k < options.random; ++k) {
+      chosen.push_back(random.image());
+      chosen.push_back(random.matrix());
+    }
+    return chosen;
+  }
   for (const std::string& name : options.shapes) {
     for (const Shape& shape : shapes_named(name)) {
       const auto same = [&](const Shape& other) { return other.same_extents(shape); };
@@ -96,14 +119,20 @@ std::vector<Shape> chosen_shapes(const Options& options) {
 std::vector<Library> chosen_libraries(const Options& options) {
   std::vector<Library> chosen = libraries();
   std::erase_if(chosen, [&](const Library& library) {
-    return std::find(options.without.begin(), options.without.end(), library.key) != options.without.end();
+    const bool scales = library.key == "batchnorm" || library.key == "limit";
+    return std::find(options.without.begin(), options.without.end(), library.key) != options.without.end() ||
+           (options.threads.size() > 1 && !scales);
   });
   return chosen;
 }
 
 void print_heading(const std::vector<Library>& chosen, const Options& options) {
   for (const auto& [name, value] : describe_machine()) std::cout << name << ": " << value << "\n";
-  std::cout << "threads: " << options.threads << "\nlibraries:";
+  std::cout << "threads:";
+  for (const int threads : options.threads) std::cout << " " << threads;
+  if (options.random > 0)
+    std::cout << "\nshapes: " << options.random << " random images and matrices, seed " << options.seed;
+  std::cout << "\nlibraries:";
   for (const Library& library : chosen) {
     if (!library.version.empty()) std::cout << " " << library.key << " " << library.version;
   }
@@ -113,14 +142,26 @@ void print_heading(const std::vector<Library>& chosen, const Options& options) {
 Row measure(const Task& task, const std::vector<Library>& chosen, const Options& options, CsvFile& csv) {
   std::cerr << name_of(task.pass) << ", " << name_of(task.layout) << ", " << task.shape.name << std::endl;
   Problem problem(task);
-  std::vector<Candidate> candidates;
-  for (const Library& library : chosen) {
-    for (Candidate& candidate : library.make(problem)) candidates.push_back(std::move(candidate));
+  std::vector<Candidate> all;
+  std::vector<Measured> measured;
+  for (const int threads : options.threads) {
+    measured.push_back({threads, {}, {}, readings(problem, threads)});
+    for (const Library& library : chosen) {
+      for (const Candidate& candidate : library.make(problem, threads)) {
+        measured.back().candidates.push_back(candidate);
+        all.push_back(candidate);
+      }
+    }
   }
-  verify(problem, candidates);
-  const std::vector<Times> times = time_in_rounds(candidates, options.schedule);
-  csv.add(task, candidates, times);
-  return summarize(task.shape, candidates, times);
+  verify(problem, all);
+  const std::vector<Times> times = time_in_rounds(all, options.schedule);
+  auto next = times.begin();
+  for (Measured& m : measured) {
+    m.times.assign(next, next + std::ptrdiff_t(m.candidates.size()));
+    next += std::ptrdiff_t(m.candidates.size());
+    csv.add(task, m);
+  }
+  return measured.size() == 1 ? beside_others(task, measured.front()) : by_threads(task, measured);
 }
 
 void run(const Options& options) {
@@ -134,7 +175,7 @@ void run(const Options& options) {
         std::vector<Row> rows;
         for (const Shape& shape : shapes) {
           if (shape.is_matrix() != (layout == Layout::matrices)) continue;
-          rows.push_back(measure({pass, layout, activation, shape, options.threads}, chosen, options, csv));
+          rows.push_back(measure({pass, layout, activation, shape}, chosen, options, csv));
         }
         if (rows.empty()) continue;
         std::cout << "\n### " << name_of(pass) << ", " << name_of(layout) << ", " << name_of(activation) << "\n\n";
@@ -154,7 +195,8 @@ int main(int argc, char** argv) {
   add_options(app, options);
   try {
     app.parse(argc, argv);
-    if (options.threads > 1) options.schedule.pause = 0.02;
+    const bool waits = std::any_of(options.threads.begin(), options.threads.end(), [](int n) { return n > 1; });
+    if (waits) options.schedule.pause = 0.02;
     run(options);
     return 0;
   } catch (const CLI::Error& error) {

@@ -52,6 +52,28 @@ inline const std::vector<Shape> image_shapes = {
     {"1x64x224x224", 1, 64, 224 * 224},   {"128x16x32x32", 128, 16, 32 * 32},   {"8x96x14x14", 8, 96, 14 * 14},
 };
 
+/// Sizes that no power of two divides, for each pass from L2 to main memory; the images are timed as NCHW and as NHWC.
+inline const std::vector<Shape> odd_shapes = {
+    {"7x3", 7, 3, 1},
+    {"100x300", 100, 300, 1},
+    {"250x490", 250, 490, 1},
+    {"2000x500", 2000, 500, 1},
+    {"700x3000", 700, 3000, 1},
+    {"60000x90", 60000, 90, 1},
+    {"5000x1700", 5000, 1700, 1},
+    {"4x60x21x21", 4, 60, 21 * 21},
+    {"2x24x50x50", 2, 24, 50 * 50},
+    {"4x500x7x7", 4, 500, 7 * 7},
+    {"1x500x14x14", 1, 500, 14 * 14},
+    {"8x1000x10x10", 8, 1000, 10 * 10},
+    {"12x300x13x13", 12, 300, 13 * 13},
+    {"32x250x17x17", 32, 250, 17 * 17},
+    {"48x60x23x23", 48, 60, 23 * 23},
+    {"30x190x27x27", 30, 190, 27 * 27},
+    {"32x60x55x55", 32, 60, 55 * 55},
+    {"60x100x31x29", 60, 100, 31 * 29},
+};
+
 /// The distinct inputs of ResNet-50's batch normalizations for 32 images of 224 x 224 (the variant whose 3x3
 /// convolutions stride). `reduce` comes before such a convolution, `expand` ends a block.
 inline const std::vector<Shape> resnet50_shapes = {
@@ -62,6 +84,12 @@ inline const std::vector<Shape> resnet50_shapes = {
     {"resnet50_conv4_x_expand", 32, 1024, 14 * 14}, {"resnet50_conv5_x_reduce", 32, 512, 14 * 14},
     {"resnet50_conv5_x", 32, 512, 7 * 7},           {"resnet50_conv5_x_expand", 32, 2048, 7 * 7},
 };
+
+/// One in L2, one in a larger cache, one in memory, for sums alone.
+inline const std::vector<Shape> sums_images = {
+    {"8x40x14x14", 8, 40, 14 * 14}, {"16x384x17x17", 16, 384, 17 * 17}, {"32x256x56x56", 32, 256, 56 * 56}};
+inline const std::vector<Shape> sums_matrices = {
+    {"250x490", 250, 490, 1}, {"2000x500", 2000, 500, 1}, {"20000x900", 20000, 900, 1}};
 
 /// Layers of multilayer perceptrons: a small one, a wide one, and channel counts that no SIMD width divides.
 inline const std::vector<Shape> mlp_shapes = {

@@ -47,7 +47,7 @@ using column_major = matrix<Element, Eigen::ColMajor>;
 /// The shape that the arguments of a row name.
 inline Shape shape_of(const benchmark::State& state) {
   Shape shape{"", state.range(0), state.range(1), state.range(2)};
-  for (const auto* list : {&dense_shapes, &image_shapes, &resnet50_shapes, &mlp_shapes}) {
+  for (const auto* list : {&dense_shapes, &image_shapes, &resnet50_shapes, &mlp_shapes, &sums_images, &sums_matrices}) {
     for (const Shape& named : *list) {
       if (shape.name.empty() && named.same_extents(shape)) shape.name = named.name;
     }

@@ -80,32 +80,31 @@ struct Solver {
 };
 
 template <class BnLayout, class BnActivation>
-Candidate on_device(Problem& problem) {
+Candidate on_device(Problem& problem, int threads) {
   bn::AffineParameters<float> affine;
   affine.gamma = array(problem.gamma);
   affine.beta = array(problem.beta);
   static const Eigen::DefaultDevice calling_thread;
-  const int threads = problem.task.threads;
   if (threads == 1)
     return Solver<BnLayout, BnActivation, Eigen::DefaultDevice>{problem, calling_thread, affine}.candidate();
   return Solver<BnLayout, BnActivation, Eigen::ThreadPoolDevice>{problem, pool_device(threads), affine}.candidate();
 }
 
 template <class BnLayout>
-Candidate with_activation(Problem& problem) {
-  return problem.task.fuses_relu() ? on_device<BnLayout, bn::relu>(problem)
-                                   : on_device<BnLayout, bn::activations::identity>(problem);
+Candidate with_activation(Problem& problem, int threads) {
+  return problem.task.fuses_relu() ? on_device<BnLayout, bn::relu>(problem, threads)
+                                   : on_device<BnLayout, bn::activations::identity>(problem, threads);
 }
 
 }  // namespace
 
-std::vector<Candidate> batchnorm_candidates(Problem& problem) {
+std::vector<Candidate> batchnorm_candidates(Problem& problem, int threads) {
   switch (problem.task.layout) {
-    case Layout::planes: return {with_activation<bn::channel_first>(problem)};
-    case Layout::rows: return {with_activation<bn::channel_last>(problem)};
+    case Layout::planes: return {with_activation<bn::channel_first>(problem, threads)};
+    case Layout::rows: return {with_activation<bn::channel_last>(problem, threads)};
     case Layout::matrices: break;
   }
-  return {with_activation<bn::samples_in_rows>(problem)};
+  return {with_activation<bn::samples_in_rows>(problem, threads)};
 }
 
 }  // namespace benchmarks

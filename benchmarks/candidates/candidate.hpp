@@ -25,8 +25,8 @@ struct Candidate {
   std::function<void()> fetch = [] {};
 };
 
-/// The forms in which a library solves this problem; none if it cannot.
-using MakeCandidates = std::vector<Candidate>(Problem&);
+/// The forms in which a library solves this problem with so many threads; none if it cannot.
+using MakeCandidates = std::vector<Candidate>(Problem&, int threads);
 
 /// A library, under the name that --without takes.
 struct Library {
@@ -39,7 +39,7 @@ MakeCandidates onednn_candidates, libtorch_candidates;
 std::string onednn_version(), libtorch_version();
 
 /// How often the limit of a problem reads its inputs from main memory: see limit.cpp.
-int readings(const Problem& problem);
+int readings(const Problem& problem, int threads);
 
 /// All that was built, the library itself first.
 std::vector<Library> libraries();

@@ -30,7 +30,7 @@ at::Tensor per_channel(std::vector<float>& values) { return at::from_blob(values
 
 class Solver {
  public:
-  explicit Solver(Problem& problem)
+  Solver(Problem& problem, int threads)
       : task_(problem.task),
         x_(tensor(task_, problem.x)),
         out_(tensor(task_, problem.out)),
@@ -40,7 +40,7 @@ class Solver {
         running_variance_(per_channel(problem.running_variance)),
         dgamma_(per_channel(problem.dgamma)),
         dbeta_(per_channel(problem.dbeta)) {
-    at::set_num_threads(task_.threads);
+    at::set_num_threads(threads);
     if (task_.pass == Pass::backward) {
       dy_ = tensor(task_, problem.dy);
       forward();
@@ -91,8 +91,8 @@ class Solver {
 
 std::string libtorch_version() { return TORCH_VERSION; }
 
-std::vector<Candidate> libtorch_candidates(Problem& problem) {
-  const auto solver = std::make_shared<Solver>(problem);
+std::vector<Candidate> libtorch_candidates(Problem& problem, int threads) {
+  const auto solver = std::make_shared<Solver>(problem, threads);
   return {{"LibTorch", "", Work::pass, [solver] { solver->solve(); }, [solver] { solver->fetch(); }}};
 }
 

@@ -10,11 +10,10 @@
 // comes from cache, and main memory is read once, where the unit that has to stay there - the channel's values in
 // planes, this thread's share of the tensor in rows - fits into three quarters of L2.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 
+#include "caches.hpp"
 #include "candidates/candidate.hpp"
 #include "candidates/device.hpp"
 #include "candidates/lines.hpp"
@@ -23,13 +22,7 @@
 namespace benchmarks {
 namespace {
 
-Index l2_bytes() {
-  const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return size > 0 ? size : Index(2) << 20;
-}
-
 enum class Store { ordinary, streaming };
-enum class Prefetch { no, yes };
 
 /// A range of positions in all buffers.
 struct Slice {
@@ -64,21 +57,7 @@ std::atomic<float> sink;
 
 template <Prefetch prefetch>
 void read(const Buffer& in, Slice slice) {
-  constexpr Index lines = 4;  // sums that do not wait for each other
-  Line sums[lines];
-  std::fill(sums, sums + lines, Line::zero());
-  Index k = slice.begin;
-  for (; k + lines * Line::size <= slice.end; k += lines * Line::size) {
-    for (Index i = 0; i < lines; ++i) {
-      const float* from = in.data() + k + i * Line::size;
-      sums[i] += Line::load(from);
-      if constexpr (prefetch == Prefetch::yes) prefetch_ahead(from);
-    }
-  }
-  float total = 0;
-  for (; k < slice.end; ++k) total += in[k];
-  for (const Line& line : sums) total += line.sum();
-  sink.store(total, std::memory_order_relaxed);
+  sink.store(sum<prefetch>(in.data() + slice.begin, slice.end - slice.begin), std::memory_order_relaxed);
 }
 
 template <Prefetch prefetch>
@@ -90,15 +69,15 @@ void read_inputs(const Problem& p, Slice slice) {
 using Part = void (*)(const Problem&, Slice);
 
 /// Runs a part over the whole problem, in one slice of whole lines for each thread.
-void run_in_slices(const Problem& p, Part part) {
-  const Index threads = p.task.threads, size = p.task.shape.size();
+void run_in_slices(const Problem& p, int threads, Part part) {
+  const Index size = p.task.shape.size();
   if (threads == 1) return part(p, {0, size});
-  const auto begin = [=](Index thread) {
+  const auto begin = [=](int thread) {
     return thread == threads ? size : size / threads * thread / Line::size * Line::size;
   };
-  const auto& device = pool_device(p.task.threads);
+  const auto& device = pool_device(threads);
   Eigen::Barrier others(static_cast<unsigned>(threads - 1));
-  for (Index t = 1; t < threads; ++t) {
+  for (int t = 1; t < threads; ++t) {
     device.getPool()->Schedule([&, t] {
       part(p, {begin(t), begin(t + 1)});
       others.Notify();
@@ -108,36 +87,36 @@ void run_in_slices(const Problem& p, Part part) {
   others.Wait();
 }
 
-Candidate part(const Problem& problem, std::string form, Work work, Part body) {
-  return {.library = "limit", .form = std::move(form), .work = work, .run = [&problem, body] {
-            run_in_slices(problem, body);
+Candidate part(const Problem& problem, int threads, std::string form, Work work, Part body) {
+  return {.library = "limit", .form = std::move(form), .work = work, .run = [=, &problem] {
+            run_in_slices(problem, threads, body);
           }};
 }
 
 template <int Inputs>
-std::vector<Candidate> moves(const Problem& problem) {
+std::vector<Candidate> moves(const Problem& problem, int threads) {
   return {
-      part(problem, "copy", Work::move, move<Inputs, Store::ordinary, Prefetch::no>),
-      part(problem, "streaming copy", Work::move, move<Inputs, Store::streaming, Prefetch::no>),
-      part(problem, "streaming copy with prefetch", Work::move, move<Inputs, Store::streaming, Prefetch::yes>),
+      part(problem, threads, "copy", Work::move, move<Inputs, Store::ordinary, Prefetch::no>),
+      part(problem, threads, "streaming copy", Work::move, move<Inputs, Store::streaming, Prefetch::no>),
+      part(problem, threads, "streaming copy with prefetch", Work::move, move<Inputs, Store::streaming, Prefetch::yes>),
   };
 }
 
 }  // namespace
 
-int readings(const Problem& problem) {
+int readings(const Problem& problem, int threads) {
   const Task& task = problem.task;
   if (task.pass == Pass::inference) return 1;
   const Index bytes = task.inputs() * task.shape.bytes();
-  const Index unit = task.layout == Layout::planes ? bytes / task.shape.channels : bytes / task.threads;
+  const Index unit = task.layout == Layout::planes ? bytes / task.shape.channels : bytes / threads;
   return unit <= l2_bytes() / 4 * 3 ? 1 : 2;
 }
 
-std::vector<Candidate> limit_candidates(Problem& problem) {
-  auto parts = problem.task.inputs() == 2 ? moves<2>(problem) : moves<1>(problem);
-  if (readings(problem) == 2) {
-    parts.push_back(part(problem, "read", Work::read, read_inputs<Prefetch::no>));
-    parts.push_back(part(problem, "read with prefetch", Work::read, read_inputs<Prefetch::yes>));
+std::vector<Candidate> limit_candidates(Problem& problem, int threads) {
+  auto parts = problem.task.inputs() == 2 ? moves<2>(problem, threads) : moves<1>(problem, threads);
+  if (problem.task.pass != Pass::inference) {
+    parts.push_back(part(problem, threads, "read", Work::read, read_inputs<Prefetch::no>));
+    parts.push_back(part(problem, threads, "read with prefetch", Work::read, read_inputs<Prefetch::yes>));
   }
   return parts;
 }

@@ -76,4 +76,25 @@ inline void stream_fence() {
 /// Asks for the line 16 KiB ahead, into L2. An address past the end does no harm.
 inline void prefetch_ahead(const float* from) { __builtin_prefetch(from + 4096, 0, 2); }
 
+enum class Prefetch { no, yes };
+
+/// The sum of floats that begin with a line: as fast as memory can be read.
+template <Prefetch prefetch>
+float sum(const float* values, std::ptrdiff_t size) {
+  constexpr std::ptrdiff_t lines = 4;  // sums that do not wait for each other
+  Line sums[lines] = {Line::zero(), Line::zero(), Line::zero(), Line::zero()};
+  std::ptrdiff_t k = 0;
+  for (; k + lines * Line::size <= size; k += lines * Line::size) {
+    for (std::ptrdiff_t i = 0; i < lines; ++i) {
+      const float* from = values + k + i * Line::size;
+      sums[i] += Line::load(from);
+      if constexpr (prefetch == Prefetch::yes) prefetch_ahead(from);
+    }
+  }
+  float total = 0;
+  for (; k < size; ++k) total += values[k];
+  for (const Line& line : sums) total += line.sum();
+  return total;
+}
+
 }  // namespace benchmarks

@@ -156,7 +156,7 @@ Candidate candidate(Problem& problem) {
 
 }  // namespace
 
-std::vector<Candidate> naive_candidates(Problem& problem) {
+std::vector<Candidate> naive_candidates(Problem& problem, int /*threads*/) {
   switch (problem.task.layout) {
     case Layout::planes: return {candidate<TensorSolver<1>>(problem)};
     case Layout::rows: return {candidate<TensorSolver<2>>(problem)};

@@ -70,11 +70,11 @@ memory per_channel(std::vector<float>& values) {
 /// A problem in one format.
 class Solver {
  public:
-  Solver(Problem& problem, memory::format_tag format)
+  Solver(Problem& problem, int threads, memory::format_tag format)
       : problem_(problem),
         plain_(descriptor(problem.task, formats(problem.task.layout).front().tag)),
         format_(descriptor(problem.task, format)) {
-    set_threads(problem.task.threads);
+    set_threads(threads);
     const auto forward = make_forward();
     solve_ = {Forward(forward), forward_arguments(forward)};
     if (problem.task.pass == Pass::backward) {
@@ -158,9 +158,9 @@ class Solver {
 };
 
 /// None where oneDNN has no implementation.
-std::vector<Candidate> candidate(Problem& problem, const Format& format) {
+std::vector<Candidate> candidate(Problem& problem, int threads, const Format& format) {
   try {
-    const auto solver = std::make_shared<Solver>(problem, format.tag);
+    const auto solver = std::make_shared<Solver>(problem, threads, format.tag);
     return {{"oneDNN", format.name, Work::pass, [solver] { solver->solve(); }, [solver] { solver->fetch(); }}};
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_unimplemented) return {};
@@ -175,10 +175,10 @@ std::string onednn_version() {
   return std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
 }
 
-std::vector<Candidate> onednn_candidates(Problem& problem) {
+std::vector<Candidate> onednn_candidates(Problem& problem, int threads) {
   std::vector<Candidate> candidates;
   for (const Format& format : formats(problem.task.layout)) {
-    for (Candidate& c : candidate(problem, format)) candidates.push_back(std::move(c));
+    for (Candidate& c : candidate(problem, threads, format)) candidates.push_back(std::move(c));
   }
   return candidates;
 }

@@ -113,7 +113,7 @@ std::function<void()> solver(Problem& p) {
 
 }  // namespace
 
-std::vector<Candidate> plain_candidates(Problem& problem) {
+std::vector<Candidate> plain_candidates(Problem& problem, int /*threads*/) {
   return {{.library = "plain loops", .run = solver(problem)}};
 }
 

@@ -27,11 +27,12 @@ struct Task {
   Layout layout;
   Activation activation;
   Shape shape;
-  int threads = 1;
 
   bool fuses_relu() const { return activation == Activation::relu; }
   /// The tensors that the pass reads: x, and for a backward pass dy.
   int inputs() const { return pass == Pass::backward ? 2 : 1; }
+  /// The bytes of all tensors that the pass reads and writes.
+  Index bytes() const { return (inputs() + 1) * shape.bytes(); }
   /// The channel of the element at position k in memory.
   Index channel_of(Index k) const { return (layout == Layout::planes ? k / shape.plane : k) % shape.channels; }
 };

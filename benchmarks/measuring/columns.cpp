@@ -22,10 +22,10 @@ Times quickest(const std::vector<Candidate>& candidates, const std::vector<Times
 
 }  // namespace
 
-Times limit_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times) {
+Times limit_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times, int readings) {
   Times limit = quickest(candidates, times, Work::move);
   const Times read = quickest(candidates, times, Work::read);
-  for (std::size_t round = 0; round < read.size(); ++round) limit[round] += read[round];
+  for (std::size_t round = 0; round < read.size(); ++round) limit[round] += (readings - 1) * read[round];
   return limit;
 }
 

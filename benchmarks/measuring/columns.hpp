@@ -18,9 +18,9 @@ struct Column {
   std::string form;
 };
 
-/// The limit, added up from its parts in each round: the quickest move, and the quickest read where there is one. Empty
-/// if no parts were timed.
-Times limit_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times);
+/// The limit, added up from its parts in each round: the quickest move, and the quickest read for each reading but the
+/// last. Empty if no parts were timed.
+Times limit_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times, int readings);
 
 /// One column for each other library; for one that has several forms two: the problem's own, and the best by its
 /// median.

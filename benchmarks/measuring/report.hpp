@@ -7,11 +7,21 @@
 #include <string>
 #include <vector>
 
+#include "caches.hpp"
 #include "candidates/candidate.hpp"
 #include "candidates/problem.hpp"
 #include "measuring/rounds.hpp"
 
 namespace benchmarks {
+
+/// What so many threads took for a task.
+struct Measured {
+  int threads;
+  std::vector<Candidate> candidates;
+  std::vector<Times> times;
+  /// How often the limit reads.
+  int readings;
+};
 
 /// One shape.
 struct Row {
@@ -20,18 +30,19 @@ struct Row {
     double value;
   };
 
-  Shape shape;
+  std::string name, home;
   double microseconds;
-  /// Limit / ours.
-  double fraction_of_limit;
-  /// Others / ours.
-  std::vector<Ratio> times_faster;
+  std::vector<Ratio> ratios;
 };
 
-Row summarize(const Shape& shape, const std::vector<Candidate>& candidates, const std::vector<Times>& times);
+/// Limit / ours, and others / ours.
+Row beside_others(const Task& task, const Measured& measured);
 
-/// A table of these rows, with geometric means at the bottom: over all, and, where there are smaller ones too, over
-/// those of 16 MiB and more.
+/// Our time with the first number of threads / that with each other number; the same of the limit.
+Row by_threads(const Task& task, const std::vector<Measured>& measured);
+
+/// A table of these rows, with geometric means at the bottom: over all, and over those in L2, in a cache and in memory
+/// where there are several of these.
 void print(std::ostream& out, const std::vector<Row>& rows);
 
 /// One line for each candidate, the parts of the limit included.
@@ -40,11 +51,9 @@ class CsvFile {
   /// Writes nothing if the path is empty. Throws std::runtime_error if the file cannot be written, as add() does.
   explicit CsvFile(const std::string& path);
 
-  void add(const Task& task, const std::vector<Candidate>& candidates, const std::vector<Times>& times);
+  void add(const Task& task, const Measured& measured);
 
  private:
-  void add_line(const Task& task, const std::string& library, const std::string& form, const Times& theirs,
-                const Times& ours);
   void check() const;
 
   std::string path_;
