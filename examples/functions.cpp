@@ -8,15 +8,13 @@ int main() {
   const Eigen::MatrixXf x = Eigen::MatrixXf::Random(64, 10), dy = Eigen::MatrixXf::Random(64, 10);
   const bn::AffineParameters<float> affine(10);  // gamma = 1, beta = 0
   const double epsilon = 1e-5;
+  Eigen::MatrixXf y, dx;
+  bn::Gradients<float> gradients;
 
-  // Statistics of two halves, from two threads or ranks, merged into those of the whole batch.
-  bn::Moments moments, half;
+  bn::Moments moments, half;  // of two halves, from two threads or ranks, merged into those of the whole batch
   bn::batch_moments(x.topRows(32), moments);
   bn::batch_moments(x.bottomRows(32), half);
   moments.merge(half);
-
-  Eigen::MatrixXf y, dx;
-  bn::Gradients<float> gradients;
   const bn::Statistics statistics = bn::statistics(moments, epsilon);
   bn::normalize(x, affine, statistics, y);
   bn::backward(x, dy, affine, statistics, dx, gradients);

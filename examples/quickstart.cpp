@@ -2,9 +2,9 @@
 #include <iostream>
 
 int main() {
-  Eigen::MatrixXf x(4, 2), y, dy(4, 2), dx;
-  x << 1, 10, 2, 20, 3, 30, 4, 60;  // four samples of two channels
-  dy << 1, 0, 0, 1, 0, 0, 0, 0;     // dloss/dy
+  Eigen::MatrixXf x(3, 2), y, dy(3, 2), dx;
+  x << 1, 10, 2, 30, 6, 80;  // three samples of two channels
+  dy << 1, 0, 0, 1, 0, 0;    // dloss/dy
   batchnorm::BatchNorm<float> norm({.channels = 2});
   norm.forward(x, y);        // training: the statistics of this batch
   norm.backward(x, dy, dx);  // adds to norm.gradients()
