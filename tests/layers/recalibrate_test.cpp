@@ -173,6 +173,21 @@ TEST(Recalibrate, TakesTheVarianceOfAllValuesIfAsked) {
   EXPECT_DOUBLE_EQ(layer.running().variance[0], 20004.0 / 7.0);
 }
 
+TEST(Recalibrate, IsDoneByHandForBatchesWithPadding) {
+  const Matrix padded{{1}, {2}, {3}, {4}, {5}, {1e9}, {1e9}};
+  const Eigen::ArrayXd mask{{1, 1, 1, 1, 1, 0, 0}};
+  bn::PopulationStatistics population(1);
+  bn::Moments moments;
+  bn::batch_moments(padded, moments, {.weights = mask});
+  population.add(moments);
+  bn::batch_moments(first, moments);
+  population.add(moments);
+  Layer layer = used_layer();
+  layer.running() = population.statistics();
+  EXPECT_DOUBLE_EQ(layer.running().mean[0], 5 * 3.0 / 9);
+  EXPECT_DOUBLE_EQ(layer.running().variance[0], (5 * 2.5 + 4 * 12.0) / 9);
+}
+
 TEST(Recalibrate, LeavesTheLayerUnchangedIfReadingABatchThrows) {
   Layer layer = used_layer();
   const Layer before = layer;

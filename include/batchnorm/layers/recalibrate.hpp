@@ -24,7 +24,8 @@ struct RecalibrateOptions {
 /// kept, and what becomes of a batch that is not finite or has a single value per channel.
 ///
 /// In a network of several layers, whose inputs change with the statistics of earlier ones, run the batches through all
-/// of it in Mode::probe instead and add each layer's moments() to a PopulationStatistics of its own.
+/// of it in Mode::probe instead and add each layer's moments() to a PopulationStatistics of its own. There batches with
+/// weights or padding go as well, by batch_moments.
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, steps 7 to 10.
 /// Shapes   each batch: a tensor as forward takes it
