@@ -21,6 +21,24 @@ void train_forward(benchmark::State& state) {
   report<Storage>(state, shape, 3);
 }
 
+/// The bytes of the mask are not counted.
+template <class Storage>
+void train_forward_masked(benchmark::State& state) {
+  const Shape shape = shape_of(state);
+  const auto x = random_tensor<Storage>(shape);
+  auto y = random_tensor<Storage>(shape);
+  const auto mask = random_mask(shape);
+  const bn::AffineParameters<float> affine(shape.channels);
+  bn::Moments moments;
+  for (auto _ : state) {
+    bn::train_forward<typename Storage::Layout>(x, affine, 1e-5, y, moments, {.weights = mask});
+    benchmark::ClobberMemory();
+  }
+  report<Storage>(state, shape, 3);
+}
+
+BENCHMARK(train_forward_masked<planes<float>>)->Apply(masked_images);
+BENCHMARK(train_forward_masked<rows<float>>)->Apply(masked_images);
 BENCHMARK(train_forward<planes<float>, bn::activations::identity>)->Apply(all_images);
 BENCHMARK(train_forward<planes<float>, bn::relu>)->Apply(all_images);
 BENCHMARK(train_forward<rows<float>, bn::activations::identity>)->Apply(all_images);

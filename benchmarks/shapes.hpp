@@ -91,6 +91,9 @@ inline const std::vector<Shape> sums_images = {
 inline const std::vector<Shape> sums_matrices = {
     {"250x490", 250, 490, 1}, {"2000x500", 2000, 500, 1}, {"20000x900", 20000, 900, 1}};
 
+/// Images, and sequences of 512 steps, of which a mask leaves a part out.
+inline const std::vector<Shape> masked_shapes = {{"32x256x56x56", 32, 256, 56 * 56}, {"32x256x512", 32, 256, 512}};
+
 /// Layers of multilayer perceptrons: a small one, a wide one, and channel counts that no SIMD width divides.
 inline const std::vector<Shape> mlp_shapes = {
     {"mlp_64x10", 64, 10, 1},       {"mlp_128x256", 128, 256, 1},     {"mlp_256x500", 256, 500, 1},

@@ -47,7 +47,8 @@ using column_major = matrix<Element, Eigen::ColMajor>;
 /// The shape that the arguments of a row name.
 inline Shape shape_of(const benchmark::State& state) {
   Shape shape{"", state.range(0), state.range(1), state.range(2)};
-  for (const auto* list : {&dense_shapes, &image_shapes, &resnet50_shapes, &mlp_shapes, &sums_images, &sums_matrices}) {
+  for (const auto* list :
+       {&dense_shapes, &image_shapes, &resnet50_shapes, &mlp_shapes, &sums_images, &sums_matrices, &masked_shapes}) {
     for (const Shape& named : *list) {
       if (shape.name.empty() && named.same_extents(shape)) shape.name = named.name;
     }
@@ -63,6 +64,13 @@ typename Storage::Tensor random_tensor(const Shape& shape) {
   return tensor;
 }
 
+/// A weight of 0 or 1 for each position of x.
+inline Eigen::Tensor<float, 2, Eigen::RowMajor> random_mask(const Shape& shape) {
+  Eigen::Tensor<float, 2, Eigen::RowMajor> mask(shape.samples, shape.plane);
+  mask.setRandom();
+  return mask.round();
+}
+
 /// Bytes per second if a call moves `tensors` times the bytes of x, as the Cost line of its docstring says.
 template <class Storage>
 void report(benchmark::State& state, const Shape& shape, int tensors) {
@@ -75,12 +83,14 @@ inline void add_rows(benchmark::internal::Benchmark* row, const std::vector<Shap
   for (const Shape& s : shapes) row->Args({s.samples, s.channels, s.plane});
 }
 
-/// The images, and the layers of ResNet-50 that are not among them.
+/// The images, and the layers of ResNet-50 and the sequences that are not among them.
 inline void all_images(benchmark::internal::Benchmark* row) {
   add_rows(row, image_shapes);
-  for (const Shape& s : resnet50_shapes) {
-    const auto same = [&](const Shape& image) { return image.same_extents(s); };
-    if (std::none_of(image_shapes.begin(), image_shapes.end(), same)) row->Args({s.samples, s.channels, s.plane});
+  for (const auto* list : {&resnet50_shapes, &masked_shapes}) {
+    for (const Shape& s : *list) {
+      const auto same = [&](const Shape& image) { return image.same_extents(s); };
+      if (std::none_of(image_shapes.begin(), image_shapes.end(), same)) row->Args({s.samples, s.channels, s.plane});
+    }
   }
 }
 
@@ -88,6 +98,9 @@ inline void all_matrices(benchmark::internal::Benchmark* row) {
   add_rows(row, dense_shapes);
   for (const Shape& s : mlp_shapes) row->Args({s.samples, s.channels, s.plane});
 }
+
+/// Images, and sequences of 512 steps, for what is beside an unweighted row.
+inline void masked_images(benchmark::internal::Benchmark* row) { add_rows(row, masked_shapes); }
 
 /// One image and one matrix for what differs from float only by its element type.
 inline void one_image(benchmark::internal::Benchmark* row) { add_rows(row, {image_shapes[1]}); }
