@@ -121,6 +121,7 @@ void CsvFile::add(const Task& task, const Measured& measured) {
   }
   const Times limit = limit_of(measured, measured.readings);
   if (!limit.empty()) add_line("limit", "all", limit);
+  if (!limit.empty() && task.pass != Pass::inference) add_line("limit", "read + copy", limit_of(measured, 2));
   file_.flush();
   check();
 }
