@@ -30,7 +30,10 @@ double penalty(const Matrix& x, const Matrix& w, Matrix& dw) {
 }
 
 int main() {
-  Matrix x = Matrix::Random(8, 5), w = Matrix::Random(5, 4), step = Matrix::Zero(5, 4), dw, unused;
+  const Matrix real = Matrix::Random(8, 5), generated = Matrix::Random(8, 5), w = Matrix::Random(5, 4);
+  const Eigen::VectorXd t = Eigen::VectorXd::Random(8).cwiseAbs();
+  const Matrix x = generated + t.asDiagonal() * (real - generated);  // WGAN-GP's points between the two
+  Matrix step = Matrix::Zero(5, 4), dw, unused;
   step(2, 1) = 1e-5;
   penalty(x, w, dw);
   const double quotient = (penalty(x, w + step, unused) - penalty(x, w - step, unused)) / 2e-5;
