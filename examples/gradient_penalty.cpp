@@ -18,7 +18,6 @@ double penalty(const Matrix& x, const Matrix& w, Matrix& dw) {
   const auto statistics = bn::statistics(moments, 1e-5);
   const Matrix y = z.array().tanh(), slope = 1 - y.array().square(), dz = slope * a.asDiagonal();
   bn::backward(u, dz, affine, statistics, du, first);
-
   const Matrix dx = du * w.transpose();  // dD/dx
   const Eigen::ArrayXd norms = dx.rowwise().norm(), excess = norms - 1;
   const Matrix v = (2 * excess / norms).matrix().asDiagonal() * dx;  // dpenalty/d(dD/dx)
@@ -31,8 +30,7 @@ double penalty(const Matrix& x, const Matrix& w, Matrix& dw) {
 
 int main() {
   const Matrix real = Matrix::Random(8, 5), generated = Matrix::Random(8, 5), w = Matrix::Random(5, 4);
-  const Eigen::VectorXd t = Eigen::VectorXd::Random(8).cwiseAbs();
-  const Matrix x = generated + t.asDiagonal() * (real - generated);  // WGAN-GP's points between the two
+  const Matrix x = generated + Eigen::VectorXd::Random(8).cwiseAbs().asDiagonal() * (real - generated);  // between both
   Matrix step = Matrix::Zero(5, 4), dw, unused;
   step(2, 1) = 1e-5;
   penalty(x, w, dw);
