@@ -401,7 +401,7 @@ void sums_and_input_gradient(const Device& device, const Views<const Element, N>
   if (inputs[0].size() == 0) return;
   const Blocks kind = blocks_for(Pass::reduces, inputs, outputs, Weights::is_weighted);
   const bool is_whole = is_whole_batch(inputs[0], weights, forward);
-  if (is_one_plane(inputs[0]) || !is_whole || !hold_whole_channels(kind)) {
+  if (is_one_plane(inputs[0]) || !is_whole || !may_be_fused(kind)) {
     gradient_sums(device, inputs, forward, sums, weights);
     input_gradient(device, inputs, forward, sums, outputs, weights);
     return;
