@@ -1,13 +1,16 @@
 #include <gtest/gtest.h>
 
 #define EIGEN_USE_THREADS
+#include <algorithm>
 #include <atomic>
 #include <batchnorm/base/device.hpp>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <unsupported/Eigen/CXX11/Tensor>
+#include <utility>
 #include <vector>
 
 namespace bn = batchnorm;
@@ -44,6 +47,29 @@ TEST(Device, RunsEveryBlockOnceOnAPoolOfAnySize) {
       EXPECT_EQ(runs_of_each_block(bn::Device(device), blocks, much), std::vector<int>(std::size_t(blocks), 1));
     }
   }
+}
+
+TEST(Device, HandsNeighboringBlocksOverTogether) {
+  const auto parts_of = [](const bn::Device& device, Index bytes) {
+    std::mutex mutex;
+    std::vector<std::pair<Index, Index>> parts;
+    device.for_each_part(100, bytes, [&](Index first, Index last) {
+      const std::lock_guard lock(mutex);
+      parts.emplace_back(first, last);
+    });
+    std::sort(parts.begin(), parts.end());
+    return parts;
+  };
+  using Parts = std::vector<std::pair<Index, Index>>;
+  Eigen::ThreadPool pool(2);
+  const Eigen::ThreadPoolDevice device(&pool, 3);
+  EXPECT_EQ(parts_of(bn::Device(), much), (Parts{{0, 100}}));
+  EXPECT_EQ(parts_of(bn::Device(device), 1000), (Parts{{0, 100}}));
+  // Whoever claims, the parts are the same: a sixth of what is left.
+  const Parts parts = parts_of(bn::Device(device), much);
+  EXPECT_EQ(parts.front(), std::pair(Index(0), Index(16)));
+  EXPECT_EQ(parts.back(), std::pair(Index(99), Index(100)));
+  for (std::size_t k = 1; k < parts.size(); ++k) EXPECT_EQ(parts[k].first, parts[k - 1].second);
 }
 
 TEST(Device, StaysOnTheCallingThreadForLittleWork) {

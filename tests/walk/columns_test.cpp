@@ -64,16 +64,16 @@ TYPED_TEST(ColumnTable, HoldsTheConstantsOfEachColumnsChannel) {
   };
   for (const Index channels : {1, 2, 3, 7, 8, 9, 100, 1024, 1030}) {
     SCOPED_TRACE(testing::Message() << channels << " channels");
-    expect(detail::RowBlocks(5, channels, 1, true, 4), 1);
-    expect(detail::RowBlocks(2048, channels, 1, true, 4), 1);
-    expect(detail::RowBlocks(16, channels, 7, true, 4), 7);
+    expect(detail::RowBlocks::to_reduce(5, channels, 1, true, 4), 1);
+    expect(detail::RowBlocks::to_reduce(2048, channels, 1, true, 4), 1);
+    expect(detail::RowBlocks::to_reduce(16, channels, 7, true, 4), 7);
     expect(detail::PlaneBlocks::to_reduce(2, channels, 700, 4), 1);
   }
 }
 
 // Rounded once, from double.
 TYPED_TEST(ColumnTable, RoundsWhatIsComputedInDouble) {
-  const auto block = detail::RowBlocks(5, 3, 1, true, 4)[0];
+  const auto block = detail::RowBlocks::to_reduce(5, 3, 1, true, 4)[0];
   const detail::ColumnTable<TypeParam, Pair> table(block, [](Index, auto) {
     return Pair<detail::Channels>{detail::all_channels(1 / 3.0), detail::all_channels(0.1)};
   });

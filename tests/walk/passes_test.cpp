@@ -19,6 +19,10 @@ detail::Blocks blocks_of(detail::Pass pass, const Extent& extent) {
   return detail::blocks_for<Element, 1>(pass, {extent.view(static_cast<const Element*>(nullptr))});
 }
 
+batchnorm::ChannelView<const float> view_of(const Extent& extent) {
+  return extent.view(static_cast<const float*>(nullptr));
+}
+
 bool are_rows(const Extent& extent) {
   return std::holds_alternative<RowBlocks>(blocks_of<float>(detail::Pass::reduces, extent));
 }
@@ -58,6 +62,33 @@ TEST(BlocksFor, CoverEveryElementOnceInEveryRegime) {
                  blocks);
     }
   }
+}
+
+// Sixteen cores have something to do each as soon as there is more than one block takes; below, rows are one block.
+TEST(BlocksFor, AreEnoughForManyCoresOfWhatIsMoreThanABlock) {
+  const auto least = [](const Extent& extent) {
+    Index result = std::numeric_limits<Index>::max();
+    for (const auto pass : {detail::Pass::reduces, detail::Pass::writes}) {
+      for (const auto& blocks :
+           {blocks_of<float>(pass, extent), detail::blocks_for<float, 2>(pass, {view_of(extent), view_of(extent)})}) {
+        result = std::min(result, std::visit([](const auto& b) { return b.count(); }, blocks));
+      }
+    }
+    return result;
+  };
+  for (const Extent& extent :
+       {Extent{32, 64, 12544},  Extent{32, 64, 3136},  Extent{32, 256, 3136}, Extent{32, 512, 784},
+        Extent{32, 1024, 196},  Extent{32, 2048, 49},  Extent{1, 64, 50176},  Extent{128, 16, 1024},
+        Extent{32, 256, 289},   Extent{8, 1024, 100},  Extent{8, 67, 1024},   Extent{32 * 12544, 64, 1},
+        Extent{100352, 256, 1}, Extent{25088, 512, 1}, Extent{6272, 1024, 1}, Extent{1568, 2048, 1},
+        Extent{50176, 64, 1},   Extent{131072, 16, 1}, Extent{9248, 256, 1},  Extent{800, 1024, 1},
+        Extent{1024, 4096, 1},  Extent{8192, 512, 1},  Extent{65536, 64, 1},  Extent{3000, 1000, 1},
+        Extent{256, 4096, 1},   Extent{16, 40000, 1},  Extent{3072, 256, 1},  Extent{100000, 7, 1},
+        Extent{1, 1, 600000}}) {
+    EXPECT_GE(least(extent), detail::enough_blocks) << extent;
+  }
+  EXPECT_EQ(least({60, 100, 1}), 1);
+  EXPECT_EQ(least({256, 1024, 1}), 1);
 }
 
 // Blocks are counted in int.

@@ -30,7 +30,7 @@ struct Term {
 constexpr Index in_ranges = Index(1) << 16;
 
 RowBlocks blocks_of(const Extent& e, Index bytes) {
-  return RowBlocks(e.outer, e.channels, e.inner, e.slice_gap == 0, bytes);
+  return RowBlocks::to_reduce(e.outer, e.channels, e.inner, e.slice_gap == 0, bytes);
 }
 
 /// Packets and their tails, eight rows, chunks of 512 rows, folds and what they leave over, groups of 1024 columns,
@@ -72,37 +72,67 @@ TEST(RowBlocks, ReadEachElementOfTwoAndThreeInputsOnce) {
   });
 }
 
-TEST(RowBlocks, WriteEachElementOnce) {
+TEST(RowBlocks, WriteEachElementOnceWhereTheyWereReduced) {
   for_each_extent([](const auto& blocks, const Extent& extent) {
     testing_support::expect_each_element_is_written_once<false, float>(blocks, extent);
     testing_support::expect_each_element_is_written_once<true, float>(blocks, extent);
   });
 }
 
+TEST(RowBlocks, WriteEachElementOnce) {
+  for (const Extent& extent : extents) {
+    for (const Index bytes : {Index(4), in_ranges}) {
+      SCOPED_TRACE(testing::Message() << extent << ", " << bytes << " bytes per element");
+      const auto blocks = RowBlocks::to_write(extent.outer, extent.channels, extent.inner, true, bytes);
+      testing_support::expect_each_element_is_written_once<true, float>(blocks, extent);
+    }
+  }
+}
+
 TEST(RowBlocks, CutManyRowsIntoABoundedNumberOfRanges) {
   for (const Index outer : {1, 7, 8, 511, 512, 513, 5000, 1 << 20}) {
     for (const Index channels : {1, 3, 40, 511, 1024, 5000}) {
       for (const Index bytes : {Index(2), Index(12), in_ranges}) {
-        const RowBlocks blocks(outer, channels, 1, true, bytes);
+        const auto blocks = RowBlocks::to_reduce(outer, channels, 1, true, bytes);
         EXPECT_LE(blocks.ranges(), detail::max_ranges);
         EXPECT_EQ(blocks.count() % blocks.ranges(), 0);
       }
     }
   }
-  EXPECT_EQ(RowBlocks(1 << 20, 1024, 1, true, 4).ranges(), detail::max_ranges);
+  EXPECT_EQ(RowBlocks::to_reduce(1 << 20, 1024, 1, true, 4).ranges(), detail::max_ranges);
 }
 
 TEST(RowBlocks, KeepWhatFitsInABlockInOneRange) {
-  EXPECT_EQ(RowBlocks(60, 100, 1, true, 4).count(), 1);
-  EXPECT_EQ(RowBlocks(512, 1024, 1, true, 4).count(), 1);
-  EXPECT_GT(RowBlocks(513, 1024, 1, true, 4).ranges(), 1);
+  EXPECT_EQ(RowBlocks::to_reduce(60, 100, 1, true, 4).count(), 1);
+  EXPECT_EQ(RowBlocks::to_reduce(512, 1024, 1, true, 4).count(), 1);
+  EXPECT_GT(RowBlocks::to_reduce(513, 1024, 1, true, 4).ranges(), 1);
+  EXPECT_EQ(RowBlocks::to_write(512, 1024, 1, true, 4).count(), 1);
+}
+
+// What a block does once for each column is paid for by its rows; what is written is written by whole rows.
+TEST(RowBlocks, CutColumnsBeforeRowsWhereTheyAreReducedOnly) {
+  const auto reduced = RowBlocks::to_reduce(1024, 1024, 1, true, 4),
+             written = RowBlocks::to_write(1024, 1024, 1, true, 4);
+  EXPECT_EQ(reduced.ranges(), 2);
+  EXPECT_EQ(reduced[0].channels, 128);
+  EXPECT_FALSE(reduced.may_be_fused());
+  EXPECT_EQ(written.ranges(), 16);
+  EXPECT_EQ(written[0].channels, 1024);
+}
+
+TEST(RowBlocks, MayBeFusedWhereTheyAreWideAndHoldWholeChannels) {
+  EXPECT_TRUE(RowBlocks::to_reduce(60, 100, 1, true, 4).may_be_fused());
+  EXPECT_TRUE(RowBlocks::to_reduce(64, 40000, 1, true, 4).may_be_fused());
+  EXPECT_TRUE(RowBlocks::to_reduce(32, 2048, 49, true, 4).may_be_fused());
+  EXPECT_FALSE(RowBlocks::to_reduce(256, 4096, 1, true, 4).may_be_fused());
+  EXPECT_FALSE(RowBlocks::to_reduce(100000, 64, 1, true, 4).may_be_fused());
 }
 
 TEST(RowBlocks, HaveNoMoreColumnsThanTheirBuffers) {
   for (Index channels = 1; channels <= 2100; ++channels) {
     for (const Index inner : {1, 2, 3, 4, 7, 9, 49, 196, 511}) {
       for (const Index outer : {16, 5000}) {
-        const RowBlocks blocks(outer, channels, inner, true, 4);
+        const auto blocks = RowBlocks::to_reduce(outer, channels, inner, true, 4);
         ASSERT_LE(blocks[0].columns(), detail::max_columns) << channels << " channels, inner " << inner;
         ASSERT_GE(blocks[0].columns(), 1);
       }
@@ -113,7 +143,7 @@ TEST(RowBlocks, HaveNoMoreColumnsThanTheirBuffers) {
 // Those that do not end with a line make their neighbors share one.
 TEST(RowBlocks, EndGroupsOfChannelsWithACacheLineWhereTheyCan) {
   for (const Index inner : {1, 2, 3, 4, 7, 9, 16, 49, 64}) {
-    const auto block = RowBlocks(16, 5000, inner, true, 4)[0];
+    const auto block = RowBlocks::to_reduce(16, 5000, inner, true, 4)[0];
     EXPECT_EQ(block.channels * inner % detail::line_elements, 0) << "inner " << inner;
   }
 }
@@ -121,7 +151,7 @@ TEST(RowBlocks, EndGroupsOfChannelsWithACacheLineWhereTheyCan) {
 TEST(RowBlocks, ReachTheLastOfMoreThan2To31Elements) {
   const Extent extent{(Index(1) << 33) + 5, 24, 1};
   const auto* data = reinterpret_cast<const float*>(std::uintptr_t(4096));
-  const RowBlocks blocks(extent.outer, extent.channels, extent.inner, true, 4);
+  const auto blocks = RowBlocks::to_reduce(extent.outer, extent.channels, extent.inner, true, 4);
   EXPECT_LE(blocks.ranges(), detail::max_ranges);
   Index values = 0;
   for (Index range = 0; range < blocks.ranges(); ++range) values += testing_support::values_in(blocks, range);
@@ -159,11 +189,11 @@ TEST(RowBlock, SpreadsOneValuePerChannelOverItsColumns) {
     for (Index j = columns; j < columns + batchnorm::Packet<float>::size; ++j) ASSERT_EQ(rows[0][j], 0) << j;
   };
   // Channels 0 1 2 of each folded row behind those of another.
-  const RowBlocks folded(100000, 3, 1, true, 4);
+  const auto folded = RowBlocks::to_reduce(100000, 3, 1, true, 4);
   ASSERT_GT(folded[0].columns(), 3);
   expect_spread(folded, folded[0].columns(), [](Index j) { return float(j % 3); });
   // Short planes of 7: 0 0 0 0 0 0 0 1 1 ...
-  expect_spread(RowBlocks(16, 5, 7, true, 4), 35, [](Index j) { return float(j / 7); });
+  expect_spread(RowBlocks::to_reduce(16, 5, 7, true, 4), 35, [](Index j) { return float(j / 7); });
 }
 
 // Whole numbers, so the sums are exact: those of all columns of a channel, over all of its rows.

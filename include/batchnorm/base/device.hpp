@@ -56,25 +56,28 @@ std::exception_ptr exception_of(const F& f) noexcept {
   return nullptr;
 }
 
-/// What is done with each block, seen without its type: the code around it is there once.
+/// What is done with the blocks [first, last), seen without its type: the code around it is there once.
 struct BlockBody {
   const void* body;
-  void (*call)(const void* body, Index block);
+  void (*call)(const void* body, Index first, Index last);
 
-  void operator()(Index block) const { call(body, block); }
+  void operator()(Index first, Index last) const { call(body, first, last); }
 };
 
-/// The work of one call, cut into blocks that threads claim from a counter.
+/// The work of one call, cut into blocks that threads claim from a counter, several at first and one at a time in the
+/// end.
 class BlockQueue {
  public:
-  BlockQueue(int blocks, const BlockBody& body) : blocks_(blocks), body_(body) {}
+  BlockQueue(int blocks, int threads, const BlockBody& body) : blocks_(blocks), threads_(threads), body_(body) {}
 
   /// Runs blocks until none is left to claim, or claims them only, once one has thrown. A thread that comes late claims
   /// nothing and never touches the body.
   void work() noexcept {
-    for (int block = next_.fetch_add(1); block < blocks_; block = next_.fetch_add(1)) {
-      if (!failed_) run(block);
-      if (finished_.fetch_add(1) + 1 == blocks_) finished_.notify_all();
+    for (int first = next_; first < blocks_; first = next_) {
+      const int claimed = std::max(1, (blocks_ - first) / (2 * threads_));
+      if (!next_.compare_exchange_strong(first, first + claimed)) continue;
+      if (!failed_) run(first, first + claimed);
+      if (finished_.fetch_add(claimed) + claimed == blocks_) finished_.notify_all();
     }
   }
 
@@ -86,13 +89,13 @@ class BlockQueue {
   }
 
  private:
-  void run(int block) noexcept {
+  void run(int first, int last) noexcept {
     // A thread may not be left by an exception, nor may the caller go while others work on what it owns.
-    const std::exception_ptr error = exception_of([&] { body_(block); });
+    const std::exception_ptr error = exception_of([&] { body_(first, last); });
     if (error && !failed_.exchange(true)) error_ = error;
   }
 
-  const int blocks_;
+  const int blocks_, threads_;
   const BlockBody body_;
   std::atomic<int> next_{0}, finished_{0};
   std::atomic<bool> failed_{false};
@@ -142,24 +145,36 @@ class Device {
   /// block any more; the blocks behind it may not have been run then.
   template <class Body>
   void for_each_block(Index blocks, Index bytes, const Body& body) const {
-    run(blocks, bytes, {&body, [](const void* of, Index block) { (*static_cast<const Body*>(of))(block); }});
+    for_each_part(blocks, bytes, [&](Index first, Index last) {
+      for (Index block = first; block < last; ++block) body(block);
+    });
+  }
+
+  /// The same for what neighboring blocks have in common: calls body(first, last) for parts of [0, blocks), once for all
+  /// of it where one thread is kept busy.
+  template <class Body>
+  void for_each_part(Index blocks, Index bytes, const Body& body) const {
+    const auto call = [](const void* of, Index first, Index last) { (*static_cast<const Body*>(of))(first, last); };
+    run(blocks, bytes, {&body, call});
   }
 
  private:
-  /// A sleeping thread takes about 0.1 ms to wake, so it must be given this much memory traffic to be worth it.
-  static constexpr Index bytes_per_thread = Index(4) << 20;
+  /// A sleeping thread takes about 0.1 ms to wake: none is woken for less memory traffic than this, and for more as many
+  /// as have so much each.
+  static constexpr Index least_bytes = Index(2) << 20, bytes_per_thread = Index(512) << 10;
 
   void run(Index blocks, Index bytes, const detail::BlockBody& body) const {
-    const Index threads = std::min({static_cast<Index>(threads_), blocks, bytes / bytes_per_thread});
+    const Index busy = bytes < least_bytes ? 1 : bytes / bytes_per_thread;
+    const Index threads = std::min({static_cast<Index>(threads_), blocks, busy});
     if (threads <= 1) {
-      for (Index block = 0; block < blocks; ++block) body(block);
+      body(0, blocks);
     } else {
       run_on(threads, blocks, body);
     }
   }
 
   EIGEN_DONT_INLINE void run_on(Index threads, Index blocks, const detail::BlockBody& body) const {
-    const auto queue = std::make_shared<detail::BlockQueue>(static_cast<int>(blocks), body);
+    const auto queue = std::make_shared<detail::BlockQueue>(static_cast<int>(blocks), static_cast<int>(threads), body);
     // Helpers that have been asked use the body, so nothing may be thrown past it: who cannot be asked does not help.
     detail::exception_of([&] {
       for (Index helper = 1; helper < threads; ++helper) schedule_(pool_, [queue] { queue->work(); });

@@ -43,7 +43,7 @@ void train_forward(const Device& device, const Views<const Element, N>& inputs,
   const auto& x = inputs[0];
   const Normalization<Scalar, Activation> forward{{moments, weights.total(x), epsilon}, affine, activation};
   const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y}, Weights::is_weighted);
-  if (is_one_plane(x) || !hold_whole_channels(kind)) {
+  if (is_one_plane(x) || !may_be_fused(kind)) {
     batch_moments(device, x, moments, weights);
     normalize(device, inputs, forward, y, Order::backwards);
     return;

@@ -11,8 +11,11 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// A block reads about this much: it stays in a core's cache between the pass that reduces and the pass that writes.
-inline constexpr Index block_bytes = Index(2) << 20;
+/// A block reads about this much at most: it stays in a core's cache between the pass that reduces and the pass that
+/// writes.
+inline constexpr Index most_block_bytes = Index(2) << 20;
+/// What is more than a block is cut into so many at least, where its extents allow that: for the cores that share it.
+inline constexpr Index enough_blocks = 16;
 /// How far ahead of its use memory is asked for.
 inline constexpr Index prefetch_bytes = Index(16) << 10;
 /// The most ranges that the values of a channel are cut into, and so the most partial sums that it has.
@@ -39,6 +42,13 @@ constexpr bool may_be_rows(Index outer, Index inner) {
 constexpr bool folds_rows(Index channels, bool by_position) {
   constexpr Index short_row = 64;
   return !by_position || channels < short_row;
+}
+
+/// Whether a pass that reads so much reads it from memory, and is cut: else one block has room for all of it.
+constexpr bool is_from_memory(Index bytes) { return bytes > most_block_bytes; }
+/// What a block of such a pass reads.
+constexpr Index block_bytes(Index bytes) {
+  return is_from_memory(bytes) ? std::min(bytes / enough_blocks, most_block_bytes) : most_block_bytes;
 }
 
 /// Consecutive parts of [0, extent), equal but for the last.

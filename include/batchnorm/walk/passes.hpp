@@ -7,6 +7,7 @@
 #include <batchnorm/walk/planes.hpp>
 #include <batchnorm/walk/rows.hpp>
 
+#include <limits>
 #include <variant>
 #include <vector>
 
@@ -46,7 +47,9 @@ struct Arrangement {
 /// The blocks for a pass over outer x channels x inner elements, of which the inputs have so many bytes each.
 inline Blocks blocks_for(Pass pass, Index outer, Index channels, Index inner, const Arrangement& all, Index bytes) {
   if (all.side_by_side && may_be_rows(outer, inner)) {
-    return RowBlocks(outer, channels, inner, all.dense, bytes, folds_rows(channels, all.by_position));
+    const bool folding = folds_rows(channels, all.by_position);
+    if (pass == Pass::reduces) return RowBlocks::to_reduce(outer, channels, inner, all.dense, bytes, folding);
+    return RowBlocks::to_write(outer, channels, inner, all.dense, bytes, folding);
   }
   if (pass == Pass::reduces) return PlaneBlocks::to_reduce(outer, channels, inner, bytes);
   return PlaneBlocks::to_write(outer, channels, inner, bytes);
@@ -156,24 +159,31 @@ EIGEN_DONT_INLINE void write_extremes(const BlockParts& block, const Table& tabl
   }
 }
 
-/// Writes a block: outputs = function(constants, packets of the inputs...).
-template <template <class> class Coefficients, class B, class Make, class Function, class Element, std::size_t N,
+/// Writes the blocks at(k) of [first, last), which are of the same channels: outputs = function(constants, packets of the
+/// inputs...).
+template <template <class> class Coefficients, class At, class Make, class Function, class Element, std::size_t N,
           std::size_t M>
-void write_block(const B& block, const Make& make, const Traffic& traffic, const Function& function,
-                 const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+void write_blocks(Index first, Index last, const At& at, const Make& make, const Traffic& traffic,
+                  const Function& function, const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
   using Scalar = statistics_t<Element>;
-  const ColumnTable<Scalar, Coefficients> table(block, make);
-  if constexpr (HasScaledForm<Make> && std::same_as<Scalar, float>) {
-    if (table.has_extremes()) return write_extremes(BlockParts(block), table, make, function, inputs, outputs);
-  }
-  const Index chunks = block.chunks();
-  for (Index k = 0; k < chunks; ++k) {
-    const Index chunk = traffic.backwards ? chunks - 1 - k : k;
-    const Ahead ahead{chunk < traffic.chunks_ahead ? traffic.ahead.elements : 0, traffic.ahead.into};
-    if (traffic.streaming) {
-      block.template write<true>(block.chunk(chunk), ahead, table, function, inputs, outputs);
-    } else {
-      block.template write<false>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+  const ColumnTable<Scalar, Coefficients> table(at(first), make);
+  for (Index k = first; k < last; ++k) {
+    const auto block = at(k);
+    if constexpr (HasScaledForm<Make> && std::same_as<Scalar, float>) {
+      if (table.has_extremes()) {
+        write_extremes(BlockParts(block), table, make, function, inputs, outputs);
+        continue;
+      }
+    }
+    const Index chunks = block.chunks();
+    for (Index i = 0; i < chunks; ++i) {
+      const Index chunk = traffic.backwards ? chunks - 1 - i : i;
+      const Ahead ahead{chunk < traffic.chunks_ahead ? traffic.ahead.elements : 0, traffic.ahead.into};
+      if (traffic.streaming) {
+        block.template write<true>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      } else {
+        block.template write<false>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      }
     }
   }
   if (traffic.streaming) finish_streaming();
@@ -193,10 +203,13 @@ void write_all(const Device& device, Order order, const Make& make, const Functi
     const bool streaming = streams(inputs, outputs), backwards = order == Order::backwards;
     const auto write = [&](const auto& blocks) {
       const Index ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : 0;
-      device.for_each_block(blocks.count(), bytes, [&](Index k) {
-        const auto block = blocks[backwards ? blocks.count() - 1 - k : k];
-        write_block<Coefficients>(block, make, {streaming, backwards, {ahead, block.writes_from}, block.chunks()},
-                                  function, inputs, outputs);
+      const auto at = [&](Index k) { return blocks[backwards ? blocks.count() - 1 - k : k]; };
+      const Traffic traffic{streaming, backwards, {ahead, at(0).writes_from}, std::numeric_limits<Index>::max()};
+      device.for_each_part(blocks.count(), bytes, [&](Index first, Index last) {
+        for (Index next; first < last; first = next) {
+          next = std::min(last, first + blocks.ranges() - first % blocks.ranges());
+          write_blocks<Coefficients>(first, next, at, make, traffic, function, inputs, outputs);
+        }
       });
     };
     std::visit(write, blocks_for(Pass::writes, inputs, outputs, ByPosition<Function>));
@@ -219,14 +232,15 @@ void reduce_and_write(const Device& device, const AllBlocks& blocks, const Reduc
     const auto block = blocks[k];
     reduce(block);
     const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
-    write_block<Coefficients>(block, make, {streaming, true, {blocks.stride(outputs[0]), Cache::l2}, chunks_ahead},
-                              function, inputs, outputs);
+    const Traffic traffic{streaming, true, {blocks.stride(outputs[0]), Cache::l2}, chunks_ahead};
+    write_blocks<Coefficients>(
+        0, 1, [&](Index) { return block; }, make, traffic, function, inputs, outputs);
   });
 }
 
-/// Whether blocks hold all values of their channels.
-inline bool hold_whole_channels(const Blocks& blocks) {
-  return std::visit([](const auto& kind) { return kind.ranges() == 1; }, blocks);
+/// Whether passes may be fused over these blocks.
+inline bool may_be_fused(const Blocks& blocks) {
+  return std::visit([](const auto& kind) { return kind.may_be_fused(); }, blocks);
 }
 
 /// The pass that reduces: reduce(block, part) for every block. Where channels are cut into ranges, `part` is one of

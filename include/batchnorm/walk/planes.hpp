@@ -303,29 +303,32 @@ class PlaneBlocks {
   /// Whole channels, for a pass that reduces. Long channels are cut too where there are too few to keep threads busy.
   /// `bytes`: those of all inputs, per element.
   static PlaneBlocks to_reduce(Index outer, Index channels, Index inner, Index bytes) {
-    const Index channel_bytes = outer * inner * bytes;
+    const Index channel_bytes = outer * inner * bytes, block = block_bytes(channels * channel_bytes);
     const Cut slices{outer, std::max<Index>(1, chunk_values / inner)}, elements{inner, chunk_values};
     Cut ranges{slices.parts() * elements.parts(), slices.parts() * elements.parts()};
-    if (channels < few_channels && channel_bytes > block_bytes) {
-      ranges.part = std::max((ranges.extent + max_ranges - 1) / max_ranges, block_bytes / (chunk_values * bytes));
+    if (channels < enough_blocks && channel_bytes > most_block_bytes) {
+      ranges.part = std::max((ranges.extent + max_ranges - 1) / max_ranges, block / (chunk_values * bytes));
     }
-    const Cut groups{channels, std::clamp<Index>(small_block_bytes / channel_bytes, 1, max_columns)};
-    return {{slices, elements}, groups, ranges, channels * channel_bytes > block_bytes};
+    const Cut groups{channels, std::clamp<Index>(std::min(block, small_block_bytes) / channel_bytes, 1, max_columns)};
+    return {{slices, elements}, groups, ranges, is_from_memory(channels * channel_bytes)};
   }
 
   /// In memory order, for a pass that only writes: some whole slices, or some planes of one, or a part of one plane.
   static PlaneBlocks to_write(Index outer, Index channels, Index inner, Index bytes) {
     const Index plane_bytes = inner * bytes, slice_bytes = channels * plane_bytes;
-    const Cut groups{channels, std::clamp<Index>(block_bytes / plane_bytes, 1, std::min(channels, max_columns))};
-    const Cut slices{outer, std::max<Index>(1, block_bytes / slice_bytes)};
-    const Cut elements{inner, std::min(inner, block_bytes / bytes)};
-    return {{slices, elements}, groups, {slices.parts() * elements.parts(), 1}, outer * slice_bytes > block_bytes};
+    const Index block = block_bytes(outer * slice_bytes);
+    const Cut groups{channels, std::clamp<Index>(block / plane_bytes, 1, std::min(channels, max_columns))};
+    const Cut slices{outer, std::max<Index>(1, block / slice_bytes)};
+    const Cut elements{inner, std::min(inner, block / bytes)};
+    return {{slices, elements}, groups, {slices.parts() * elements.parts(), 1}, is_from_memory(outer * slice_bytes)};
   }
 
   Index count() const { return groups_.parts() * ranges_.parts(); }
   Index ranges() const { return ranges_.parts(); }
+  /// Whether blocks hold all values of their channels.
+  bool may_be_fused() const { return ranges() == 1; }
   PlaneBlock operator[](Index k) const {
-    const Index group = k % groups_.parts(), range = k / groups_.parts();
+    const Index group = k / ranges_.parts(), range = k % ranges_.parts();
     return {{groups_.begin(group), groups_.size(group), range, from_memory_},
             chunks_,
             ranges_.begin(range),
@@ -355,7 +358,6 @@ class PlaneBlocks {
  private:
   /// Short channels make a block together: small enough for L2 whatever its size, large enough to be worth claiming.
   static constexpr Index small_block_bytes = Index(384) << 10;
-  static constexpr Index few_channels = 16;
 
   PlaneBlocks(const PlaneChunks& chunks, const Cut& groups, const Cut& ranges, bool from_memory)
       : chunks_(chunks), groups_(groups), ranges_(ranges), from_memory_(from_memory) {}

@@ -229,25 +229,38 @@ class RowBlock : public Block {
 /// Rows, cut into ranges of rows and groups of columns.
 class RowBlocks {
  public:
-  /// `dense`: whether slices follow each other without gaps; `bytes`: those of all inputs, per element; `folding`: whether
-  /// a row may consist of several.
-  RowBlocks(Index outer, Index channels, Index inner, bool dense, Index bytes, bool folding = true)
-      : from_memory_(outer * channels * inner * bytes > block_bytes),
-        shape_{inner, inner == 1 && folding ? folds_for(outer, channels, from_memory_) : 1, 1},
-        channels_{channels, group_for(channels, inner)},
-        ranges_{outer / shape_.folds, 1},
-        tail_rows_(outer % shape_.folds) {
-    if (!dense) shape_.runs = shape_.folds;
-    const Index row_bytes = channels_.part * inner * shape_.folds * bytes;
-    const Index least = std::max<Index>(8, (ranges_.extent + max_ranges - 1) / max_ranges);
-    ranges_.part = std::max(least, block_bytes / row_bytes);
+  /// For a pass that reduces. `dense`: whether slices follow each other without gaps; `bytes`: those of all inputs, per
+  /// element; `folding`: whether a row may consist of several.
+  static RowBlocks to_reduce(Index outer, Index channels, Index inner, bool dense, Index bytes, bool folding = true) {
+    const Index all_bytes = outer * channels * inner * bytes;
+    const bool is_cut = is_from_memory(all_bytes);
+    RowBlocks result(outer, channels, inner, dense, all_bytes, folding, is_cut ? enough_blocks * least_rows : 0);
+    result.cut_rows(most_block_bytes, bytes);
+    // What is done once for each column of a block is paid for by its rows, so columns are cut first.
+    if (is_cut && result.count() < enough_blocks && result.shape_.folds == 1) {
+      const Index columns = std::max(least_columns, channels * inner * result.ranges() / enough_blocks);
+      result.channels_.part = std::min(result.channels_.part, group_for(channels, inner, columns));
+    }
+    if (is_cut && result.count() < enough_blocks) result.cut_rows(block_bytes(all_bytes), bytes, least_rows);
+    return result;
+  }
+
+  /// For a pass that only writes: whole rows, as far as columns reach.
+  static RowBlocks to_write(Index outer, Index channels, Index inner, bool dense, Index bytes, bool folding = true) {
+    const Index all_bytes = outer * channels * inner * bytes;
+    RowBlocks result(outer, channels, inner, dense, all_bytes, folding, 0);
+    result.cut_rows(block_bytes(all_bytes), bytes);
+    return result;
   }
 
   Index count() const { return channels_.parts() * ranges(); }
   Index ranges() const { return std::max<Index>(1, ranges_.parts()); }
-  /// The groups of a range follow each other: so the rows are walked about in memory order.
+  /// Whether blocks hold all values of their channels, of so many that they are written as quickly as whole rows.
+  bool may_be_fused() const {
+    return ranges() == 1 && channels_.part >= group_for(channels_.extent, shape_.repeat, max_columns / 2);
+  }
   RowBlock operator[](Index k) const {
-    const Index group = k % channels_.parts(), range = k / channels_.parts();
+    const Index group = k / ranges(), range = k % ranges();
     const bool last = range + 1 == ranges();
     return {{channels_.begin(group), channels_.size(group), range, from_memory_},
             shape_,
@@ -278,25 +291,47 @@ class RowBlocks {
 
  private:
   /// How many rows are folded into one: the least that make whole cache lines, and of many rows as many as make a long
-  /// one.
-  static Index folds_for(Index outer, Index channels, bool from_memory) {
+  /// one and leave enough.
+  static Index folds_for(Index outer, Index channels, bool from_memory, Index enough) {
     constexpr Index many_rows = 64;
     const Index long_row = from_memory ? max_columns : max_columns / 2, most = max_columns / channels;
     Index lines = 1;
     while (lines * channels % line_elements != 0) lines *= 2;
     if (lines > most) return most > 1 && outer >= many_rows * most ? most : 1;
     Index folds = lines;
-    while ((folds + lines) * channels <= long_row && outer / folds >= 2 * many_rows) folds += lines;
+    while ((folds + lines) * channels <= long_row && outer / folds >= 2 * many_rows &&
+           outer / (folds + lines) >= enough) {
+      folds += lines;
+    }
     return folds;
   }
 
-  /// How many channels go into a group: whole cache lines, where that is possible.
-  static Index group_for(Index channels, Index inner) {
-    const Index most = max_columns / inner;
+  /// How many channels of so many columns at most go into a group: whole cache lines, where that is possible.
+  static Index group_for(Index channels, Index inner, Index columns) {
+    const Index most = std::max<Index>(1, columns / inner);
     if (channels <= most) return std::max<Index>(1, channels);
     Index lines = 1;
     while (lines * inner % line_elements != 0) lines *= 2;
     return lines <= most ? most / lines * lines : most;
+  }
+
+  /// To have enough blocks, groups are not made narrower than this, nor ranges shorter, where they are summed.
+  static constexpr Index least_columns = 128, least_rows = 128;
+
+  /// `enough`: the rows that folding leaves.
+  RowBlocks(Index outer, Index channels, Index inner, bool dense, Index all_bytes, bool folding, Index enough)
+      : from_memory_(is_from_memory(all_bytes)),
+        shape_{inner, inner == 1 && folding ? folds_for(outer, channels, from_memory_, enough) : 1, 1},
+        channels_{channels, group_for(channels, inner, max_columns)},
+        ranges_{outer / shape_.folds, 1},
+        tail_rows_(outer % shape_.folds) {
+    if (!dense) shape_.runs = shape_.folds;
+  }
+
+  /// Into ranges of so many bytes.
+  void cut_rows(Index block, Index bytes, Index least = 8) {
+    const Index row_bytes = channels_.part * shape_.repeat * shape_.folds * bytes;
+    ranges_.part = std::max({least, (ranges_.extent + max_ranges - 1) / max_ranges, block / row_bytes});
   }
 
   bool from_memory_;
