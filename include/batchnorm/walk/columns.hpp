@@ -122,12 +122,15 @@ struct ColumnShape {
     for (std::size_t k = 0; k < count; ++k) {
       auto& row = rows[k];
       for (Index c = channels - 1; repeat > 1 && c >= 0; --c) std::fill_n(row.values + c * repeat, repeat, row[c]);
-      // What packets copy beyond is copied again, or behind the columns.
-      for (Index done = channels * repeat; done < columns; done *= 2) {
-        for (Index i = 0; i < std::min(done, columns - done); i += W) row.store(done + i, row.packet(i));
-      }
-      row.store(columns, Packet<Scalar>::broadcast(0));
     }
+    // All rows take a step before the next one: a packet of what was written in parts has to wait for that. What packets
+    // copy beyond is copied again, or behind the columns.
+    for (Index done = channels * repeat; done < columns; done *= 2) {
+      for (std::size_t k = 0; k < count; ++k) {
+        for (Index i = 0; i < std::min(done, columns - done); i += W) rows[k].store(done + i, rows[k].packet(i));
+      }
+    }
+    for (std::size_t k = 0; k < count; ++k) rows[k].store(columns, Packet<Scalar>::broadcast(0));
   }
 };
 

@@ -285,6 +285,7 @@ class RowBlocks {
     Index lines = 1;
     while (lines * channels % line_elements != 0) lines *= 2;
     if (lines > most) return most > 1 && outer >= many_rows * most ? most : 1;
+    if (lines > outer) return std::max<Index>(1, outer);
     Index folds = lines;
     while ((folds + lines) * channels <= long_row && outer / folds >= 2 * many_rows) folds += lines;
     return folds;
