@@ -40,6 +40,16 @@ EIGEN_STRONG_INLINE auto each(const std::array<T, N>& values, const F& f) {
   return std::apply([&](const auto&... value) { return Result{f(value)...}; }, values);
 }
 
+/// Those of one and then those of another.
+template <class T, std::size_t N>
+EIGEN_STRONG_INLINE std::array<T, 2 * N> joined(const std::array<T, N>& a, const std::array<T, N>& b) {
+  return std::apply(
+      [&](const auto&... first) {
+        return std::apply([&](const auto&... second) { return std::array<T, 2 * N>{first..., second...}; }, b);
+      },
+      a);
+}
+
 /// Which other runs are written that a run lies between in memory.
 struct Neighbors {
   bool before = false, behind = false;
@@ -58,6 +68,21 @@ class RunWriter {
   EIGEN_STRONG_INLINE void store(Index length) const {
     if (length < W) return store_one(0, PartialPacket<Scalar>{length});
     store_from(0, length);
+  }
+
+  /// The same from element i on, of a run that has a packet at least.
+  EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
+    // The last packet may overlap the one before it. It is computed first, since an output may be an input.
+    const Results last = result(length - W, whole);
+    if (ahead_.elements != 0) {
+      for (; i + line < length; i += line) {
+        prefetch_inputs(i);
+        for (Index k = i; k < i + line; k += W) store_one(k, whole);
+      }
+      prefetch_inputs(i);
+    }
+    for (; i + W < length; i += W) store_one(i, whole);
+    put(length - W, whole, last);
   }
 
   /// The same in packets of which none but the first and the last lie across lines: quicker, as measured, where many would
@@ -128,20 +153,6 @@ class RunWriter {
   }
   EIGEN_STRONG_INLINE void put(Index i, auto lanes, const Results& results) const {
     for (std::size_t m = 0; m < M; ++m) lanes.store(outputs_[m] + i, results[m]);
-  }
-  /// From element i on, of a run that has a packet at least.
-  EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
-    // The last packet may overlap the one before it. It is computed first, since an output may be an input.
-    const Results last = result(length - W, whole);
-    if (ahead_.elements != 0) {
-      for (; i + line < length; i += line) {
-        prefetch_inputs(i);
-        for (Index k = i; k < i + line; k += W) store_one(k, whole);
-      }
-      prefetch_inputs(i);
-    }
-    for (; i + W < length; i += W) store_one(i, whole);
-    put(length - W, whole, last);
   }
   EIGEN_STRONG_INLINE void store_one(Index i, auto lanes) const { put(i, lanes, result(i, lanes)); }
 
