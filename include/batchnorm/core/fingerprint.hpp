@@ -128,6 +128,7 @@ class Fingerprint {
  public:
   template <class Element>
   static Fingerprint of(const ChannelView<Element>& x) {
+    if constexpr (!std::is_const_v<Element>) return of(ChannelView<const Element>(x));
     Fingerprint result;
     if (x.size() == 0) return result;
     BitSum sum;
