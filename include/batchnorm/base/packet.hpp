@@ -135,6 +135,9 @@ struct Packet {
                                                       const Packet& otherwise) {
 #if __FINITE_MATH_ONLY__
     return {Bits::select(less_equal(Bits(a.raw), Bits(b.raw)), Bits(then.raw), Bits(otherwise.raw))};
+#elif defined(EIGEN_VECTORIZE_AVX512)
+    // By a mask register. Eigen makes lanes of that and of these a mask again.
+    return {a.raw <= b.raw ? then.raw : otherwise.raw};
 #else
     return {Eigen::internal::pselect(Eigen::internal::pcmp_le(a.raw, b.raw), then.raw, otherwise.raw)};
 #endif

@@ -67,9 +67,9 @@ class GradientShift {
 
   /// `whole`: a shift costs nothing then; else it is used where dz is nearly constant.
   void complete(Table& table, Index first, Index channels, bool whole) const {
-    for (Index c = 0; c < channels; c += W) {
+    for (Index next = 0; next < channels; next += W) {
+      const Index c = begin_of_packet<Scalar>(next, channels), size = std::min(W, channels);
       const auto constants = table.packet(c);
-      const Index size = std::min(W, channels - c);
       const auto [a, b, d, e] = dz(constants, first + c, size);
       const V least = min(min(a, b), min(d, e)), most = max(max(a, b), max(d, e)), zero = V::broadcast(0);
       const V of_one_sign = max(least, zero) + min(most, zero);

@@ -63,11 +63,11 @@ class Shifts {
   /// From a few values of each channel: their mean, taken about one of them, so that a constant channel finds its value
   /// exactly.
   template <class Element, std::size_t Values>
-  EIGEN_DONT_INLINE void estimate(const Sample<Values>& sample, const ChannelView<const Element>& x, Index first_channel,
-                Index channels) {
+  EIGEN_DONT_INLINE void estimate(const Sample<Values>& sample, const ChannelView<const Element>& x,
+                                  Index first_channel, Index channels) {
     using V = Packet<Scalar>;
-    for (Index c = 0; c < channels; c += V::size) {
-      const Index size = std::min(V::size, channels - c);
+    for (Index next = 0; next < channels; next += V::size) {
+      const Index c = begin_of_packet<Scalar>(next, channels), size = std::min(V::size, channels);
       const std::array values = sample.packets(x, first_channel + c, size);
       const V first = values[0], zero = V::broadcast(0);
       V s1 = zero, s2 = zero;

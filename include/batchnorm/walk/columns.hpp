@@ -81,17 +81,18 @@ class Sample {
                                                             Index size) const {
     using Scalar = statistics_t<Element>;
     constexpr Index W = Packet<Scalar>::size;
-    const bool side_by_side = size == W && x.channel_stride == 1;
+    std::array<Packet<Scalar>, Values> result;
+    if (size == W && x.channel_stride == 1) {
+      for (std::size_t k = 0; k < Values; ++k) result[k] = Packet<Scalar>::load(address(x, k, c));
+      return result;
+    }
     // All are written before any is read: a packet of what was written in parts has to wait for that.
     Scalar lanes[Values][std::size_t(W)] = {};
-    for (std::size_t k = 0; !side_by_side && k < Values; ++k) {
+    for (std::size_t k = 0; k < Values; ++k) {
       const Element* from = address(x, k, c);
       for (Index lane = 0; lane < size; ++lane) lanes[k][lane] = static_cast<Scalar>(from[lane * x.channel_stride]);
     }
-    std::array<Packet<Scalar>, Values> result;
-    for (std::size_t k = 0; k < Values; ++k) {
-      result[k] = side_by_side ? Packet<Scalar>::load(address(x, k, c)) : Packet<Scalar>::load(lanes[k]);
-    }
+    for (std::size_t k = 0; k < Values; ++k) result[k] = Packet<Scalar>::load(lanes[k]);
     return result;
   }
 

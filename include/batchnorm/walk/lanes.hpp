@@ -113,6 +113,12 @@ EIGEN_STRONG_INLINE void for_each_overlapping_packet(Index size, const Body& bod
   body(size - W, WholePacket<Scalar>{});
 }
 
+/// Where a packet begins there that has element i: at i, or where it ends with the last element.
+template <class Scalar>
+constexpr Index begin_of_packet(Index i, Index size) {
+  return std::max<Index>(0, std::min(i, size - Packet<Scalar>::size));
+}
+
 /// Adds what the packets at element i of some inputs contribute to two sums. Not a lambda, nor is any caller on the way
 /// to the loop: accumulators that lambdas hand on by reference end up in memory with g++.
 template <class Term, class Lanes, class Scalar, class Element, std::size_t... N>
