@@ -49,6 +49,21 @@ inline void finish_streaming() {
 #endif
 }
 
+/// A register from as many elements of another floating-point type, and back: Eigen converts only whole registers.
+template <class Raw, class Element, int Lanes>
+EIGEN_STRONG_INLINE Raw load_converted(const Element* from) {
+  typedef Element Stored __attribute__((vector_size(Lanes * sizeof(Element))));
+  Stored stored;
+  std::memcpy(&stored, from, sizeof(stored));
+  return __builtin_convertvector(stored, Raw);
+}
+template <int Lanes, class Raw, class Element>
+EIGEN_STRONG_INLINE void store_converted(const Raw& raw, Element* to) {
+  typedef Element Stored __attribute__((vector_size(Lanes * sizeof(Element))));
+  const Stored stored = __builtin_convertvector(raw, Stored);
+  std::memcpy(to, &stored, sizeof(stored));
+}
+
 #if __FINITE_MATH_ONLY__
 
 /// The bits of a register, as a vector of the compilers' own: with -ffast-math they take it that there is no NaN, and

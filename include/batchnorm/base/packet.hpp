@@ -66,6 +66,8 @@ struct Packet {
     } else if constexpr (detail::casts_by_packet<Element, Scalar>) {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       return {Eigen::internal::pcast<Stored, Raw>(Eigen::internal::ploadu<Stored>(from))};
+    } else if constexpr (converts_between_floats<Element>) {
+      return {detail::load_converted<Raw, Element, int(size)>(from)};
     } else {
       Scalar lanes[std::size_t(size)];
       for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
@@ -84,6 +86,8 @@ struct Packet {
     } else if constexpr (detail::casts_by_packet<Scalar, Element>) {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       Eigen::internal::pstoreu(to, Eigen::internal::pcast<Raw, Stored>(raw));
+    } else if constexpr (converts_between_floats<Element>) {
+      detail::store_converted<int(size)>(raw, to);
     } else {
       Scalar lanes[std::size_t(size)];
       store(lanes);
@@ -204,6 +208,8 @@ struct Packet {
     return Eigen::internal::pset1<Raw>(std::bit_cast<Scalar>(Integer(1) << (8 * sizeof(Scalar) - 1)));
   }
 
+  template <class Element>
+  static constexpr bool converts_between_floats = size > 1 && std::floating_point<Element>;
   template <class Element>
   static constexpr bool converts_half =
       std::same_as<Element, Eigen::half>&& std::same_as<Scalar, float>&& detail::HalfConversion<int(size)>::available;

@@ -44,6 +44,21 @@ struct GradientTerm {
   }
 };
 
+/// Makes terms from constants, with dz times a scale. Always inline: a term that a call returns stays in memory.
+template <class Scalar, class Weights, class Forward>
+struct GradientTerms {
+  Scalar dz_scale;
+  const Weights& weights;
+  const Forward& forward;
+
+  template <class V>
+  EIGEN_ALWAYS_INLINE auto operator()(const GradientConstants<V>& constants) const {
+    const V scale = V::broadcast(dz_scale);
+    return weighted_term(GradientTerm<V, Forward>{constants.normalizer(), scale, -constants.dz_shift * scale, forward},
+                         weights);
+  }
+};
+
 /// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the smallest of four
 /// values if these have one sign, else not at all. The smallest, so that an outlier among them costs the others nothing.
 /// Weighted values by their share of it, as w (x - mean) is what adds up to 0.
@@ -271,14 +286,8 @@ void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, 
     if (weights.present(block.part(chunk)) == 0) continue;
     Scalar dz_scale = 1;
     do {
-      block.reduce(
-          chunk, result.constants(),
-          [&]<class V>(const GradientConstants<V>& constants) {
-            const V scale = V::broadcast(dz_scale);
-            return weighted_term(
-                GradientTerm<V, Forward>{constants.normalizer(), scale, -constants.dz_shift * scale, forward}, weights);
-          },
-          inputs, sums);
+      block.reduce(chunk, result.constants(), GradientTerms<Scalar, Weights, Forward>{dz_scale, weights, forward},
+                   inputs, sums);
       dz_scale = result.take(sums, n, dz_scale);
     } while (dz_scale != 0);
   }

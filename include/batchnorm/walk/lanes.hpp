@@ -108,9 +108,9 @@ EIGEN_STRONG_INLINE void for_each_packet(Index begin, Index end, const Body& bod
 template <class Scalar, class Body>
 EIGEN_STRONG_INLINE void for_each_overlapping_packet(Index size, const Body& body) {
   constexpr Index W = Packet<Scalar>::size;
-  if (size < W) return for_each_packet<Scalar>(0, size, body);
-  for (Index i = 0; i + W < size; i += W) body(i, WholePacket<Scalar>{});
-  body(size - W, WholePacket<Scalar>{});
+  if (size < W) return size > 0 ? body(0, PartialPacket<Scalar>{size}) : void();
+  const Index last = size - W;
+  for (Index next = 0; next < size; next += W) body(std::min(next, last), WholePacket<Scalar>{});
 }
 
 /// Where a packet begins there that has element i: at i, or where it ends with the last element.
