@@ -132,7 +132,7 @@ struct Packet {
   }
   /// The larger of two, NaN if either is.
   friend EIGEN_STRONG_INLINE Packet max(const Packet& a, const Packet& b) {
-    return with_nan_of(a, b, {Eigen::internal::pmax<Eigen::PropagateNaN>(a.raw, b.raw)});
+    return with_nan_of(a, b, {Eigen::internal::pmax<nan_propagation>(a.raw, b.raw)});
   }
   /// `then` in the lanes where a <= b, `otherwise` in the others; NaN compares false.
   friend EIGEN_STRONG_INLINE Packet select_less_equal(const Packet& a, const Packet& b, const Packet& then,
@@ -168,7 +168,7 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a) { return {Eigen::internal::pxor(a.raw, sign_bit())}; }
   /// The smaller of two, NaN if either is.
   friend EIGEN_STRONG_INLINE Packet min(const Packet& a, const Packet& b) {
-    return with_nan_of(a, b, {Eigen::internal::pmin<Eigen::PropagateNaN>(a.raw, b.raw)});
+    return with_nan_of(a, b, {Eigen::internal::pmin<nan_propagation>(a.raw, b.raw)});
   }
   /// |a|; NaN stays NaN.
   friend EIGEN_STRONG_INLINE Packet abs(const Packet& a) { return {Eigen::internal::pabs(a.raw)}; }
@@ -187,13 +187,22 @@ struct Packet {
   }
 
  private:
-  /// Under -ffast-math, NaN in the lanes where a or b is: what Eigen's operations are to give by themselves otherwise.
+#if defined(EIGEN_VECTORIZE_AVX512)
+  static constexpr int nan_propagation = Eigen::PropagateFast;
+#else
+  static constexpr int nan_propagation = Eigen::PropagateNaN;
+#endif
+  /// NaN in the lanes where a or b is: under -ffast-math, and by mask registers with AVX-512. Elsewhere Eigen's operations
+  /// are to give it by themselves.
   static EIGEN_STRONG_INLINE Packet with_nan_of([[maybe_unused]] const Packet& a, [[maybe_unused]] const Packet& b,
                                                 const Packet& value) {
 #if __FINITE_MATH_ONLY__
     const Bits a_bits(a.raw), b_bits(b.raw);
     const Bits of_b(Bits::select(b_bits.is_nan(), b_bits, Bits(value.raw)));
     return {Bits::select(a_bits.is_nan(), a_bits, of_b)};
+#elif defined(EIGEN_VECTORIZE_AVX512)
+    const Raw of_b = b.raw == b.raw ? value.raw : b.raw;
+    return {a.raw == a.raw ? of_b : a.raw};
 #else
     return value;
 #endif
