@@ -236,7 +236,7 @@ class BlockGradients {
       const Channels size = abs(lanes.load(sums.s1.values + c, zero)) + abs(lanes.load(sums.s2.values + c, zero));
       const Channels good = select_less_equal(size, all_channels(largest), one, zero);
       const Channels tiny = select_less_equal(all_channels(least), size, zero, size);
-      bad = max(bad, one - select_less_equal(tiny, zero, good, zero));
+      bad = bad + (one - select_less_equal(tiny, zero, good, zero));
     });
     return sum(bad) > 0;
   }

@@ -223,7 +223,7 @@ class BlockMoments {
       const Channels s1 = lanes.load(sums.s1.values + c, all_channels(0)),
                      s2 = lanes.load(sums.s2.values + c, all_channels(0)),
                      m2 = lanes.load(m2_.values + c, all_channels(0));
-      bad = max(bad, lanes.keep(shifts_.is_bad(c, s1, s2, n, m2)));
+      bad = bad + lanes.keep(shifts_.is_bad(c, s1, s2, n, m2));
     });
     return sum(bad) > 0;
   }

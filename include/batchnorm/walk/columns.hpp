@@ -82,8 +82,12 @@ class Sample {
     using Scalar = statistics_t<Element>;
     constexpr Index W = Packet<Scalar>::size;
     std::array<Packet<Scalar>, Values> result;
-    if (size == W && x.channel_stride == 1) {
-      for (std::size_t k = 0; k < Values; ++k) result[k] = Packet<Scalar>::load(address(x, k, c));
+    if (x.channel_stride == 1) {
+      for (std::size_t k = 0; k < Values; ++k) {
+        const Element* from = address(x, k, c);
+        result[k] = size == W ? Packet<Scalar>::load(from)
+                              : PartialPacket<Scalar>{size}.load(from, Packet<Scalar>::broadcast(0));
+      }
       return result;
     }
     // All are written before any is read: a packet of what was written in parts has to wait for that.
@@ -172,8 +176,8 @@ class ColumnTable {
         size = size + abs(values[k]);
         values[k].store(rows_[k].values + c);
       }
-      extreme = max(extreme, select_less_equal(all_channels(largest_constant), lanes.keep(size), all_channels(1),
-                                               all_channels(0)));
+      extreme = extreme +
+                select_less_equal(all_channels(largest_constant), lanes.keep(size), all_channels(1), all_channels(0));
     });
     has_extremes_ = sum(extreme) > 0;
     finish(*this);

@@ -61,8 +61,7 @@ class RowBlock : public Block {
               ChannelSums& sums) const {
     sum_columns(chunk, table, term, inputs, sums);
     if (chunk.columns == channels) return;
-    gather(chunk.columns, sums.s1.values);
-    gather(chunk.columns, sums.s2.values);
+    gather(chunk.columns, {sums.s1.values, sums.s2.values});
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...). In memory order, one row at a time or two.
@@ -246,15 +245,15 @@ class RowBlock : public Block {
   }
 
   /// Adds up the columns of each channel, in place.
-  EIGEN_DONT_INLINE void gather(Index columns, double* sums) const {
+  EIGEN_DONT_INLINE void gather(Index columns, const std::array<double*, 2>& both) const {
     using Row = Eigen::Map<Eigen::ArrayXd>;
     for (Index c = 0; shape_.repeat > 1 && c < channels; ++c) {
-      sums[c] = Row(sums + c * shape_.repeat, shape_.repeat).sum();
+      for (double* const sums : both) sums[c] = Row(sums + c * shape_.repeat, shape_.repeat).sum();
     }
     // Of folded rows one half at a time, which is many columns at a time.
     for (Index folds = columns / channels; shape_.repeat == 1 && folds > 1; folds = (folds + 1) / 2) {
       const Index half = (folds + 1) / 2 * channels, other = folds / 2 * channels;
-      Row(sums, other) += Row(sums + half, other);
+      for (double* const sums : both) Row(sums, other) += Row(sums + half, other);
     }
   }
 
