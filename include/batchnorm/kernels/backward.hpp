@@ -175,7 +175,7 @@ class BlockGradients {
   }
 
   /// Into those of all channels.
-  void store(GradientSums& total) const {
+  EIGEN_DONT_INLINE void store(GradientSums& total) const {
     const Index first = block_.first_channel;
     for_each_overlapping_packet<double>(block_.channels, [&](Index c, auto lanes) {
       const Channels unit = inverse_unit_.packet(c), s1 = so_far_.s1.packet(c), shift = dz_shift_.packet(c);

@@ -128,7 +128,7 @@ class RowBlock : public Block {
       const auto next = [&](const auto& view) { return at(view, r + 1, run, 0); };
       const RunWriter writer(in_both, joined(each(outputs, here), each(outputs, next)),
                              joined(each(inputs, here), each(inputs, next)), {0, Cache::l1});
-      writer.store_from(0, length);
+      writer.store_packets(length);
     });
   }
 
