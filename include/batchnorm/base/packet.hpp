@@ -187,13 +187,14 @@ struct Packet {
   }
 
  private:
+  /// Whose business NaN is: with AVX-512 that of with_nan_of, by mask registers; elsewhere Eigen's, unless that is undone by
+  /// -ffast-math.
 #if defined(EIGEN_VECTORIZE_AVX512)
   static constexpr int nan_propagation = Eigen::PropagateFast;
 #else
   static constexpr int nan_propagation = Eigen::PropagateNaN;
 #endif
-  /// NaN in the lanes where a or b is: under -ffast-math, and by mask registers with AVX-512. Elsewhere Eigen's operations
-  /// are to give it by themselves.
+  /// NaN in the lanes where a or b is.
   static EIGEN_STRONG_INLINE Packet with_nan_of([[maybe_unused]] const Packet& a, [[maybe_unused]] const Packet& b,
                                                 const Packet& value) {
 #if __FINITE_MATH_ONLY__

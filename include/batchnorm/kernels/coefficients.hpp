@@ -18,7 +18,7 @@ inline namespace BATCHNORM_ABI {
 namespace detail {
 
 /// Makes room for the statistics of so many channels.
-inline void resize(Statistics& statistics, Index channels, double count) {
+EIGEN_DONT_INLINE inline void resize(Statistics& statistics, Index channels, double count) {
   statistics.mean.resize(channels);
   statistics.inv_std.resize(channels);
   statistics.count = count;

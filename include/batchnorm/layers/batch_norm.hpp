@@ -376,6 +376,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// What backward needs of this pass, beside its tensors.
   void keep(Saved<Scalar>& saved) {
     std::swap(saved.statistics, statistics_);
+    detail::resize(statistics_, options_.channels, 0);  // so that the next pass allocates nothing
     saved.gamma = affine_.gamma;
     saved.beta = affine_.beta;
     saved.parameter_gradients = mode_.parameter_gradients;
@@ -508,7 +509,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   RunningStatistics running_;
   Saved<Scalar> saved_;
   Moments moments_;
-  /// Where a pass gathers moments, statistics and sums, kept for their storage. A pass that throws leaves moments_ as they were.
+  /// Where a pass gathers moments, statistics and sums, kept for their storage. A pass that throws leaves moments_ and
+  /// what was saved as they were.
   Moments incoming_;
   Statistics statistics_;
   GradientSums sums_;

@@ -70,23 +70,10 @@ class RunWriter {
     store_from(0, length);
   }
 
-  /// The same of a run that has a packet at least, a packet at a time: quicker for many outputs.
+  /// The same of a run that has a packet at least, one at a time: quicker where each has several outputs.
   EIGEN_ALWAYS_INLINE void store_packets(Index length) const {
     const Results last = result(length - W, whole);
     for (Index i = 0; i + W < length; i += W) store_one(i, whole);
-    put(length - W, whole, last);
-  }
-
-  /// The same from element i on, of a run that has a packet at least.
-  EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
-    // The last packet may overlap the one before it. It is computed first, since an output may be an input.
-    const Results last = result(length - W, whole);
-    for (; i + line < length; i += line) {
-      if (ahead_.elements != 0) prefetch_inputs(i);
-      for (Index k = i; k < i + line; k += W) store_one(k, whole);
-    }
-    if (ahead_.elements != 0) prefetch_inputs(i);
-    for (; i + W < length; i += W) store_one(i, whole);
     put(length - W, whole, last);
   }
 
@@ -159,6 +146,18 @@ class RunWriter {
   }
   EIGEN_STRONG_INLINE void put(Index i, auto lanes, const Results& results) const {
     for (std::size_t m = 0; m < M; ++m) lanes.store(outputs_[m] + i, results[m]);
+  }
+  /// From element i on, of a run that has a packet at least.
+  EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
+    // The last packet may overlap the one before it. It is computed first, since an output may be an input.
+    const Results last = result(length - W, whole);
+    for (; i + line < length; i += line) {
+      if (ahead_.elements != 0) prefetch_inputs(i);
+      for (Index k = i; k < i + line; k += W) store_one(k, whole);
+    }
+    if (ahead_.elements != 0) prefetch_inputs(i);
+    for (; i + W < length; i += W) store_one(i, whole);
+    put(length - W, whole, last);
   }
   EIGEN_STRONG_INLINE void store_one(Index i, auto lanes) const { put(i, lanes, result(i, lanes)); }
 
