@@ -63,7 +63,7 @@ template <class... Parts>
 
 /// That all units of the program that use the library were compiled alike; puts this one on record (core/abi.hpp).
 /// Comes before a call touches any object of Eigen's.
-inline void check_program(const char* call) {
+EIGEN_DONT_INLINE inline void check_program(const char* call) {
   [[maybe_unused]] const void* const on_record = &unit_record<>;
   const char* const other = program_record::other_unit.load(std::memory_order_relaxed);
   if (other == nullptr) [[likely]]

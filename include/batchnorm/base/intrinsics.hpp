@@ -1,7 +1,7 @@
 /// \file
-/// What Eigen's packets lack, and the only intrinsics of the library: non-temporal stores, the conversions of half
-/// that Eigen 3.4.0 leaves to scalar code under g++ (it takes g++ for an old clang), and comparisons that know NaN under
-/// -ffast-math.
+/// What Eigen's packets lack, and the only intrinsics of the library: non-temporal stores, access to some lanes,
+/// conversions between float and double, those of half that Eigen 3.4.0 leaves to scalar code under g++ (it takes g++
+/// for an old clang), and comparisons that know NaN under -ffast-math.
 #pragma once
 
 #include <batchnorm/base/tensor.hpp>
@@ -47,6 +47,53 @@ inline void finish_streaming() {
 #if defined(EIGEN_VECTORIZE_SSE)
   _mm_sfence();
 #endif
+}
+
+/// A mask of the lanes [first, end).
+constexpr std::uint16_t lanes_between(Index first, Index end) {
+  return static_cast<std::uint16_t>((1u << end) - (1u << first));
+}
+
+#if defined(EIGEN_VECTORIZE_AVX512)
+
+/// Loads these lanes, and no memory behind or before them; the others are those of `fill`.
+EIGEN_STRONG_INLINE __m512 load_lanes(const float* from, std::uint16_t lanes, const __m512& fill) {
+  return _mm512_mask_loadu_ps(fill, lanes, from);
+}
+EIGEN_STRONG_INLINE __m512d load_lanes(const double* from, std::uint16_t lanes, const __m512d& fill) {
+  return _mm512_mask_loadu_pd(fill, static_cast<__mmask8>(lanes), from);
+}
+EIGEN_STRONG_INLINE __m512d load_lanes(const float* from, std::uint16_t lanes, const __m512d& fill) {
+  const __m256 floats = _mm512_castps512_ps256(_mm512_maskz_loadu_ps(lanes, from));
+  return _mm512_mask_cvtps_pd(fill, static_cast<__mmask8>(lanes), floats);
+}
+
+/// Stores these lanes.
+EIGEN_STRONG_INLINE void store_lanes(float* to, std::uint16_t lanes, const __m512& raw) {
+  _mm512_mask_storeu_ps(to, lanes, raw);
+}
+EIGEN_STRONG_INLINE void store_lanes(double* to, std::uint16_t lanes, const __m512d& raw) {
+  _mm512_mask_storeu_pd(to, static_cast<__mmask8>(lanes), raw);
+}
+EIGEN_STRONG_INLINE void store_lanes(float* to, std::uint16_t lanes, const __m512d& raw) {
+  _mm512_mask_storeu_ps(to, lanes, _mm512_castps256_ps512(_mm512_cvtpd_ps(raw)));
+}
+
+#endif
+
+/// A register from as many elements of another floating-point type, and back: Eigen converts only whole registers.
+template <class Raw, class Element, int Lanes>
+EIGEN_STRONG_INLINE Raw load_converted(const Element* from) {
+  typedef Element Stored __attribute__((vector_size(Lanes * sizeof(Element))));
+  Stored stored;
+  std::memcpy(&stored, from, sizeof(stored));
+  return __builtin_convertvector(stored, Raw);
+}
+template <int Lanes, class Raw, class Element>
+EIGEN_STRONG_INLINE void store_converted(const Raw& raw, Element* to) {
+  typedef Element Stored __attribute__((vector_size(Lanes * sizeof(Element))));
+  const Stored stored = __builtin_convertvector(raw, Stored);
+  std::memcpy(to, &stored, sizeof(stored));
 }
 
 #if __FINITE_MATH_ONLY__

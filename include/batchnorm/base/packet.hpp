@@ -66,6 +66,8 @@ struct Packet {
     } else if constexpr (detail::casts_by_packet<Element, Scalar>) {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       return {Eigen::internal::pcast<Stored, Raw>(Eigen::internal::ploadu<Stored>(from))};
+    } else if constexpr (converts_between_floats<Element>) {
+      return {detail::load_converted<Raw, Element, int(size)>(from)};
     } else {
       Scalar lanes[std::size_t(size)];
       for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
@@ -84,6 +86,8 @@ struct Packet {
     } else if constexpr (detail::casts_by_packet<Scalar, Element>) {
       using Stored = typename Eigen::internal::packet_traits<Element>::type;
       Eigen::internal::pstoreu(to, Eigen::internal::pcast<Raw, Stored>(raw));
+    } else if constexpr (converts_between_floats<Element>) {
+      detail::store_converted<int(size)>(raw, to);
     } else {
       Scalar lanes[std::size_t(size)];
       store(lanes);
@@ -128,13 +132,16 @@ struct Packet {
   }
   /// The larger of two, NaN if either is.
   friend EIGEN_STRONG_INLINE Packet max(const Packet& a, const Packet& b) {
-    return with_nan_of(a, b, {Eigen::internal::pmax<Eigen::PropagateNaN>(a.raw, b.raw)});
+    return with_nan_of(a, b, {Eigen::internal::pmax<nan_propagation>(a.raw, b.raw)});
   }
   /// `then` in the lanes where a <= b, `otherwise` in the others; NaN compares false.
   friend EIGEN_STRONG_INLINE Packet select_less_equal(const Packet& a, const Packet& b, const Packet& then,
                                                       const Packet& otherwise) {
 #if __FINITE_MATH_ONLY__
     return {Bits::select(less_equal(Bits(a.raw), Bits(b.raw)), Bits(then.raw), Bits(otherwise.raw))};
+#elif defined(EIGEN_VECTORIZE_AVX512)
+    // By a mask register. Eigen makes lanes of that and of these a mask again.
+    return {a.raw <= b.raw ? then.raw : otherwise.raw};
 #else
     return {Eigen::internal::pselect(Eigen::internal::pcmp_le(a.raw, b.raw), then.raw, otherwise.raw)};
 #endif
@@ -161,7 +168,7 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a) { return {Eigen::internal::pxor(a.raw, sign_bit())}; }
   /// The smaller of two, NaN if either is.
   friend EIGEN_STRONG_INLINE Packet min(const Packet& a, const Packet& b) {
-    return with_nan_of(a, b, {Eigen::internal::pmin<Eigen::PropagateNaN>(a.raw, b.raw)});
+    return with_nan_of(a, b, {Eigen::internal::pmin<nan_propagation>(a.raw, b.raw)});
   }
   /// |a|; NaN stays NaN.
   friend EIGEN_STRONG_INLINE Packet abs(const Packet& a) { return {Eigen::internal::pabs(a.raw)}; }
@@ -180,13 +187,23 @@ struct Packet {
   }
 
  private:
-  /// Under -ffast-math, NaN in the lanes where a or b is: what Eigen's operations are to give by themselves otherwise.
+  /// Whose business NaN is: with AVX-512 that of with_nan_of, by mask registers; elsewhere Eigen's, unless that is undone by
+  /// -ffast-math.
+#if defined(EIGEN_VECTORIZE_AVX512)
+  static constexpr int nan_propagation = Eigen::PropagateFast;
+#else
+  static constexpr int nan_propagation = Eigen::PropagateNaN;
+#endif
+  /// NaN in the lanes where a or b is.
   static EIGEN_STRONG_INLINE Packet with_nan_of([[maybe_unused]] const Packet& a, [[maybe_unused]] const Packet& b,
                                                 const Packet& value) {
 #if __FINITE_MATH_ONLY__
     const Bits a_bits(a.raw), b_bits(b.raw);
     const Bits of_b(Bits::select(b_bits.is_nan(), b_bits, Bits(value.raw)));
     return {Bits::select(a_bits.is_nan(), a_bits, of_b)};
+#elif defined(EIGEN_VECTORIZE_AVX512)
+    const Raw of_b = b.raw == b.raw ? value.raw : b.raw;
+    return {a.raw == a.raw ? of_b : a.raw};
 #else
     return value;
 #endif
@@ -201,6 +218,8 @@ struct Packet {
     return Eigen::internal::pset1<Raw>(std::bit_cast<Scalar>(Integer(1) << (8 * sizeof(Scalar) - 1)));
   }
 
+  template <class Element>
+  static constexpr bool converts_between_floats = size > 1 && std::floating_point<Element>;
   template <class Element>
   static constexpr bool converts_half =
       std::same_as<Element, Eigen::half>&& std::same_as<Scalar, float>&& detail::HalfConversion<int(size)>::available;

@@ -129,7 +129,16 @@ class Fingerprint {
   template <class Element>
   static Fingerprint of(const ChannelView<Element>& x) {
     Fingerprint result;
-    if (x.size() == 0) return result;
+    if (x.size() > 0) result.hash_ = hash(ChannelView<const Element>(x));
+    return result;
+  }
+
+  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
+
+ private:
+  /// Of elements that are only read, whether or not the view may write them: one copy of the code.
+  template <class Element>
+  EIGEN_DONT_INLINE static std::uint64_t hash(const ChannelView<const Element>& x) {
     BitSum sum;
     const auto add = [&](Index p, Index q) { sum.add(x.data + p, x.data + q); };
     if (x.size() <= 384) {
@@ -137,13 +146,9 @@ class Fingerprint {
     } else {
       visit_spread(x, add);
     }
-    result.hash_ = sum.value();
-    return result;
+    return sum.value();
   }
 
-  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
-
- private:
   std::uint64_t hash_ = 0;
 };
 

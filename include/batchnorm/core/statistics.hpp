@@ -58,7 +58,8 @@ struct StatisticsView {
     using V = Packet<double>;
     const V one = V::broadcast(1), spread = lanes.load(spreads.data() + c, one);
     if (divisor == 0) return spread;
-    const V root = one / sqrt(spread / V::broadcast(divisor) + V::broadcast(epsilon));
+    const V variance = divisor == 1 ? spread : spread / V::broadcast(divisor);
+    const V root = one / sqrt(variance + V::broadcast(epsilon));
     return select_less_equal(spread, V::broadcast(std::numeric_limits<double>::max()), root,
                              V::broadcast(std::numeric_limits<double>::quiet_NaN()));
   }

@@ -17,15 +17,27 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// Copies statistics, with the bits that a pass on the view computes with.
-inline void assign(Statistics& statistics, const StatisticsView& from, Index channels) {
+/// Makes room for the statistics of so many channels.
+EIGEN_DONT_INLINE inline void resize(Statistics& statistics, Index channels, double count) {
   statistics.mean.resize(channels);
   statistics.inv_std.resize(channels);
-  statistics.count = from.count;
-  for_each_overlapping_packet<double>(channels, [&](Index c, auto lanes) {
+  statistics.count = count;
+}
+
+/// Copies the statistics of the channels [first, first + channels), with the bits that a pass on the view computes with.
+EIGEN_DONT_INLINE inline void assign_channels(Statistics& statistics, const StatisticsView& from, Index first,
+                                              Index channels) {
+  for_each_overlapping_packet<double>(channels, [&](Index k, auto lanes) {
+    const Index c = first + k;
     lanes.store(statistics.mean.data() + c, from.mean(c, lanes));
     lanes.store(statistics.inv_std.data() + c, from.inv_std(c, lanes));
   });
+}
+
+/// The same of all channels.
+inline void assign(Statistics& statistics, const StatisticsView& from, Index channels) {
+  resize(statistics, channels, from.count);
+  assign_channels(statistics, from, 0, channels);
 }
 
 /// gamma and beta as doubles, 1 and 0 where a layer has none.

@@ -63,11 +63,11 @@ class Shifts {
   /// From a few values of each channel: their mean, taken about one of them, so that a constant channel finds its value
   /// exactly.
   template <class Element, std::size_t Values>
-  void estimate(const Sample<Values>& sample, const ChannelView<const Element>& x, Index first_channel,
-                Index channels) {
+  EIGEN_DONT_INLINE void estimate(const Sample<Values>& sample, const ChannelView<const Element>& x,
+                                  Index first_channel, Index channels) {
     using V = Packet<Scalar>;
-    for (Index c = 0; c < channels; c += V::size) {
-      const Index size = std::min(V::size, channels - c);
+    for (Index next = 0; next < channels; next += V::size) {
+      const Index c = begin_of_packet<Scalar>(next, channels), size = std::min(V::size, channels);
       const std::array values = sample.packets(x, first_channel + c, size);
       const V first = values[0], zero = V::broadcast(0);
       V s1 = zero, s2 = zero;
@@ -195,7 +195,7 @@ class BlockMoments {
   }
 
   /// Merges the moments of a chunk of n values with those of the chunks before.
-  void merge(const ChannelSums& sums, double n) {
+  EIGEN_DONT_INLINE void merge(const ChannelSums& sums, double n) {
     const Channels values = all_channels(n), fraction = all_channels(n / (count_ + n)),
                    weight = all_channels(count_ * (n / (count_ + n)));
     for (Index c = 0; c < block_.channels; c += Channels::size) {
@@ -217,13 +217,13 @@ class BlockMoments {
   }
 
  private:
-  bool is_any_bad(const ChannelSums& sums, double n) const {
+  EIGEN_DONT_INLINE bool is_any_bad(const ChannelSums& sums, double n) const {
     Channels bad = all_channels(0);
     for_each_overlapping_packet<double>(block_.channels, [&](Index c, auto lanes) {
       const Channels s1 = lanes.load(sums.s1.values + c, all_channels(0)),
                      s2 = lanes.load(sums.s2.values + c, all_channels(0)),
                      m2 = lanes.load(m2_.values + c, all_channels(0));
-      bad = max(bad, lanes.keep(shifts_.is_bad(c, s1, s2, n, m2)));
+      bad = bad + lanes.keep(shifts_.is_bad(c, s1, s2, n, m2));
     });
     return sum(bad) > 0;
   }

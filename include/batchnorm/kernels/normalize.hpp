@@ -38,20 +38,28 @@ void normalize(const Device& device, const Views<const Element, N>& inputs, cons
 template <class Element, std::size_t N, class Activation, class Weights = Unweighted>
 void train_forward(const Device& device, const Views<const Element, N>& inputs,
                    const AffineView<statistics_t<Element>>& affine, double epsilon, const Activation& activation,
-                   const ChannelView<Element>& y, Moments& moments, const Weights& weights = {}) {
+                   const ChannelView<Element>& y, Moments& moments, const Weights& weights = {},
+                   Statistics* statistics = nullptr) {
   using Scalar = statistics_t<Element>;
   const auto& x = inputs[0];
-  const Normalization<Scalar, Activation> forward{{moments, weights.total(x), epsilon}, affine, activation};
+  const StatisticsView of_moments{moments, weights.total(x), epsilon};
+  if (statistics) resize(*statistics, x.channels, of_moments.count);
+  const Normalization<Scalar, Activation> forward{statistics ? *statistics : of_moments, affine, activation};
   const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y}, Weights::is_weighted);
   if (is_one_plane(x) || !may_be_fused(kind)) {
     batch_moments(device, x, moments, weights);
+    if (statistics) assign_channels(*statistics, of_moments, 0, x.channels);
     normalize(device, inputs, forward, y, Order::backwards);
     return;
   }
   resize(moments, x, weights);
   const auto fused = [&](const auto& blocks) {
     reduce_and_write<Normalizer>(
-        device, blocks, [&](const auto& block) { block_moments(block, x, weights, moments); },
+        device, blocks,
+        [&](const auto& block) {
+          block_moments(block, x, weights, moments);
+          if (statistics) assign_channels(*statistics, of_moments, block.first_channel, block.channels);
+        },
         NormalizerOf<Scalar, Normalization<Scalar, Activation>>{forward}, activated(activation), inputs,
         Views<Element, 1>{y});
   };

@@ -340,7 +340,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
       if (source != mode_.statistics) running_.check_usable(call.name);
       normalize(options.device, source, detail::views(in), weights, out.view, ranks);
       Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
-      keep(source, saved);
+      keep(saved);
       saved.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
       saved.tensors.weights = detail::Fingerprint::of(weights.view());
       saved.tensors.count = count;
@@ -349,7 +349,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     });
   }
 
-  /// The pass itself: gathers incoming_ where the mode reads the batch and no ranks have met for it, and writes y.
+  /// The pass itself: gathers incoming_ where the mode reads the batch and no ranks have met for it, statistics_, and
+  /// writes y.
   template <class Inputs, class Weights, class View>
   void normalize(const Device& device, StatisticsSource source, const Inputs& inputs, const Weights& weights,
                  const View& y, const detail::Meeting& ranks) {
@@ -358,12 +359,12 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     const bool may_refuse = mode_.update_running && options_.non_finite == NonFinite::error;
     if (source == StatisticsSource::batch && !may_refuse && !ranks) {
       return detail::train_forward(device, inputs, detail::AffineView<Scalar>{affine_}, options_.epsilon, activation_,
-                                   y, incoming_, weights);
+                                   y, incoming_, weights, &statistics_);
     }
     if (reads_batch && !ranks) detail::batch_moments(device, inputs[0], incoming_, weights);
     if (may_refuse) running_.check(incoming_, options_.averaging, options_.non_finite);
-    detail::normalize(device, inputs,
-                      detail::Normalization<Scalar, Activation>{statistics_of(source), affine_, activation_}, y,
+    detail::assign(statistics_, statistics_of(source), options_.channels);
+    detail::normalize(device, inputs, detail::Normalization<Scalar, Activation>{statistics_, affine_, activation_}, y,
                       reads_batch ? detail::Order::backwards : detail::Order::forwards);
   }
 
@@ -373,8 +374,9 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   }
 
   /// What backward needs of this pass, beside its tensors.
-  void keep(StatisticsSource source, Saved<Scalar>& saved) const {
-    detail::assign(saved.statistics, statistics_of(source), options_.channels);
+  void keep(Saved<Scalar>& saved) {
+    std::swap(saved.statistics, statistics_);
+    detail::resize(statistics_, options_.channels, 0);  // so that the next pass allocates nothing
     saved.gamma = affine_.gamma;
     saved.beta = affine_.beta;
     saved.parameter_gradients = mode_.parameter_gradients;
@@ -507,8 +509,10 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   RunningStatistics running_;
   Saved<Scalar> saved_;
   Moments moments_;
-  /// Where a pass gathers moments and sums, kept for their storage. A pass that throws leaves moments_ as they were.
+  /// Where a pass gathers moments, statistics and sums, kept for their storage. A pass that throws leaves moments_ and
+  /// what was saved as they were.
   Moments incoming_;
+  Statistics statistics_;
   GradientSums sums_;
 };
 

@@ -246,7 +246,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
 
  private:
   using Base::options_, Base::mode_, Base::running_, Base::affine_, Base::gradients_, Base::activation_, Base::saved_,
-      Base::incoming_, Base::sums_;
+      Base::incoming_, Base::statistics_, Base::sums_;
   using typename Base::Call;
   using Through = detail::Normalization<Scalar, Activation>;
 
@@ -271,9 +271,10 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
     detail::batch_moments(device, in[0].view, incoming_);
     if (mode_.update_running) running_.check(incoming_, options_.averaging, options_.non_finite);
     choose_correction(within);
-    detail::normalize(device, detail::views(in), Through{Base::statistics_of(source), corrected_, activation_},
-                      out.view, detail::Order::backwards);
-    Base::keep(source, saved_);
+    detail::assign(statistics_, Base::statistics_of(source), options_.channels);
+    detail::normalize(device, detail::views(in), Through{statistics_, corrected_, activation_}, out.view,
+                      detail::Order::backwards);
+    Base::keep(saved_);
     saved_.gamma = corrected_.gamma;
     saved_.beta = corrected_.beta;
     saved_.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);

@@ -81,17 +81,22 @@ class Sample {
                                                             Index size) const {
     using Scalar = statistics_t<Element>;
     constexpr Index W = Packet<Scalar>::size;
-    const bool side_by_side = size == W && x.channel_stride == 1;
+    std::array<Packet<Scalar>, Values> result;
+    if (x.channel_stride == 1) {
+      for (std::size_t k = 0; k < Values; ++k) {
+        const Element* from = address(x, k, c);
+        result[k] = size == W ? Packet<Scalar>::load(from)
+                              : PartialPacket<Scalar>{size}.load(from, Packet<Scalar>::broadcast(0));
+      }
+      return result;
+    }
     // All are written before any is read: a packet of what was written in parts has to wait for that.
     Scalar lanes[Values][std::size_t(W)] = {};
-    for (std::size_t k = 0; !side_by_side && k < Values; ++k) {
+    for (std::size_t k = 0; k < Values; ++k) {
       const Element* from = address(x, k, c);
       for (Index lane = 0; lane < size; ++lane) lanes[k][lane] = static_cast<Scalar>(from[lane * x.channel_stride]);
     }
-    std::array<Packet<Scalar>, Values> result;
-    for (std::size_t k = 0; k < Values; ++k) {
-      result[k] = side_by_side ? Packet<Scalar>::load(address(x, k, c)) : Packet<Scalar>::load(lanes[k]);
-    }
+    for (std::size_t k = 0; k < Values; ++k) result[k] = Packet<Scalar>::load(lanes[k]);
     return result;
   }
 
@@ -122,12 +127,15 @@ struct ColumnShape {
     for (std::size_t k = 0; k < count; ++k) {
       auto& row = rows[k];
       for (Index c = channels - 1; repeat > 1 && c >= 0; --c) std::fill_n(row.values + c * repeat, repeat, row[c]);
-      // What packets copy beyond is copied again, or behind the columns.
-      for (Index done = channels * repeat; done < columns; done *= 2) {
-        for (Index i = 0; i < std::min(done, columns - done); i += W) row.store(done + i, row.packet(i));
-      }
-      row.store(columns, Packet<Scalar>::broadcast(0));
     }
+    // All rows take a step before the next one: a packet of what was written in parts has to wait for that. What packets
+    // copy beyond is copied again, or behind the columns.
+    for (Index done = channels * repeat; done < columns; done *= 2) {
+      for (std::size_t k = 0; k < count; ++k) {
+        for (Index i = 0; i < std::min(done, columns - done); i += W) rows[k].store(done + i, rows[k].packet(i));
+      }
+    }
+    for (std::size_t k = 0; k < count; ++k) rows[k].store(columns, Packet<Scalar>::broadcast(0));
   }
 };
 
@@ -168,8 +176,8 @@ class ColumnTable {
         size = size + abs(values[k]);
         values[k].store(rows_[k].values + c);
       }
-      extreme = max(extreme, select_less_equal(all_channels(largest_constant), lanes.keep(size), all_channels(1),
-                                               all_channels(0)));
+      extreme = extreme +
+                select_less_equal(all_channels(largest_constant), lanes.keep(size), all_channels(1), all_channels(0));
     });
     has_extremes_ = sum(extreme) > 0;
     finish(*this);

@@ -30,6 +30,13 @@ struct WholePacket {
   EIGEN_STRONG_INLINE const Packet<Scalar>& weigh(const Packet<Scalar>& packet) const { return packet; }
 };
 
+/// Whether lanes of a packet can be loaded from elements, and stored to them, by a mask.
+template <class Packet, class Element>
+concept MasksLanes = requires(Element* elements, Packet& packet) {
+  packet.raw = load_lanes(elements, lanes_between(0, 1), packet.raw);
+  store_lanes(elements, lanes_between(0, 1), packet.raw);
+};
+
 /// Copies size < 2 Part elements, in pieces of constant sizes: a call of memcpy takes longer than all of them.
 template <Index Part, class Element>
 EIGEN_ALWAYS_INLINE void copy_few(const Element* from, Index size, Element* to) {
@@ -48,20 +55,28 @@ struct PartialPacket {
   /// The lanes behind the end of the row hold `fill`.
   template <class Element>
   EIGEN_STRONG_INLINE Packet<Scalar> load(const Element* from, const Packet<Scalar>& fill) const {
-    Scalar lanes[Packet<Scalar>::size];
-    fill.store(lanes);
-    if constexpr (std::same_as<Element, Scalar>) {
-      copy_few<Packet<Scalar>::size>(from, size, lanes);
+    if constexpr (MasksLanes<Packet<Scalar>, Element>) {
+      return {load_lanes(from, lanes_between(0, size), fill.raw)};
     } else {
-      for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
+      Scalar lanes[Packet<Scalar>::size];
+      fill.store(lanes);
+      if constexpr (std::same_as<Element, Scalar>) {
+        copy_few<Packet<Scalar>::size>(from, size, lanes);
+      } else {
+        for (Index k = 0; k < size; ++k) lanes[k] = static_cast<Scalar>(from[k]);
+      }
+      return Packet<Scalar>::load(lanes);
     }
-    return Packet<Scalar>::load(lanes);
   }
   template <class Element>
   EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
-    Element lanes[Packet<Scalar>::size];
-    packet.store(lanes);
-    copy_few<Packet<Scalar>::size>(lanes, size, to);
+    if constexpr (MasksLanes<Packet<Scalar>, Element>) {
+      store_lanes(to, lanes_between(0, size), packet.raw);
+    } else {
+      Element lanes[Packet<Scalar>::size];
+      packet.store(lanes);
+      copy_few<Packet<Scalar>::size>(lanes, size, to);
+    }
   }
   EIGEN_STRONG_INLINE Packet<Scalar> keep(const Packet<Scalar>& packet) const {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(size - 1)),
@@ -84,9 +99,13 @@ struct OverlappingPacket {
   }
   template <class Element>
   EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
-    Element lanes[Packet<Scalar>::size];
-    packet.store(lanes);
-    copy_few<Packet<Scalar>::size / 2>(lanes + seen, Packet<Scalar>::size - seen, to + seen);
+    if constexpr (MasksLanes<Packet<Scalar>, Element>) {
+      store_lanes(to, lanes_between(seen, Packet<Scalar>::size), packet.raw);
+    } else {
+      Element lanes[Packet<Scalar>::size];
+      packet.store(lanes);
+      copy_few<Packet<Scalar>::size / 2>(lanes + seen, Packet<Scalar>::size - seen, to + seen);
+    }
   }
   EIGEN_STRONG_INLINE Packet<Scalar> keep(const Packet<Scalar>& packet) const {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)),
@@ -108,9 +127,15 @@ EIGEN_STRONG_INLINE void for_each_packet(Index begin, Index end, const Body& bod
 template <class Scalar, class Body>
 EIGEN_STRONG_INLINE void for_each_overlapping_packet(Index size, const Body& body) {
   constexpr Index W = Packet<Scalar>::size;
-  if (size < W) return for_each_packet<Scalar>(0, size, body);
-  for (Index i = 0; i + W < size; i += W) body(i, WholePacket<Scalar>{});
-  body(size - W, WholePacket<Scalar>{});
+  if (size < W) return size > 0 ? body(0, PartialPacket<Scalar>{size}) : void();
+  const Index last = size - W;
+  for (Index next = 0; next < size; next += W) body(std::min(next, last), WholePacket<Scalar>{});
+}
+
+/// Where a packet begins there that has element i: at i, or where it ends with the last element.
+template <class Scalar>
+constexpr Index begin_of_packet(Index i, Index size) {
+  return std::max<Index>(0, std::min(i, size - Packet<Scalar>::size));
 }
 
 /// Adds what the packets at element i of some inputs contribute to two sums. Not a lambda, nor is any caller on the way

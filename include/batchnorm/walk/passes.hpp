@@ -125,9 +125,9 @@ Coefficients<Packet<Scalar>> broadcast(const Coefficients<Channels>& values) {
 
 /// Writes channel c of some planes, all elements with the same constants.
 template <class Constants, class Function, class Element, std::size_t N, std::size_t M>
-EIGEN_DONT_INLINE void write_channel(const PlaneChunk& part, Index c, const Constants& constants,
-                                     const Function& function, const Views<const Element, N>& inputs,
-                                     const Views<Element, M>& outputs) {
+[[gnu::cold]] EIGEN_DONT_INLINE void write_channel(const PlaneChunk& part, Index c, const Constants& constants,
+                                                   const Function& function, const Views<const Element, N>& inputs,
+                                                   const Views<Element, M>& outputs) {
   for (Index o = part.first; o < part.first + part.slices; ++o) {
     const auto here = [&](const auto& view) { return view.plane(o, c) + part.begin; };
     const auto in_plane = function_in_plane(function, o, part.begin);
@@ -141,9 +141,9 @@ EIGEN_DONT_INLINE void write_channel(const PlaneChunk& part, Index c, const Cons
 /// Writes a block channel by channel, those of extreme size by the form that has room for them: slow, and rare. The
 /// others get the bits that they always have.
 template <class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
-EIGEN_DONT_INLINE void write_extremes(const BlockParts& block, const Table& table, const Make& make,
-                                      const Function& function, const Views<const Element, N>& inputs,
-                                      const Views<Element, M>& outputs) {
+[[gnu::cold]] EIGEN_DONT_INLINE void write_extremes(const BlockParts& block, const Table& table, const Make& make,
+                                                    const Function& function, const Views<const Element, N>& inputs,
+                                                    const Views<Element, M>& outputs) {
   for (Index c = 0; c < block.channels; ++c) {
     const Index channel = block.first_channel + c, column = block.column(c);
     const auto write = [&](const auto& constants) {

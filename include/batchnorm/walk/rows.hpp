@@ -61,15 +61,21 @@ class RowBlock : public Block {
               ChannelSums& sums) const {
     sum_columns(chunk, table, term, inputs, sums);
     if (chunk.columns == channels) return;
-    gather(chunk.columns, sums.s1.values);
-    gather(chunk.columns, sums.s2.values);
+    gather(chunk.columns, {sums.s1.values, sums.s2.values});
   }
 
-  /// Writes a chunk: outputs = function(constants, packets of the inputs...). One row at a time, in memory order.
+  /// Writes a chunk: outputs = function(constants, packets of the inputs...). In memory order, one row at a time or two.
   template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
   void write(const RowChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
-    for (Index r = chunk.first; r < chunk.first + chunk.rows; ++r) {
+    Index r = chunk.first;
+    const Index end = r + chunk.rows;
+    if constexpr (!Streaming) {
+      for (; goes_in_pairs<Element>() && r + 1 < end; r += 2) {
+        write_pair(chunk, r, table, function, inputs, outputs);
+      }
+    }
+    for (; r < end; ++r) {
       for_each_run(chunk, [&](Index run, Index first, Index length) {
         const auto in_row = function_in_row(function, slice(r, run), first_channel);
         const auto here = [&](const auto& view) { return at(view, r, run, 0); };
@@ -93,6 +99,37 @@ class RowBlock : public Block {
   void for_each_run(const RowChunk& chunk, const Body& body) const {
     const Index length = std::min(chunk.columns, columns() / shape_.runs);
     for (Index run = 0, first = 0; first < chunk.columns; ++run, first += length) body(run, first, length);
+  }
+
+  /// Whether two rows are written at a time, which takes half the readings of the constants: in cache, where that counts,
+  /// and not long ones, which get in each other's way there, a page or more apart.
+  template <class Element>
+  bool goes_in_pairs() const {
+    const Index length = columns() / shape_.runs;
+    return !from_memory && length >= Packet<statistics_t<Element>>::size && length * Index(sizeof(Element)) <= 2048;
+  }
+
+  /// Writes rows r and r + 1 of a chunk, as one whose function has the inputs of both.
+  template <class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write_pair(const RowChunk& chunk, Index r, const Table& table, const Function& function,
+                  const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
+    for_each_run(chunk, [&](Index run, Index first, Index length) {
+      const auto in_row = function_in_row(function, slice(r, run), first_channel),
+                 in_next = function_in_row(function, slice(r + 1, run), first_channel);
+      const auto in_both = [&](Index j, const auto&... in) {
+        return [&]<std::size_t... K>(std::index_sequence<K...>) {
+          const auto constants = table.packet(first + j);
+          const auto all = std::tie(in...);
+          return joined(in_row(j, constants, std::get<K>(all)...), in_next(j, constants, std::get<N + K>(all)...));
+        }
+        (std::make_index_sequence<N>{});
+      };
+      const auto here = [&](const auto& view) { return at(view, r, run, 0); };
+      const auto next = [&](const auto& view) { return at(view, r + 1, run, 0); };
+      const RunWriter writer(in_both, joined(each(outputs, here), each(outputs, next)),
+                             joined(each(inputs, here), each(inputs, next)), {0, Cache::l1});
+      writer.store_packets(length);
+    });
   }
 
   RowChunk rows_from(Index first, Index rows, Index columns) const {
@@ -208,15 +245,15 @@ class RowBlock : public Block {
   }
 
   /// Adds up the columns of each channel, in place.
-  EIGEN_DONT_INLINE void gather(Index columns, double* sums) const {
+  EIGEN_DONT_INLINE void gather(Index columns, const std::array<double*, 2>& both) const {
     using Row = Eigen::Map<Eigen::ArrayXd>;
     for (Index c = 0; shape_.repeat > 1 && c < channels; ++c) {
-      sums[c] = Row(sums + c * shape_.repeat, shape_.repeat).sum();
+      for (double* const sums : both) sums[c] = Row(sums + c * shape_.repeat, shape_.repeat).sum();
     }
     // Of folded rows one half at a time, which is many columns at a time.
     for (Index folds = columns / channels; shape_.repeat == 1 && folds > 1; folds = (folds + 1) / 2) {
       const Index half = (folds + 1) / 2 * channels, other = folds / 2 * channels;
-      Row(sums, other) += Row(sums + half, other);
+      for (double* const sums : both) Row(sums, other) += Row(sums + half, other);
     }
   }
 
@@ -298,6 +335,7 @@ class RowBlocks {
     Index lines = 1;
     while (lines * channels % line_elements != 0) lines *= 2;
     if (lines > most) return most > 1 && outer >= many_rows * most ? most : 1;
+    if (lines > outer) return std::max<Index>(1, outer);
     Index folds = lines;
     while ((folds + lines) * channels <= long_row && outer / folds >= 2 * many_rows &&
            outer / (folds + lines) >= enough) {
