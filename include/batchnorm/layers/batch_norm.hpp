@@ -374,9 +374,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   }
 
   /// What backward needs of this pass, beside its tensors.
-  void keep(Saved<Scalar>& saved) {
-    std::swap(saved.statistics, statistics_);
-    detail::resize(statistics_, options_.channels, 0);  // so that the next pass allocates nothing
+  void keep(Saved<Scalar>& saved) const {
+    saved.statistics = statistics_;
     saved.gamma = affine_.gamma;
     saved.beta = affine_.beta;
     saved.parameter_gradients = mode_.parameter_gradients;
