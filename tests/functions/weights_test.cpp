@@ -232,6 +232,42 @@ TYPED_TEST(Weighted, AreAsManyValues) {
 }
 
 // Chunks of a plane end anywhere in memory: where all behind is padding, or next to nothing, it adds no rounding either.
+// Sums are taken chunk by chunk: one of padding alone has nothing to estimate from.
+TEST(Weights, OfPaddingThatIsLongerThanAChunkHideWhatItHolds) {
+  const auto check = [](auto layout, Eigen::Index samples, Eigen::Index second, Eigen::Index third, float padding) {
+    SCOPED_TRACE(testing::Message() << samples << "x" << second << "x" << third << " with " << padding);
+    using Layout = decltype(layout);
+    using Batch = Eigen::Tensor<float, 3, Eigen::RowMajor>;
+    Batch x(samples, second, third), dy(samples, second, third), dx;
+    x.setRandom();
+    dy.setRandom();
+    Eigen::ArrayXf mask = Eigen::ArrayXf::Ones(samples);
+    const Eigen::Index masked = samples / 2, values = masked * second * third, rest = samples - masked;
+    mask.head(masked).setZero();
+    std::fill_n(x.data(), values, padding);
+    std::fill_n(dy.data(), values, padding);
+    using Part = Eigen::TensorMap<Batch>;
+    bn::Moments moments, expected;
+    bn::batch_moments<Layout>(x, moments, {.weights = mask});
+    bn::batch_moments<Layout>(Part(x.data() + values, rest, second, third), expected);
+    EXPECT_EQ(moments.count, expected.count);
+    EXPECT_LE((moments.mean - expected.mean).abs().maxCoeff(), 1e-6);
+    EXPECT_LE((moments.m2 / expected.m2 - 1).abs().maxCoeff(), 1e-6);
+    const bn::AffineParameters<float> affine;
+    bn::Gradients<float> gradients;
+    bn::backward<Layout>(x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients, {.weights = mask});
+    EXPECT_TRUE(gradients.gamma.isFinite().all() && gradients.beta.isFinite().all());
+    EXPECT_TRUE((Eigen::Map<Eigen::ArrayXf>(dx.data(), dx.size()).isFinite().all()));
+  };
+  for (const float padding : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e30f}) {
+    check(bn::channel_first(), 2, 1, 40000, padding);
+    check(bn::channel_first(), 32, 4, 3136, padding);
+    check(bn::channel_first(), 1000, 4, 100, padding);
+    check(bn::channel_last(), 64, 100, 64, padding);
+    check(bn::channel_last(), 8, 1024, 512, padding);
+  }
+}
+
 TEST(Weights, ThatAreTinyBesideOthersChangeNothing) {
   const Index samples = 100, channels = 2, inner = 600, there = 54;  // as many planes make a chunk
   Eigen::Tensor<float, 3, Eigen::RowMajor> x(samples, channels, inner);

@@ -2,6 +2,8 @@
 // data: as accurate with every instruction set. Built once for each.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "support/hard_data.hpp"
 #include "support/kernel_step.hpp"
 #include "support/tolerance.hpp"
@@ -126,6 +128,26 @@ TEST(Accuracy, OfTheGradientSumsDoesNotSufferFromAnOutlierInDy) {
         }
       }
     }
+  }
+}
+
+// About a given mean distances do not add up to 0. Their sum is as exact of a million values as of a few.
+TEST(Accuracy, OfTheSumsAboutAGivenMeanDoesNotDependOnHowManyThereAre) {
+  const Index count = 1'000'000;
+  for (const Index inner : {count, Index(1), Index(100)}) {
+    Values x(count, 1);
+    for (Index i = 0; i < count; ++i) x(i, 0) = 0.1L + Real(i * 7919 % 1000) * 1e-6L;
+    const Values dy = rounded_to<double>(Values::Constant(count, 1, 0.3L));
+    x = rounded_to<double>(x);
+    LaidOut<double> x_laid_out(x, inner), dy_laid_out(dy, inner);
+    const std::array<bn::ChannelView<const double>, 2> inputs{x_laid_out.view(), dy_laid_out.view()};
+    const bn::Statistics statistics{Eigen::ArrayXd::Zero(1), Eigen::ArrayXd::Ones(1), 0};
+    const bn::AffineParameters<double> affine;
+    const bn::detail::Normalization<double, bn::activations::identity> forward{statistics, affine, {}};
+    bn::GradientSums sums;
+    bn::detail::gradient_sums(bn::Device(), inputs, forward, sums);
+    const Real exact = (x * dy).sum();
+    EXPECT_LE(std::abs(Real(sums.dy_x[0]) - exact), 8 * Real(std::numeric_limits<double>::epsilon()) * exact) << inner;
   }
 }
 

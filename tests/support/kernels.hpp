@@ -36,7 +36,7 @@
 #define BATCHNORM_TEST_TRAINING(Linkage, Element, Residuals, Weights, Activation)                          \
   Linkage template void train_forward(const Device&, const Views<const Element, 1 + Residuals>&,           \
                                       const AffineView<statistics_t<Element>>&, double, const Activation&, \
-                                      const ChannelView<Element>&, Moments&, const Weights&);              \
+                                      const ChannelView<Element>&, Moments&, const Weights&, Statistics*); \
   BATCHNORM_TEST_BACKWARD_OF(Linkage, Element, Residuals, Weights, Normalization<statistics_t<Element>, Activation>)
 
 /// And that of inference.

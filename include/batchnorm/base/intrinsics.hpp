@@ -1,7 +1,7 @@
 /// \file
 /// What Eigen's packets lack, and the only intrinsics of the library: non-temporal stores, access to some lanes,
 /// conversions between float and double, those of half that Eigen 3.4.0 leaves to scalar code under g++ (it takes g++
-/// for an old clang), and comparisons that know NaN under -ffast-math.
+/// for an old clang), products that are rounded, and comparisons that know NaN under -ffast-math.
 #pragma once
 
 #include <batchnorm/base/tensor.hpp>
@@ -47,6 +47,18 @@ inline void finish_streaming() {
 #if defined(EIGEN_VECTORIZE_SSE)
   _mm_sfence();
 #endif
+}
+
+/// A product that stays rounded: g++ makes one instruction of it and of an addition where it sees both, which it may in
+/// one copy of a loop and not in another, so that bits would depend on where a value lies.
+template <class Raw>
+EIGEN_STRONG_INLINE Raw rounded(Raw product) {
+#if defined(__FMA__)
+  asm("" : "+v"(product));
+#elif defined(__GNUC__) && defined(__aarch64__)
+  asm("" : "+w"(product));
+#endif
+  return product;
 }
 
 /// A mask of the lanes [first, end).

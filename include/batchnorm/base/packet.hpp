@@ -118,9 +118,9 @@ struct Packet {
   friend EIGEN_STRONG_INLINE Packet operator-(const Packet& a, const Packet& b) {
     return {Eigen::internal::psub(a.raw, b.raw)};
   }
-  /// a * b.
+  /// a * b, rounded, whatever it is added to; multiply_add() is there for the other.
   friend EIGEN_STRONG_INLINE Packet operator*(const Packet& a, const Packet& b) {
-    return {Eigen::internal::pmul(a.raw, b.raw)};
+    return {detail::rounded(Eigen::internal::pmul(a.raw, b.raw))};
   }
 
   /// The square root, as Eigen approximates it.

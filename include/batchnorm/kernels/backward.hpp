@@ -121,19 +121,25 @@ template <class Element, class Weights, class Forward>
 EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>& x,
                                           const Weights& weights, const Forward& forward, Index c, double mean) {
   using Scalar = statistics_t<Element>;
-  double sum = 0;
+  // Of packets, of some packets, of all: so none of them adds up the roundings of thousands of additions.
+  constexpr Index some = 64;
+  double sum = 0, sum_of_some = 0;
+  Index packets = 0;
   for (Index o = part.first; o < part.first + part.slices; ++o) {
     for_each_packet<Scalar>(part.begin, part.end, [&](Index i, auto lanes) {
       Scalar values[Packet<Scalar>::size];
       forward.position(lanes.load(x.plane(o, c) + i, Packet<Scalar>::broadcast(0))).store(values);
       const Index size = std::min(Packet<Scalar>::size, part.end - i);
+      double sum_of_packet = 0;
       for (Index k = 0; k < size; ++k) {
         const double weight = weights.of(o, i + k);
-        if (weight > 0) sum += weight * (static_cast<double>(values[k]) - mean);
+        if (weight > 0) sum_of_packet += weight * (static_cast<double>(values[k]) - mean);
       }
+      sum_of_some += sum_of_packet;
+      if (++packets % some == 0) sum += std::exchange(sum_of_some, 0);
     });
   }
-  return sum;
+  return sum + sum_of_some;
 }
 
 /// The gradient sums of the channels of a block, chunk by chunk, whatever the kind of block: from Scalar sums of a shifted

@@ -238,13 +238,19 @@ class BlockMoments {
 /// The moments of a block, into those of its channels.
 template <class B, class Element, class Weights>
 void block_moments(const B& block, const ChannelView<const Element>& x, const Weights& weights, Moments& moments) {
-  BlockMoments<statistics_t<Element>> result(block, x, Sample<8>(block.part(block.chunk(0)), x.inner, weights));
+  // Beside others, weights may be so small that the sum is that of roundings.
+  const auto counts = [&](Index k) {
+    const PlaneChunk part = block.part(block.chunk(k));
+    return weights.present(part) > 0 && weights.total(part) > 0;
+  };
+  Index first = 0;
+  while (first + 1 < block.chunks() && !counts(first)) ++first;
+  BlockMoments<statistics_t<Element>> result(block, x, Sample<8>(block.part(block.chunk(first)), x.inner, weights));
   ChannelSums sums;
-  for (Index k = 0; k < block.chunks(); ++k) {
+  for (Index k = first; k < block.chunks(); ++k) {
+    if (!counts(k)) continue;
     const auto chunk = block.chunk(k);
     const double n = weights.total(block.part(chunk));
-    // Beside others, weights may be so small that the sum is that of roundings.
-    if (weights.present(block.part(chunk)) == 0 || !(n > 0)) continue;
     int attempt = 0;
     do {
       block.reduce(
