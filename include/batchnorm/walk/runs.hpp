@@ -151,11 +151,14 @@ class RunWriter {
   EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
     // The last packet may overlap the one before it. It is computed first, since an output may be an input.
     const Results last = result(length - W, whole);
-    for (; i + line < length; i += line) {
+    // By lines also where narrow packets are many, as measured.
+    if (ahead_.elements != 0 || 4 * W <= line) {
+      for (; i + line < length; i += line) {
+        if (ahead_.elements != 0) prefetch_inputs(i);
+        for (Index k = i; k < i + line; k += W) store_one(k, whole);
+      }
       if (ahead_.elements != 0) prefetch_inputs(i);
-      for (Index k = i; k < i + line; k += W) store_one(k, whole);
     }
-    if (ahead_.elements != 0) prefetch_inputs(i);
     for (; i + W < length; i += W) store_one(i, whole);
     put(length - W, whole, last);
   }
