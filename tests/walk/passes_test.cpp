@@ -109,7 +109,7 @@ TEST(Streams, WhereInputsAndOutputsAreLargeAndApart) {
   const float* in = reinterpret_cast<const float*>(std::uintptr_t(1) << 40);
   float* out = reinterpret_cast<float*>(std::uintptr_t(1) << 41);
   const auto streams = [&](const Extent& extent, const float* x, float* y) {
-    return detail::streams<float, 1, 1>({extent.view(x)}, {extent.view(y)});
+    return detail::streams<float, 1, 1>({extent.view(x)}, {extent.view(y)}, false);
   };
   // x and y of half the threshold each, and a row more.
   const Extent at_threshold{detail::streaming_bytes() / 8 / 1024, 1024, 1}, above{at_threshold.outer + 1, 1024, 1};
@@ -117,6 +117,23 @@ TEST(Streams, WhereInputsAndOutputsAreLargeAndApart) {
   EXPECT_TRUE(streams(above, in, out));
   EXPECT_TRUE(streams(above, in, out + 1));
   EXPECT_FALSE(streams(above, out, out));
+}
+
+// Rows of 1000 floats share lines with their neighbors, rows of 1024 and folded rows of 100 do not.
+TEST(Streams, LaterWhereRowsShareLines) {
+  const auto streams = [](const Extent& extent) {
+    const float* in = reinterpret_cast<const float*>(std::uintptr_t(1) << 40);
+    float* out = reinterpret_cast<float*>(std::uintptr_t(1) << 41);
+    const auto y = extent.view(out);
+    return std::visit(
+        [&](const auto& blocks) { return detail::streams<float, 1, 1>({extent.view(in)}, {y}, blocks.share_lines(y)); },
+        blocks_of<float>(detail::Pass::writes, extent));
+  };
+  EXPECT_TRUE(streams({3000, 1024, 1}));
+  EXPECT_TRUE(streams({30000, 100, 1}));
+  EXPECT_FALSE(streams({3000, 1000, 1}));
+  EXPECT_TRUE(streams({9000, 1000, 1}));
+  EXPECT_TRUE(streams({32, 250, 289}));  // planes write the lines that they share once
 }
 
 TEST(Streams, FromAnAmountOnThatTheCachesDecide) {
@@ -138,7 +155,7 @@ TEST(Streams, TwoOutputsWhoseLinesBeginTogether) {
   const float* in = reinterpret_cast<const float*>(std::uintptr_t(1) << 40);
   float* out = reinterpret_cast<float*>(std::uintptr_t(1) << 41);
   const auto streams = [&](const auto& first, const auto& second) {
-    return detail::streams<float, 1, 2>({extent.view(in)}, {first, second});
+    return detail::streams<float, 1, 2>({extent.view(in)}, {first, second}, false);
   };
   float* const second = out + (Index(1) << 32);
   EXPECT_TRUE(streams(extent.view(out), extent.view(second)));

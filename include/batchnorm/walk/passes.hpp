@@ -22,6 +22,8 @@ inline Index streaming_bytes() {
   const bool is_large = Eigen::l2CacheSize() >= (Index(2) << 20);
   return Index(is_large ? 4 : 8) << 20;
 }
+/// The same where lines are written in parts, each of which goes to memory on its own: twice an L3 of 32 MiB.
+inline constexpr Index streaming_bytes_in_parts = Index(64) << 20;
 /// What a block and the next one may take of L2 together for the next one to be brought in while this one is written.
 inline constexpr Index overlap_bytes = Index(1600) << 10;
 
@@ -93,13 +95,13 @@ struct Traffic {
 /// Whether outputs go past the caches. Not where an output is an input, whose lines are in the caches; and outputs are
 /// streamed line by line together, so their lines begin together.
 template <class Element, std::size_t N, std::size_t M>
-bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& outputs, bool share_lines) {
   const auto is_apart = [&](const auto& output) {
     return std::none_of(inputs.begin(), inputs.end(), [&](const auto& x) { return x.data == output.data; }) &&
            (output.data - outputs[0].data) * Index(sizeof(Element)) % line_bytes == 0 &&
            output.outer_stride == outputs[0].outer_stride && output.channel_stride == outputs[0].channel_stride;
   };
-  return bytes_of(inputs) + bytes_of(outputs) > streaming_bytes() &&
+  return bytes_of(inputs) + bytes_of(outputs) > (share_lines ? streaming_bytes_in_parts : streaming_bytes()) &&
          std::all_of(outputs.begin(), outputs.end(), is_apart);
 }
 
@@ -200,10 +202,11 @@ void write_all(const Device& device, Order order, const Make& make, const Functi
   if (all_inputs[0].size() == 0) return;
   as_planes_where_one(all_inputs, all_outputs, [&](const auto& inputs, const auto& outputs) {
     const Index bytes = bytes_of(inputs) + bytes_of(outputs);
-    const bool streaming = streams(inputs, outputs), backwards = order == Order::backwards;
+    const bool backwards = order == Order::backwards;
     const auto write = [&](const auto& blocks) {
       const Index ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : 0;
       const auto at = [&](Index k) { return blocks[backwards ? blocks.count() - 1 - k : k]; };
+      const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
       const Traffic traffic{streaming, backwards, {ahead, at(0).writes_from}, std::numeric_limits<Index>::max()};
       device.for_each_part(blocks.count(), bytes, [&](Index first, Index last) {
         for (Index next; first < last; first = next) {
@@ -224,7 +227,7 @@ void reduce_and_write(const Device& device, const AllBlocks& blocks, const Reduc
                       const Function& function, const Views<const Element, N>& inputs,
                       const Views<Element, M>& outputs) {
   const Index bytes = bytes_of(inputs) + bytes_of(outputs);
-  const bool streaming = streams(inputs, outputs);
+  const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
   // The first chunks of the next block are asked for, as many as there is room for beside this one.
   const Index read = bytes_of(inputs) / blocks.count();
   const Index room = bytes > streaming_bytes() ? std::clamp<Index>(overlap_bytes - read, 0, read) : 0;

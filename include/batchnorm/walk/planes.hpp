@@ -327,6 +327,11 @@ class PlaneBlocks {
   Index ranges() const { return ranges_.parts(); }
   /// Whether blocks hold all values of their channels.
   bool may_be_fused() const { return ranges() == 1; }
+  /// Whether lines are written in parts: where planes share them, they are written once.
+  template <class Element>
+  static bool share_lines(const ChannelView<Element>&) {
+    return false;
+  }
   PlaneBlock operator[](Index k) const {
     const Index group = k / ranges_.parts(), range = k % ranges_.parts();
     return {{groups_.begin(group), groups_.size(group), range, from_memory_},

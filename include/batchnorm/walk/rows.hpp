@@ -296,6 +296,11 @@ class RowBlocks {
   bool may_be_fused() const {
     return ranges() == 1 && channels_.part >= group_for(channels_.extent, shape_.repeat, max_columns / 2);
   }
+  /// Whether lines are written in parts, since rows share them.
+  template <class Element>
+  bool share_lines(const ChannelView<Element>& v) const {
+    return shape_.folds * v.outer_stride * Index(sizeof(Element)) % line_bytes != 0;
+  }
   RowBlock operator[](Index k) const {
     const Index group = k / ranges(), range = k % ranges();
     const bool last = range + 1 == ranges();
