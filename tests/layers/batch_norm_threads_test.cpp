@@ -190,6 +190,46 @@ std::array<int, 3> scheduled_for(const RowMatrix& x) {
 
 }  // namespace
 
+// Rows that share cache lines are written past the caches, but for outputs over their inputs, and where a channel has
+// constants too large for float: each line is one thread's alone.
+TEST(LinesThatRowsShare, HaveTheBitsOfWritingInPlace) {
+  Eigen::ThreadPool pool(3);
+  const Eigen::ThreadPoolDevice device(&pool, 3);
+  const auto expect_bits_of_in_place = [&]<class Scalar>(Scalar, Index rows, Index columns, float gamma) {
+    SCOPED_TRACE(testing::Message() << rows << " x " << columns << " of " << sizeof(Scalar) << " bytes, " << gamma);
+    using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    // One element behind the beginning of a line, and one before the end of the memory.
+    std::vector<Matrix> memory(4, Matrix(1, rows * columns + 2));
+    for (std::size_t k = 0; k < memory.size(); ++k) fill(memory[k], k);
+    const auto view = [&](std::size_t k) { return Eigen::Map<Matrix>(memory[k].data() + 1, rows, columns); };
+    auto x = view(0), dy = view(1), y = view(2), dx = view(3);
+    bn::BatchNorm<float> layer({.channels = columns}), in_place({.channels = columns});
+    layer.affine().gamma[columns / 2] = in_place.affine().gamma[columns / 2] = gamma;
+    Matrix over_x = x, over_dy = dy;
+    const std::vector<Matrix> ends = {memory[2], memory[3]};
+    layer.forward(x, y, {.device = device});
+    layer.backward(x, dy, dx, {.device = device});
+    in_place.forward(over_x, over_x);
+    in_place.backward(x, over_dy, over_dy);
+    EXPECT_TRUE(equal_bits(Matrix(dx), over_dy));
+    EXPECT_TRUE(equal_bits(Matrix(y), over_x));
+    std::as_const(layer).infer(x, y, {.device = device});
+    over_x = x;
+    std::as_const(in_place).infer(over_x, over_x);
+    EXPECT_TRUE(equal_bits(Matrix(y), over_x));
+    for (const std::size_t k : {2, 3}) {
+      EXPECT_EQ(memory[k](0, 0), ends[k - 2](0, 0));
+      EXPECT_EQ(memory[k](0, rows * columns + 1), ends[k - 2](0, rows * columns + 1));
+    }
+  };
+  for (const float gamma : {1.0f, 1e35f}) {
+    expect_bits_of_in_place(1.0f, 1200, 1030, gamma);
+    expect_bits_of_in_place(1.0f, 1200, 1024, gamma);
+    expect_bits_of_in_place(1.0f, 20001, 65, gamma);
+    expect_bits_of_in_place(Eigen::half(1), 2100, 1100, gamma);
+  }
+}
+
 // A sleeping thread takes longer to wake than 2 MiB take to move.
 TEST(PoolDevice, IsLeftAloneWhereThereIsLittleMemoryToMove) {
   EXPECT_EQ(scheduled_for(RowMatrix::Random(60, 100)), (std::array{0, 0, 0}));

@@ -194,22 +194,20 @@ void expect_each_element_is_read_once(const Blocks& blocks, const Extent& extent
 }
 
 /// That the blocks write each element once, with the constants of its channel, and nothing in the gaps: y += channel + 1
-/// in place, or streamed to other memory.
+/// in place, or streamed to other memory that begins with element `place` of a line.
 template <bool Streaming, class Scalar, class Blocks>
-void expect_each_element_is_written_once(const Blocks& blocks, const Extent& extent) {
+void expect_each_element_is_written_once(const Blocks& blocks, const Extent& extent, Index place = 0) {
   namespace detail = batchnorm::detail;
   const std::vector<int> owners = extent.owners();
-  const LineAligned<Scalar> in(Index(owners.size()), Scalar(1)), apart(Index(owners.size()), Scalar(1));
+  const LineAligned<Scalar> in(place + Index(owners.size()), Scalar(1)), apart(in.size(), Scalar(1));
   const LineAligned<Scalar>& out = Streaming ? apart : in;
-  const detail::Views<const Scalar, 1> inputs{extent.view<const Scalar>(in.data())};
-  const detail::Views<Scalar, 1> outputs{extent.view(out.data())};
+  const detail::Views<const Scalar, 1> inputs{extent.view<const Scalar>(in.data() + place)};
+  const detail::Views<Scalar, 1> outputs{extent.view(out.data() + place)};
   for (Index k = 0; k < blocks.count(); ++k) {
     const auto block = blocks[k];
-    const detail::ColumnTable<Scalar, Label> table = [&] {
-      detail::ColumnTable<Scalar, Label> result;
-      result.fill(block, [&](Index c) { return Label<Scalar>{Scalar(block.first_channel + c + 1)}; });
-      return result;
-    }();
+    const detail::ColumnTable<Scalar, Label> table(block, [](Index c, auto) {
+      return Label<detail::Channels>{detail::Channels::count_up() + detail::all_channels(double(c + 1))};
+    });
     for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
       block.template write<Streaming>(
           block.chunk(chunk), {chunk % 2 == 0 ? 0 : 1000, detail::Cache::l2}, table,
@@ -218,7 +216,7 @@ void expect_each_element_is_written_once(const Blocks& blocks, const Extent& ext
   }
   if (Streaming) detail::finish_streaming();
   Index wrong = 0;
-  for (std::size_t at = 0; at < owners.size(); ++at) wrong += out[Index(at)] != Scalar(owners[at] + 2);
+  for (std::size_t at = 0; at < owners.size(); ++at) wrong += out[place + Index(at)] != Scalar(owners[at] + 2);
   EXPECT_EQ(wrong, 0) << "elements that are not written exactly once, or not with the constants of their channel";
 }
 

@@ -136,6 +136,28 @@ TEST(Streams, LaterWhereRowsShareLines) {
   EXPECT_TRUE(streams({32, 250, 289}));  // planes write the lines that they share once
 }
 
+// As rows do which are many and have no gaps.
+TEST(Streams, RowsThatShareLinesAsWell) {
+  const auto may = [](const Extent& extent, std::uintptr_t address) {
+    const auto view = extent.view(reinterpret_cast<float*>(address));
+    const auto blocks =
+        detail::blocks_for<float, 1, 1>(detail::Pass::writes, {extent.view<const float>(nullptr)}, {view});
+    return std::get<RowBlocks>(blocks).may_write_lines_once(view);
+  };
+  EXPECT_TRUE(may({3000, 1000, 1}, 4096));
+  EXPECT_TRUE(may({3000, 1024, 1}, 4096 + 16));
+  EXPECT_FALSE(may({3000, 1024, 1}, 4096));
+  EXPECT_FALSE(may({3000, 1000, 1, 8}, 4096));
+  EXPECT_FALSE(may({100, 30000, 1}, 4096));
+  EXPECT_FALSE(may({511, 1000, 1}, 4096));
+
+  auto blocks = RowBlocks::to_write(3000, 1000, 1, true, 4);
+  const auto view = Extent{3000, 1000, 1}.view(static_cast<float*>(nullptr));
+  EXPECT_TRUE(blocks.share_lines(view));
+  blocks.write_lines_once();
+  EXPECT_FALSE(blocks.share_lines(view));
+}
+
 TEST(Streams, FromAnAmountOnThatTheCachesDecide) {
   const auto l1 = Eigen::l1CacheSize(), l2 = Eigen::l2CacheSize();
   const auto with_l2 = [&](Index bytes) {

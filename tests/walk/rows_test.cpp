@@ -196,6 +196,21 @@ TEST(RowBlock, SpreadsOneValuePerChannelOverItsColumns) {
   expect_spread(RowBlocks::to_reduce(16, 5, 7, true, 4), 35, [](Index j) { return float(j / 7); });
 }
 
+// A line is written with the block that it begins in, with the constants of the channels that the next one has.
+TEST(RowBlocks, WriteLinesOnceThatRowsShare) {
+  for (const Extent& extent :
+       {Extent{600, 65, 1}, Extent{600, 1000, 1}, Extent{520, 1030, 1}, Extent{513, 2500, 1}, Extent{1200, 1024, 1},
+        Extent{700, 3, 1}, Extent{5001, 100, 1}, Extent{30, 41, 49}, Extent{1, 1500, 1}, Extent{1, 5, 1}}) {
+    for (const Index place : {0, 1, 4, 15}) {
+      SCOPED_TRACE(testing::Message() << extent << " from " << place);
+      auto blocks = RowBlocks::to_write(extent.outer, extent.channels, extent.inner, true, 4);
+      blocks.write_lines_once();
+      testing_support::expect_each_element_is_written_once<true, float>(blocks, extent, place);
+      testing_support::expect_each_element_is_written_once<true, double>(blocks, extent, place % 8);
+    }
+  }
+}
+
 // Whole numbers, so the sums are exact: those of all columns of a channel, over all of its rows.
 TEST(RowBlock, GathersTheSumsOfItsColumnsByChannel) {
   for (const Extent& extent : {Extent{100, 5, 1}, Extent{2048, 3, 1}, Extent{16, 5, 7}, Extent{20, 3, 300}}) {

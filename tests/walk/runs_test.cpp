@@ -59,8 +59,13 @@ class Runs : public testing::Test {
   template <bool Streaming, std::size_t M, std::size_t N, class Function>
   static void write(Index length, Index ahead, const Function& function, const std::array<Element*, M>& outputs,
                     const std::array<const Element*, N>& inputs) {
-    detail::write_run<Streaming>(length, {ahead, detail::Cache::l2}, function, outputs, inputs);
-    if (Streaming) detail::finish_streaming();
+    const detail::RunWriter writer(function, outputs, inputs, {ahead, detail::Cache::l2});
+    if constexpr (Streaming) {
+      writer.stream(length, {});
+      detail::finish_streaming();
+    } else {
+      writer.store(length);
+    }
   }
 
   static constexpr Index none = -1000;
@@ -175,6 +180,58 @@ TYPED_TEST(Runs, AreStreamedSideBySide) {
         return static_cast<E>(static_cast<float>(number<E>(i)) * static_cast<float>(i / length + 1));
       };
       ASSERT_EQ(this->first_wrong(out, to, 3 * length, guard, expected), this->none) << length << " to " << to;
+    }
+  }
+}
+
+// A sequence cut into runs, short ones too, each of which knows the function of those behind it: in any order each element
+// is written, and nothing else, which a sanitizer sees of the inputs as well.
+TYPED_TEST(Runs, AreStreamedAsPartsOfASequence) {
+  using E = typename TestFixture::Element;
+  using P = typename TestFixture::Packet;
+  constexpr Index a_line = TestFixture::line;
+  const E guard = static_cast<E>(-7.0f);
+  std::vector<typename TestFixture::Scalar> constants(std::size_t(20 * a_line));
+  for (std::size_t i = 0; i < constants.size(); ++i) constants[i] = static_cast<float>(i % 7);
+  const auto expected = [&](Index i) {
+    return static_cast<E>(static_cast<float>(number<E>(i)) + static_cast<float>(i % 7));
+  };
+  for (const std::vector<Index>& lengths :
+       std::vector<std::vector<Index>>{{3 * a_line, 3 * a_line},
+                                       {2 * a_line + 1, a_line - 1, 1, 2, 3 * a_line + 5, 3},
+                                       {5, 4 * a_line, 6, 4 * a_line, 6},
+                                       {3, 2, 1, a_line / 2, 1},
+                                       {1}}) {
+    Index all = 0;
+    for (const Index length : lengths) all += length;
+    const auto in = this->input(1, all, 0);
+    for (Index to = 0; to < a_line; ++to) {
+      for (const bool backwards : {false, true}) {
+        // Written twice is twice too much.
+        const LineAligned<E> out(to + all + a_line, guard);
+        std::vector<int> writes(std::size_t(all), 0);
+        std::vector<Index> begins;
+        for (Index run = 0, begin = 0; run < Index(lengths.size()); begin += lengths[std::size_t(run++)]) {
+          begins.push_back(begin);
+        }
+        for (std::size_t k = 0; k < lengths.size(); ++k) {
+          const std::size_t run = backwards ? lengths.size() - 1 - k : k;
+          const Index begin = begins[run], length = lengths[run];
+          const auto function = [&](Index i, const P& x) {
+            return std::array{x + P::load(constants.data() + begin + i)};
+          };
+          const LineAligned<E> alone(to + all + a_line, guard);
+          for (const auto* memory : {&out, &alone}) {
+            const detail::RunWriter writer(function, std::array{memory->data() + to + begin},
+                                           std::array<const E*, 1>{in.data() + 1 + begin}, {200, detail::Cache::l2});
+            writer.stream(length, {begin, all - begin - length});
+          }
+          detail::finish_streaming();
+          for (Index i = 0; i < all; ++i) writes[std::size_t(i)] += alone[to + i] != guard;
+        }
+        ASSERT_EQ(this->first_wrong(out, to, all, guard, expected), this->none) << all << " to " << to;
+        for (Index i = 0; i < all; ++i) ASSERT_EQ(writes[std::size_t(i)], 1) << "element " << i << " to " << to;
+      }
     }
   }
 }

@@ -113,9 +113,10 @@ class Sample {
   std::array<Place, Values> places_;
 };
 
-/// Which channels a block has, and how its columns belong to them: column j to channel j / repeat % channels.
+/// Which channels a block has, and how its columns belong to them: column j to channel j / repeat % channels. Where the
+/// columns behind them count, they are of the next of all `following` channels, and then of the first: else that is 0.
 struct ColumnShape {
-  Index first_channel, channels, repeat, columns;
+  Index first_channel, channels, repeat, columns, following = 0;
 
   /// The first column of a channel.
   Index column(Index c) const { return c * repeat; }
@@ -162,7 +163,14 @@ class ColumnTable {
   ColumnTable() = default;
   /// Computes the constants in double and rounds them once: make(c, lanes) gives those of channels c, c + 1, ...
   template <class Make>
-  ColumnTable(const ColumnShape& block, const Make& make) : ColumnTable(block, make, [](const ColumnTable&) {}) {}
+  ColumnTable(const ColumnShape& block, const Make& make) : ColumnTable(block, make, [](const ColumnTable&) {}) {
+    for (Index j = 0; block.following > 0 && j < Row::room; ++j) {
+      const PartialPacket<double> one{1};
+      const Index next = block.first_channel + block.channels + j / block.repeat;
+      const auto values = members_of<Packet<double>>(make(next % block.following, one));
+      for (std::size_t k = 0; k < members; ++k) one.store(rows_[k].values + block.columns + j, values[k]);
+    }
+  }
 
   /// The same, but finish(table) may read and write the constants while column c is still channel c.
   template <class Make, class Finish>
@@ -225,6 +233,7 @@ class ColumnTable {
   }
 
  private:
+  using Row = ColumnBuffer<Scalar, max_columns>;
   static constexpr std::size_t members = sizeof(Coefficients<Scalar>) / sizeof(Scalar);
   /// In double nothing is done about extremes.
   static constexpr double largest_constant =
@@ -243,7 +252,7 @@ class ColumnTable {
 
   void spread(const ColumnShape& block) { block.spread(rows_.data(), members); }
 
-  std::array<ColumnBuffer<Scalar, max_columns>, members> rows_;
+  std::array<Row, members> rows_;
   bool has_extremes_ = false;
 };
 

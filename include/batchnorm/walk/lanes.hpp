@@ -169,11 +169,11 @@ EIGEN_ALWAYS_INLINE void add_lanes(double* totals, const Packet<Scalar>& packet,
 }
 
 /// A row of one value for each column, on the stack, with room behind it so that a packet of any type can be read and
-/// written from any column on. The room also keeps rows from beginning at equal places in their pages, where stores to
-/// one would hold up loads from another.
+/// written from any column on, and as many as a cache line has. The room also keeps rows from beginning at equal places
+/// in their pages, where stores to one would hold up loads from another.
 template <class Scalar, Index Size>
 struct alignas(64) ColumnBuffer {
-  static constexpr Index room = 16;
+  static constexpr Index room = 32;
   Scalar values[std::size_t(Size + room)];
 
   EIGEN_STRONG_INLINE Packet<Scalar> packet(Index c) const { return Packet<Scalar>::load(values + c); }

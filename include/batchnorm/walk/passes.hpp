@@ -133,10 +133,9 @@ template <class Constants, class Function, class Element, std::size_t N, std::si
   for (Index o = part.first; o < part.first + part.slices; ++o) {
     const auto here = [&](const auto& view) { return view.plane(o, c) + part.begin; };
     const auto in_plane = function_in_plane(function, o, part.begin);
-    write_run<false>(
-        part.end - part.begin, {0, Cache::l1},
-        [&](Index i, const auto&... in) { return in_plane(i, constants, in...); }, each(outputs, here),
-        each(inputs, here));
+    const auto with_constants = [&](Index i, const auto&... in) { return in_plane(i, constants, in...); };
+    const RunWriter run(with_constants, each(outputs, here), each(inputs, here), {0, Cache::l1});
+    run.store(part.end - part.begin);
   }
 }
 
@@ -159,6 +158,17 @@ template <class Table, class Make, class Function, class Element, std::size_t N,
       write(table.broadcast(column));
     }
   }
+}
+
+/// Whether a channel has constants of a size with which its values cannot be computed in Scalar.
+template <class Scalar, template <class> class Coefficients, class AllBlocks, class Make>
+bool have_extremes(const AllBlocks& blocks, const Make& make) {
+  if constexpr (HasScaledForm<Make> && std::same_as<Scalar, float>) {
+    for (Index k = 0; k < blocks.count(); k += blocks.ranges()) {
+      if (ColumnTable<Scalar, Coefficients>(blocks[k], make).has_extremes()) return true;
+    }
+  }
+  return false;
 }
 
 /// Writes the blocks at(k) of [first, last), which are of the same channels: outputs = function(constants, packets of the
@@ -203,7 +213,13 @@ void write_all(const Device& device, Order order, const Make& make, const Functi
   as_planes_where_one(all_inputs, all_outputs, [&](const auto& inputs, const auto& outputs) {
     const Index bytes = bytes_of(inputs) + bytes_of(outputs);
     const bool backwards = order == Order::backwards;
-    const auto write = [&](const auto& blocks) {
+    const auto write = [&](auto blocks) {
+      if constexpr (requires { blocks.write_lines_once(); } && !ByPosition<Function>) {
+        if (blocks.may_write_lines_once(outputs[0]) && streams(inputs, outputs, false) &&
+            !have_extremes<statistics_t<Element>, Coefficients>(blocks, make)) {
+          blocks.write_lines_once();
+        }
+      }
       const Index ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : 0;
       const auto at = [&](Index k) { return blocks[backwards ? blocks.count() - 1 - k : k]; };
       const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));

@@ -27,8 +27,9 @@ struct RowChunk {
 
 /// How columns belong to channels, and how a row lies in memory: as `runs` of consecutive elements, each of as many
 /// slices. A folded row of dense slices is one run; where slices have gaps between them it is as many as there are.
+/// Where lines that rows share are written once, all rows have so many elements and channels: else that is 0.
 struct RowShape {
-  Index repeat, folds, runs;
+  Index repeat, folds, runs, elements = 0, channels = 0;
 };
 
 /// Some rows of a group of columns.
@@ -52,7 +53,7 @@ class RowBlock : public Block {
   }
 
   Index columns() const { return channels * shape_.repeat * shape_.folds; }
-  operator ColumnShape() const { return {first_channel, channels, shape_.repeat, columns()}; }
+  operator ColumnShape() const { return {first_channel, channels, shape_.repeat, columns(), shape_.channels}; }
 
   /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
   /// contributes.
@@ -79,9 +80,13 @@ class RowBlock : public Block {
       for_each_run(chunk, [&](Index run, Index first, Index length) {
         const auto in_row = function_in_row(function, slice(r, run), first_channel);
         const auto here = [&](const auto& view) { return at(view, r, run, 0); };
-        write_run<Streaming>(
-            length, ahead, [&](Index j, const auto&... in) { return in_row(j, table.packet(first + j), in...); },
-            each(outputs, here), each(inputs, here));
+        const auto in_run = [&](Index j, const auto&... in) { return in_row(j, table.packet(first + j), in...); };
+        const RunWriter writer(in_run, each(outputs, here), each(inputs, here), ahead);
+        if constexpr (Streaming) {
+          writer.stream(length, surroundings(here(outputs[0]) - outputs[0].data, length));
+        } else {
+          writer.store(length);
+        }
       });
     }
   }
@@ -93,6 +98,11 @@ class RowBlock : public Block {
     return v.data + slice(r, run) * v.outer_stride + first_channel * shape_.repeat + j;
   }
   Index slice(Index r, Index run) const { return (first_row_ + r) * shape_.folds + run; }
+
+  /// What is written together with a run that begins with some element.
+  Surroundings surroundings(Index begin, Index length) const {
+    return shape_.elements > 0 ? Surroundings{begin, shape_.elements - begin - length} : Surroundings{};
+  }
 
   /// Calls body(run, first column, length) for the runs of a row of a chunk.
   template <class Body>
@@ -296,10 +306,23 @@ class RowBlocks {
   bool may_be_fused() const {
     return ranges() == 1 && channels_.part >= group_for(channels_.extent, shape_.repeat, max_columns / 2);
   }
+  /// Whether rows share lines that could be written once: they follow each other without gaps, and are enough to pay for
+  /// looking at all constants before.
+  template <class Element>
+  bool may_write_lines_once(const ChannelView<Element>& v) const {
+    constexpr Index least_values = 512;
+    const bool begins_within_line = reinterpret_cast<std::uintptr_t>(v.data) % line_bytes != 0;
+    return dense_ && (share_lines(v) || begins_within_line) && v.count() >= least_values;
+  }
+  /// From now on they are, which takes that no block goes another way.
+  void write_lines_once() {
+    shape_.elements = (ranges_.extent * shape_.folds + tail_rows_) * channels_.extent * shape_.repeat;
+    shape_.channels = channels_.extent;
+  }
   /// Whether lines are written in parts, since rows share them.
   template <class Element>
   bool share_lines(const ChannelView<Element>& v) const {
-    return shape_.folds * v.outer_stride * Index(sizeof(Element)) % line_bytes != 0;
+    return shape_.elements == 0 && shape_.folds * v.outer_stride * Index(sizeof(Element)) % line_bytes != 0;
   }
   RowBlock operator[](Index k) const {
     const Index group = k / ranges(), range = k % ranges();
@@ -367,7 +390,8 @@ class RowBlocks {
         shape_{inner, inner == 1 && folding ? folds_for(outer, channels, from_memory_, enough) : 1, 1},
         channels_{channels, group_for(channels, inner, max_columns)},
         ranges_{outer / shape_.folds, 1},
-        tail_rows_(outer % shape_.folds) {
+        tail_rows_(outer % shape_.folds),
+        dense_(dense) {
     if (!dense) shape_.runs = shape_.folds;
   }
 
@@ -381,6 +405,7 @@ class RowBlocks {
   RowShape shape_;
   Cut channels_, ranges_;
   Index tail_rows_;
+  bool dense_;
 };
 
 }  // namespace detail

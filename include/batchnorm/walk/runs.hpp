@@ -55,6 +55,11 @@ struct Neighbors {
   bool before = false, behind = false;
 };
 
+/// How many elements of the same sequence lie before and behind a run in memory, without a gap.
+struct Surroundings {
+  Index before = 0, behind = 0;
+};
+
 /// Writes a run of `length` elements: outputs[m][i] = function(i, inputs[0][i], inputs[1][i], ...)[m]. An output may be
 /// one of the inputs.
 template <class Element, std::size_t M, std::size_t N, class Function>
@@ -92,8 +97,17 @@ class RunWriter {
   }
 
   /// Past the caches, whole lines at a time: a line that is written in parts is read first. No output may be an input,
-  /// since that is in the caches already.
-  EIGEN_STRONG_INLINE void stream(Index length) const { stream(length, {}, function_); }
+  /// since that is in the caches already. A line that runs of a sequence share is written with the one that it begins in:
+  /// the function goes on beyond the end of the run.
+  EIGEN_STRONG_INLINE void stream(Index length, const Surroundings& others) const {
+    const Index all = length + others.behind, end = std::min(length, all - line + 1);
+    Index i = (line - place_in<line>(outputs_[0])) % line;
+    if (others.before + i < line || i > all) store_part(0, std::min(i, length));
+    for (; i < end; i += line) {
+      stream_line(i, [&](Index k) { return result(k, whole); });
+    }
+    store_part(i, length);
+  }
 
   /// The same among runs of other functions in consecutive memory, of a line at least each. A line that two of them
   /// share is written with the first: `behind` is the function of the next one, whose packets may begin before it.
@@ -163,6 +177,9 @@ class RunWriter {
     put(length - W, whole, last);
   }
   EIGEN_STRONG_INLINE void store_one(Index i, auto lanes) const { put(i, lanes, result(i, lanes)); }
+  EIGEN_STRONG_INLINE void store_part(Index begin, Index end) const {
+    for_each_packet<Scalar>(begin, end, [&](Index i, auto lanes) { store_one(i, lanes); });
+  }
 
   /// The ends of a run that has a line at least, up to or from some element on: of whole packets, which are read and
   /// computed at once, the lanes that belong there.
@@ -202,18 +219,6 @@ class RunWriter {
   std::array<const Element*, N> inputs_;
   Ahead ahead_;
 };
-
-template <bool Streaming, class Element, std::size_t M, std::size_t N, class Function>
-EIGEN_STRONG_INLINE void write_run(Index length, const Ahead& ahead, const Function& function,
-                                   const std::array<Element*, M>& outputs,
-                                   const std::array<const Element*, N>& inputs) {
-  const RunWriter<Element, M, N, Function> writer(function, outputs, inputs, ahead);
-  if constexpr (Streaming) {
-    writer.stream(length);
-  } else {
-    writer.store(length);
-  }
-}
 
 }  // namespace detail
 }  // namespace BATCHNORM_ABI
