@@ -217,7 +217,7 @@ TEST(LinesThatRowsShare, HaveTheBitsOfWritingInPlace) {
     over_x = x;
     std::as_const(in_place).infer(over_x, over_x);
     EXPECT_TRUE(equal_bits(Matrix(y), over_x));
-    for (const std::size_t k : {2, 3}) {
+    for (const auto k : {std::size_t(2), std::size_t(3)}) {
       EXPECT_EQ(memory[k](0, 0), ends[k - 2](0, 0));
       EXPECT_EQ(memory[k](0, rows * columns + 1), ends[k - 2](0, rows * columns + 1));
     }
