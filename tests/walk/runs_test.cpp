@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/walk/runs.hpp>
+#include <numeric>
 #include <set>
 
 #include "support/blocks.hpp"
@@ -202,24 +203,21 @@ TYPED_TEST(Runs, AreStreamedAsPartsOfASequence) {
                                        {5, 4 * a_line, 6, 4 * a_line, 6},
                                        {3, 2, 1, a_line / 2, 1},
                                        {1}}) {
-    Index all = 0;
-    for (const Index length : lengths) all += length;
+    std::vector<Index> begins(lengths.size());
+    std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), Index(0));
+    const Index all = begins.back() + lengths.back();
     const auto in = this->input(1, all, 0);
     for (Index to = 0; to < a_line; ++to) {
       for (const bool backwards : {false, true}) {
-        // Written twice is twice too much.
         const LineAligned<E> out(to + all + a_line, guard);
         std::vector<int> writes(std::size_t(all), 0);
-        std::vector<Index> begins;
-        for (Index run = 0, begin = 0; run < Index(lengths.size()); begin += lengths[std::size_t(run++)]) {
-          begins.push_back(begin);
-        }
         for (std::size_t k = 0; k < lengths.size(); ++k) {
           const std::size_t run = backwards ? lengths.size() - 1 - k : k;
           const Index begin = begins[run], length = lengths[run];
           const auto function = [&](Index i, const P& x) {
             return std::array{x + P::load(constants.data() + begin + i)};
           };
+          // Of this run alone, to see which elements are its own.
           const LineAligned<E> alone(to + all + a_line, guard);
           for (const auto* memory : {&out, &alone}) {
             const detail::RunWriter writer(function, std::array{memory->data() + to + begin},

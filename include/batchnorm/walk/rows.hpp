@@ -314,7 +314,8 @@ class RowBlocks {
     const bool begins_within_line = reinterpret_cast<std::uintptr_t>(v.data) % line_bytes != 0;
     return dense_ && (share_lines(v) || begins_within_line) && v.count() >= least_values;
   }
-  /// From now on they are, which takes that no block goes another way.
+  /// From now on each is, by the block that it begins in. No block may be written channel by channel then: it would leave
+  /// out what it owes to the next one, and write what it is owed.
   void write_lines_once() {
     shape_.elements = (ranges_.extent * shape_.folds + tail_rows_) * channels_.extent * shape_.repeat;
     shape_.channels = channels_.extent;
