@@ -34,18 +34,6 @@ TYPED_TEST(ForEachPacket, ReadsAndWritesARowOfAnyLengthAndNothingBehindIt) {
   }
 }
 
-TYPED_TEST(ForEachPacket, LeavesAloneWhatAnOverlappingPacketHasSeen) {
-  using S = TypeParam;
-  using Packet = bn::Packet<S>;
-  for (Index seen = 1; seen < Packet::size; ++seen) {
-    std::vector<S> out(std::size_t(Packet::size + 1), S(-7));
-    bn::detail::OverlappingPacket<S>{seen}.store(out.data(), Packet::count_up());
-    for (Index i = 0; i <= Packet::size; ++i) {
-      EXPECT_EQ(out[std::size_t(i)], seen <= i && i < Packet::size ? S(i) : S(-7)) << i << " of " << seen;
-    }
-  }
-}
-
 TYPED_TEST(ForEachPacket, FillsTheLanesBehindTheEnd) {
   using S = TypeParam;
   using Packet = bn::Packet<S>;

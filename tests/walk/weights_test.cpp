@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/walk/columns.hpp>
+#include <batchnorm/walk/planes.hpp>
+#include <batchnorm/walk/rows.hpp>
 #include <batchnorm/walk/weights.hpp>
 #include <vector>
 
+#include "support/blocks.hpp"
 #include "support/random.hpp"
 
 namespace {
@@ -100,21 +103,103 @@ TEST(Sample, IsTakenOfWhatIsThere) {
 }
 
 TEST(PositionWeights, StandForEachColumnOfARow) {
-  const Index W = Packet<float>::size;
   for (const auto& [outer, channels, inner] :
-       {std::array<Index, 3>{50, 3, 1}, {40, 63, 1}, {40, 64, 1}, {17, 300, 1}, {16, 5, 7}, {20, 9, 49}}) {
+       {std::array<Index, 3>{50, 3, 1}, {40, 31, 1}, {40, 17, 1}, {16, 5, 7}, {20, 9, 15}, {17, 300, 2}}) {
     const std::vector<float> values = some_weights(outer * inner);
     const Weights weights(values, view(outer, channels, inner));
+    ASSERT_FALSE(weights.is_one_for_row());
     for (Index o = 0; o < outer; ++o) {
       for (const Index first : {Index(0), channels / 2}) {
-        const auto run = weights.in_row(o, first);
-        for (Index j = 0; j < (channels - first) * inner; j += W) {
-          for (Index k = 0; k < std::min(W, (channels - first) * inner - j); ++k) {
-            EXPECT_EQ(run.at(j)[k], values[std::size_t(o * inner + (j + k) % inner)]);
-          }
+        const float* const run = weights.in_row(o, first);
+        for (Index j = 0; j < (channels - first) * inner; ++j) {
+          ASSERT_EQ(run[j], values[std::size_t(o * inner + j % inner)]) << channels << "x" << inner << ", column " << j;
         }
       }
     }
+  }
+}
+
+/// That blocks write what the weight of each position and the constants of each channel make, from element `place` of a
+/// line on: weight * (channel + 1).
+template <bool Streaming, class Blocks>
+void expect_written_by_position(const Blocks& blocks, const testing_support::Extent& extent, const Weights& weights,
+                                Index place) {
+  const auto in = testing_support::LineAligned<float>(place + extent.outer * extent.outer_stride());
+  const auto out = testing_support::LineAligned<float>(in.size(), -7.0F);
+  const Views<const float, 1> inputs{extent.view<const float>(in.data() + place)};
+  const Views<float, 1> outputs{extent.view(out.data() + place)};
+  const auto weighted = weighted_function(
+      [](const auto& weight, const auto& label, const auto&) { return std::array{weight.times(label.channel)}; },
+      weights);
+  for (Index k = 0; k < blocks.count(); ++k) {
+    const auto block = blocks[k];
+    const ColumnTable<float, testing_support::Label> table(block, [](Index c, auto) {
+      return testing_support::Label<Channels>{Channels::count_up() + all_channels(double(c + 1))};
+    });
+    for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
+      block.template write<Streaming>(block.chunk(chunk), {0, Cache::l1}, table, weighted, inputs, outputs);
+    }
+  }
+  if (Streaming) finish_streaming();
+  Index wrong = 0;
+  for (Index o = 0; o < extent.outer; ++o) {
+    for (Index c = 0; c < extent.channels; ++c) {
+      for (Index i = 0; i < extent.inner; ++i) {
+        wrong += outputs[0].plane(o, c)[i] != float(weights.of(o, i)) * float(c + 1);
+      }
+    }
+  }
+  EXPECT_EQ(wrong, 0) << extent << " from element " << place << " of a line, " << (Streaming ? "streamed" : "stored");
+}
+
+TEST(WeightedFunction, WritesByPositionWhereverPlanesBegin) {
+  for (const testing_support::Extent extent : {testing_support::Extent{3, 5, 16},
+                                               {2, 7, 25},
+                                               {20, 4, 49},
+                                               {3, 3, 196},
+                                               {2, 40, 9},
+                                               {4, 1, 100},
+                                               {3, 3, 50, 4, 0},
+                                               {2, 3, 70, 0, 5}}) {
+    const Weights weights(some_weights(extent.count()), extent.view<float>(nullptr));
+    for (Index place = 0; place < 16; ++place) {
+      for (const auto& blocks : {PlaneBlocks::to_write(extent.outer, extent.channels, extent.inner, 4),
+                                 PlaneBlocks::to_reduce(extent.outer, extent.channels, extent.inner, 4)}) {
+        expect_written_by_position<true>(blocks, extent, weights, place);
+        expect_written_by_position<false>(blocks, extent, weights, place);
+      }
+    }
+  }
+}
+
+TEST(WeightedFunction, WritesByPositionWhereverRowsBegin) {
+  for (const testing_support::Extent extent : {testing_support::Extent{40, 3, 1},
+                                               {200, 31, 1},
+                                               {70, 40, 1},
+                                               {9, 300, 1},
+                                               {6, 2050, 1},
+                                               {17, 5, 7},
+                                               {16, 300, 15},
+                                               {30, 33, 1, 5}}) {
+    const Weights weights(some_weights(extent.count()), extent.view<float>(nullptr));
+    const bool dense = extent.slice_gap == 0, folding = folds_rows(extent.channels, true);
+    for (const Index place : {0, 1, 5, 15}) {
+      auto blocks = RowBlocks::to_write(extent.outer, extent.channels, extent.inner, dense, 4, folding);
+      expect_written_by_position<true>(blocks, extent, weights, place);
+      expect_written_by_position<false>(blocks, extent, weights, place);
+      if (weights.is_one_for_row() || !dense) continue;
+      blocks.write_lines_once();
+      expect_written_by_position<true>(blocks, extent, weights, place);
+    }
+  }
+}
+
+TEST(PositionWeights, StandForAWholeRow) {
+  for (const auto& [outer, channels] : {std::array<Index, 2>{40, 32}, {17, 300}}) {
+    const std::vector<float> values = some_weights(outer);
+    const Weights weights(values, view(outer, channels, 1));
+    ASSERT_TRUE(weights.is_one_for_row());
+    for (Index o = 0; o < outer; ++o) EXPECT_EQ(weights.of_row(o), values[std::size_t(o)]);
   }
 }
 

@@ -120,6 +120,8 @@ std::optional<Extents<Rank>> strides_along(const Weights& weights, const Extents
 template <class Scalar>
 Index find_bad_weight(const double* weights, Index count) {
   constexpr double most = static_cast<double>(std::numeric_limits<Scalar>::max());
+  const auto mark = [most_bits = std::bit_cast<std::uint64_t>(most)](auto bits) { return bits | (most_bits - bits); };
+  if (none_marked(count, mark, weights)) return count;
   Index k = 0;
   while (k < count && is_variance(weights[k]) && weights[k] <= most) ++k;
   return k;

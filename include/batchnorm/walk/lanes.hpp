@@ -97,16 +97,6 @@ struct OverlappingPacket {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)), fill,
                              Packet<Scalar>::load(from));
   }
-  template <class Element>
-  EIGEN_STRONG_INLINE void store(Element* to, const Packet<Scalar>& packet) const {
-    if constexpr (MasksLanes<Packet<Scalar>, Element>) {
-      store_lanes(to, lanes_between(seen, Packet<Scalar>::size), packet.raw);
-    } else {
-      Element lanes[Packet<Scalar>::size];
-      packet.store(lanes);
-      copy_few<Packet<Scalar>::size / 2>(lanes + seen, Packet<Scalar>::size - seen, to + seen);
-    }
-  }
   EIGEN_STRONG_INLINE Packet<Scalar> keep(const Packet<Scalar>& packet) const {
     return select_less_equal(Packet<Scalar>::count_up(), Packet<Scalar>::broadcast(static_cast<Scalar>(seen - 1)),
                              Packet<Scalar>::broadcast(0), packet);

@@ -33,14 +33,15 @@ inline constexpr Index line_elements = 16;
 /// than its packets.
 inline constexpr Index short_plane = 64, enough_rows = 16;
 
-/// Whether planes that lie side by side are walked as rows.
-constexpr bool may_be_rows(Index outer, Index inner) {
-  return inner == 1 || (inner < short_plane && outer >= enough_rows);
+/// Whether planes that lie side by side are walked as rows. Where something differs from one position to the next, which
+/// rows have for each column, only planes of less than a line: for longer ones that would be as much as the data.
+constexpr bool may_be_rows(Index outer, Index inner, bool by_position) {
+  return inner == 1 || (inner < (by_position ? line_elements : short_plane) && outer >= enough_rows);
 }
 /// Whether rows of so many channels may be walked several at a time. Where something differs from one to the next, only
 /// short ones, for which it pays to have that for each column.
 constexpr bool folds_rows(Index channels, bool by_position) {
-  constexpr Index short_row = 64;
+  constexpr Index short_row = 32;
   return !by_position || channels < short_row;
 }
 

@@ -48,7 +48,7 @@ struct Arrangement {
 
 /// The blocks for a pass over outer x channels x inner elements, of which the inputs have so many bytes each.
 inline Blocks blocks_for(Pass pass, Index outer, Index channels, Index inner, const Arrangement& all, Index bytes) {
-  if (all.side_by_side && may_be_rows(outer, inner)) {
+  if (all.side_by_side && may_be_rows(outer, inner, all.by_position)) {
     const bool folding = folds_rows(channels, all.by_position);
     if (pass == Pass::reduces) return RowBlocks::to_reduce(outer, channels, inner, all.dense, bytes, folding);
     return RowBlocks::to_write(outer, channels, inner, all.dense, bytes, folding);
@@ -214,8 +214,8 @@ void write_all(const Device& device, Order order, const Make& make, const Functi
     const Index bytes = bytes_of(inputs) + bytes_of(outputs);
     const bool backwards = order == Order::backwards;
     const auto write = [&](auto blocks) {
-      if constexpr (requires { blocks.write_lines_once(); } && !ByPosition<Function>) {
-        if (blocks.may_write_lines_once(outputs[0]) && streams(inputs, outputs, false) &&
+      if constexpr (requires { blocks.write_lines_once(); }) {
+        if (goes_on(function) && blocks.may_write_lines_once(outputs[0]) && streams(inputs, outputs, false) &&
             !have_extremes<statistics_t<Element>, Coefficients>(blocks, make)) {
           blocks.write_lines_once();
         }

@@ -70,8 +70,7 @@ class PlaneBlock : public Block {
   void write(const PlaneChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     const Index length = chunk.end - chunk.begin;
-    const bool adjacent =
-        Streaming && !ByPosition<Function> && are_adjacent(length, inputs) && are_adjacent(length, outputs);
+    const bool adjacent = Streaming && are_adjacent(length, inputs) && are_adjacent(length, outputs);
     for (Index o = chunk.first; o < chunk.first + chunk.slices; ++o) {
       for (Index c = 0; c < channels; ++c) {
         const auto here = [&](const auto& view) { return view.plane(o, first_channel + c) + chunk.begin; };

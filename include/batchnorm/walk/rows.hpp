@@ -228,7 +228,7 @@ class RowBlock : public Block {
   template <class Element, std::size_t N, class Lanes, class Table, class MakeTerm, class Scalar, std::size_t... K>
   EIGEN_STRONG_INLINE void sum_tile(const Band<Element, N>& band, Index j, Index first, const Lanes& lanes,
                                     const Table& table, const MakeTerm& term, ColumnSums<Scalar>& sums,
-                                    std::index_sequence<K...>) const {
+                                    std::index_sequence<K...> columns) const {
     constexpr Index W = Packet<Scalar>::size, line = line_bytes / Index(sizeof(Element));
     const auto zero = Packet<Scalar>::broadcast(0);
     const std::array terms{term(table.packet(first + j + Index(K) * W))...};
@@ -244,14 +244,29 @@ class RowBlock : public Block {
           }
         }
       }
-      const Index slice = band.slice + r * shape_.folds;
-      (add_packet(term_in_row(terms[K], slice, first_channel, from[0] - j), lanes, s1[K], s2[K], from, Index(K) * W),
-       ...);
+      add_row(terms, band.slice + r * shape_.folds, j, lanes, s1, s2, from, columns);
       for (std::size_t n = 0; n < N; ++n) from[n] += band.strides[n];
     }
     // The columns that an overlapping packet has seen are there already.
     const bool is_first = sums.is_empty && !std::same_as<Lanes, OverlappingPacket<Scalar>>;
     (sums.add(first + j + Index(K) * W, s1[K], s2[K], is_first), ...);
+  }
+
+  /// Adds what the packets of a row of slice `o` contribute, from element j of a run on. A row of one weight is there as a
+  /// whole, or not at all.
+  template <class Term, std::size_t T, class Lanes, class Scalar, class Element, std::size_t N, std::size_t... K>
+  EIGEN_ALWAYS_INLINE void add_row(const std::array<Term, T>& terms, Index o, Index j, const Lanes& lanes,
+                                   Packet<Scalar>* s1, Packet<Scalar>* s2, const std::array<const Element*, N>& from,
+                                   std::index_sequence<K...>) const {
+    constexpr Index W = Packet<Scalar>::size;
+    if constexpr (ByPosition<Term>) {
+      if (const auto& weights = terms[0].weights; weights.is_one_for_row()) {
+        const Scalar weight = weights.of_row(o);
+        if (weight > 0) (add_packet(terms[K].in_row_of(weight), lanes, s1[K], s2[K], from, Index(K) * W), ...);
+        return;
+      }
+    }
+    (add_packet(term_in_row(terms[K], o, first_channel, from[0] - j), lanes, s1[K], s2[K], from, Index(K) * W), ...);
   }
 
   /// Adds up the columns of each channel, in place.

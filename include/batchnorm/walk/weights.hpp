@@ -39,6 +39,15 @@ struct Weight {
   EIGEN_STRONG_INLINE V times(const V& packet) const { return value * packet; }
 };
 
+/// One for all lanes, above 0.
+template <class V>
+struct WeightOfAll {
+  V value;
+
+  EIGEN_STRONG_INLINE const V& keep(const V& packet) const { return packet; }
+  EIGEN_STRONG_INLINE V times(const V& packet) const { return value * packet; }
+};
+
 /// All values count once.
 struct Unweighted {
   static constexpr bool is_weighted = false;
@@ -67,11 +76,11 @@ class PositionWeights {
 
   /// `values`: finite and not negative, of the positions of x in the order of memory.
   template <class Element>
-  PositionWeights(std::vector<Scalar> values, const ChannelView<Element>& x)
-      : inner_(x.inner), positions_(x.count()), values_(std::move(values)) {
-    values_.resize(values_.size() + std::size_t(W), Scalar(0));
+  PositionWeights(const std::vector<Scalar>& values, const ChannelView<Element>& x)
+      : channels_(x.channels), inner_(x.inner), positions_(x.count()), values_(values.size() + std::size_t(2 * W)) {
+    std::copy(values.begin(), values.end(), values_.begin() + W);
     sum_up();
-    if (positions_ > 0 && may_be_rows(x.outer, x.inner)) spread_over_rows(x.channels);
+    if (positions_ > 0 && may_be_rows(x.outer, x.inner, true)) lay_along_rows();
   }
 
   /// As in Unweighted.
@@ -84,25 +93,20 @@ class PositionWeights {
   double of(Index o, Index i) const { return static_cast<double>(*at(o, i)); }
   Scalar largest() const { return largest_; }
 
-  ChannelView<const Scalar> view() const { return dense_view<const Scalar>(values_.data(), 1, 1, positions_); }
+  ChannelView<const Scalar> view() const { return dense_view<const Scalar>(at(0, 0), 1, 1, positions_); }
 
   /// Whether they are as good as none.
   bool are_ones() const { return are_ones_; }
 
-  /// Where the weights of a run of elements lie: that of element k at first[k & mask], a packet of which may reach beyond
-  /// the last.
-  struct Run {
-    const Scalar* first;
-    Index mask;
-
-    EIGEN_STRONG_INLINE const Scalar* at(Index k) const { return first + (k & mask); }
-  };
-  /// From element i of the planes of slice o on.
-  EIGEN_STRONG_INLINE Run in_plane(Index o, Index i) const { return {at(o, i), each_element}; }
-  /// From channel c of slice o on, where channels lie side by side.
-  EIGEN_STRONG_INLINE Run in_row(Index o, Index c) const {
-    return {rows_.data() + o * row_ + (row_mask_ & (c * inner_)), row_mask_};
-  }
+  /// Those of the elements from i of the planes of slice o on, one for each. Packets of them may begin before the first and
+  /// reach beyond the last.
+  EIGEN_STRONG_INLINE const Scalar* in_plane(Index o, Index i) const { return at(o, i); }
+  /// Whether all values of a slice that is a row have one weight: there is one of each channel, and rows are not folded.
+  EIGEN_STRONG_INLINE bool is_one_for_row() const { return row_ == 0; }
+  /// That one.
+  EIGEN_STRONG_INLINE Scalar of_row(Index o) const { return *at(o, 0); }
+  /// Else those of the elements from channel c of slice o on.
+  EIGEN_STRONG_INLINE const Scalar* in_row(Index o, Index c) const { return rows_.data() + o * row_ + c * inner_; }
 
   /// The first position in [position, end) that has a weight, or end.
   Index next_present(Index position, Index end) const {
@@ -115,9 +119,7 @@ class PositionWeights {
   }
 
  private:
-  static constexpr Index each_element = -1, same_for_all = 0;
-
-  const Scalar* at(Index o, Index i) const { return values_.data() + o * inner_ + i; }
+  const Scalar* at(Index o, Index i) const { return values_.data() + W + o * inner_ + i; }
 
   void sum_up() {
     using V = Packet<Scalar>;
@@ -131,7 +133,7 @@ class PositionWeights {
       V present = zero;
       // Behind the last one are zeros.
       for (Index p = begin; p < std::min(positions_, begin + grain); p += W) {
-        const V values = V::load(values_.data() + p);
+        const V values = V::load(at(0, p));
         add_lanes(weights, values);
         present = present + select_less_equal(values, zero, zero, one);
         most = max(most, values);
@@ -148,20 +150,21 @@ class PositionWeights {
                 all_.present == static_cast<double>(positions_);
   }
 
-  /// The weights of the columns of rows: of long ones a packet that stands for all, of short ones, which are walked
-  /// several at a time, and of planes side by side one for each column.
-  void spread_over_rows(Index channels) {
+  /// One for each column of rows that are walked several at a time, or are planes side by side.
+  void lay_along_rows() {
+    if (inner_ == 1 && !folds_rows(channels_, true)) return;
     const Index slices = positions_ / inner_;
-    const bool is_long = inner_ == 1 && !folds_rows(channels, true);
-    row_ = is_long ? W : channels * inner_;
-    row_mask_ = is_long ? same_for_all : each_element;
-    rows_.resize(std::size_t(slices * row_ + W), Scalar(0));
+    row_ = channels_ * inner_;
+    rows_.resize(std::size_t(slices * row_ + W));
+    // Whole packets: what they write behind the end of a plane or a row is written over by what follows.
     Scalar* row = rows_.data();
     for (Index o = 0; o < slices; ++o, row += row_) {
       if (inner_ == 1) {
-        std::fill_n(row, row_, *at(o, 0));
+        for (Index k = 0; k < row_; k += W) Packet<Scalar>::broadcast(*at(o, 0)).store(row + k);
       } else {
-        for (Index k = 0; k < row_; k += inner_) std::copy_n(at(o, 0), inner_, row + k);
+        for (Index k = 0; k < row_; k += inner_) {
+          for (Index i = 0; i < inner_; i += W) Packet<Scalar>::load(at(o, i)).store(row + k + i);
+        }
       }
     }
   }
@@ -186,35 +189,42 @@ class PositionWeights {
     const std::size_t mark = std::size_t(position / grain);
     if (mark >= marks_.size()) return all_;
     Mark sum = marks_[mark];
-    for (Index p = position / grain * grain; p < position; ++p) sum.add(values_[std::size_t(p)]);
+    for (Index p = position / grain * grain; p < position; ++p) sum.add(*at(0, p));
     return sum;
   }
 
   static constexpr Index grain = 64;
 
-  Index inner_, positions_;
+  Index channels_, inner_, positions_;
+  /// With room for a packet before and behind.
   std::vector<Scalar> values_;
   std::vector<Mark> marks_;
-  /// As they are read along rows, `row_` for each.
+  /// As they are read along rows, `row_` for each; none where there is one for all of a row.
   std::vector<Scalar> rows_;
-  Index row_ = 0, row_mask_ = same_for_all;
+  Index row_ = 0;
   Mark all_;
   Scalar largest_ = 0;
   bool are_ones_ = false;
 };
 
 /// Access to packets of an input, as `Lanes` has it, that count by weights.
-template <class Lanes, class V>
+template <class Lanes, class OfLanes>
 struct WeightedLanes {
   const Lanes& lanes;
-  Weight<V> weight;
+  OfLanes weight;
 
-  template <class Element>
+  template <class V, class Element>
   EIGEN_STRONG_INLINE V load(const Element* from, const V& fill) const {
     return lanes.load(from, fill);
   }
-  EIGEN_STRONG_INLINE V keep(const V& packet) const { return weight.keep(lanes.keep(packet)); }
-  EIGEN_STRONG_INLINE V weigh(const V& packet) const { return weight.times(packet); }
+  template <class V>
+  EIGEN_STRONG_INLINE V keep(const V& packet) const {
+    return weight.keep(lanes.keep(packet));
+  }
+  template <class V>
+  EIGEN_STRONG_INLINE V weigh(const V& packet) const {
+    return weight.times(packet);
+  }
 };
 
 /// A term of sums over weighted values.
@@ -226,13 +236,23 @@ struct WeightedTerm {
   template <class Element>
   struct InRun {
     const Term& term;
-    typename PositionWeights<Scalar>::Run weights;
+    const Scalar* weights;
     const Element* first;
 
     template <class Lanes>
     EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const Element* x, const auto*... others) const {
-      const Weight<V> weight{lanes.load(weights.at(x - first), V::broadcast(0))};
-      term.add(WeightedLanes<Lanes, V>{lanes, weight}, s1, s2, x, others...);
+      term.add(WeightedLanes<Lanes, Weight<V>>{lanes, {lanes.load(weights + (x - first), V::broadcast(0))}}, s1, s2, x,
+               others...);
+    }
+  };
+  /// In a row of one weight, above 0.
+  struct InRowOf {
+    const Term& term;
+    WeightOfAll<V> weight;
+
+    template <class Lanes>
+    EIGEN_STRONG_INLINE void add(const Lanes& lanes, V& s1, V& s2, const auto*... inputs) const {
+      term.add(WeightedLanes<Lanes, WeightOfAll<V>>{lanes, weight}, s1, s2, inputs...);
     }
   };
 
@@ -245,6 +265,8 @@ struct WeightedTerm {
     return {term, weights.in_row(o, c), first};
   }
 
+  EIGEN_STRONG_INLINE InRowOf in_row_of(Scalar weight) const { return {term, {V::broadcast(weight)}}; }
+
   Term term;
   const PositionWeights<Scalar>& weights;
 };
@@ -252,20 +274,41 @@ struct WeightedTerm {
 /// What is written from weighted values: function(weight, constants, packets of the inputs...).
 template <class Function, class Scalar>
 struct WeightedFunction {
-  EIGEN_STRONG_INLINE auto in_plane(Index o, Index i) const { return in_run(weights.in_plane(o, i)); }
-  EIGEN_STRONG_INLINE auto in_row(Index o, Index c) const { return in_run(weights.in_row(o, c)); }
+  using V = Packet<Scalar>;
+
+  /// In a run with a weight for each element.
+  struct InPlane {
+    const Function& function;
+    const Scalar* each;
+
+    EIGEN_STRONG_INLINE auto operator()(Index k, const auto& constants, const auto&... in) const {
+      return function(Weight<V>{V::load(each + k)}, constants, in...);
+    }
+  };
+  /// In such a run or, if `each` is null, one with a weight for all.
+  struct InRow {
+    const Function& function;
+    const Scalar* each;
+    alignas(64) Scalar all[std::size_t(V::size)];
+
+    // One load from either place: a choice of packets would be a branch in the loop.
+    EIGEN_STRONG_INLINE auto operator()(Index k, const auto& constants, const auto&... in) const {
+      return function(Weight<V>{V::load(each ? each + k : all)}, constants, in...);
+    }
+  };
+
+  EIGEN_STRONG_INLINE InPlane in_plane(Index o, Index i) const { return {function, weights.in_plane(o, i)}; }
+  EIGEN_STRONG_INLINE InRow in_row(Index o, Index c) const {
+    const bool is_one = weights.is_one_for_row();
+    InRow run{function, is_one ? nullptr : weights.in_row(o, c), {}};
+    if (is_one) V::broadcast(weights.of_row(o)).store(run.all);
+    return run;
+  }
+  /// Whether a run along rows may be written beyond its end.
+  bool goes_on() const { return !weights.is_one_for_row(); }
 
   Function function;
   const PositionWeights<Scalar>& weights;
-
- private:
-  using V = Packet<Scalar>;
-
-  EIGEN_STRONG_INLINE auto in_run(const typename PositionWeights<Scalar>::Run& run) const {
-    return [&f = function, run](Index k, const auto& constants, const auto&... in) {
-      return f(Weight<V>{V::load(run.at(k))}, constants, in...);
-    };
-  }
 };
 
 /// A term of sums, by these weights.
@@ -320,6 +363,16 @@ EIGEN_STRONG_INLINE decltype(auto) term_in_row(const Term& term, Index o, Index 
     return term.in_row(o, c, first);
   } else {
     return (term);
+  }
+}
+
+/// Whether a function along rows may be applied beyond the end of a run, in the row that follows.
+template <class Function>
+bool goes_on(const Function& function) {
+  if constexpr (ByPosition<Function>) {
+    return function.goes_on();
+  } else {
+    return true;
   }
 }
 
