@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "support/caches.hpp"
 #include "support/kernels.hpp"
 #include "support/problem.hpp"
 
@@ -13,6 +14,8 @@ namespace testing_support {
 namespace {
 
 namespace bn = batchnorm;
+
+const EarlyStreaming early_streaming;
 
 /// A training step with its results.
 template <class A>

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/caches.hpp"
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 
@@ -21,6 +22,8 @@ using testing_support::equal_bits;
 using testing_support::equal_statistics;
 
 namespace {
+
+const testing_support::EarlyStreaming early_streaming;
 
 /// Tensors of 5 to 16 MiB, so that several threads are worth waking and the work is cut into several blocks: one for
 /// each way in which the kernels walk through memory.

@@ -7,6 +7,7 @@
 #include <string>
 #include <unsupported/Eigen/CXX11/Tensor>
 
+#include "support/caches.hpp"
 #include "support/compare.hpp"
 #include "support/containers.hpp"
 #include "support/golden.hpp"
@@ -320,23 +321,43 @@ TEST(WeightsOfALayer, KeepTheDigitsOfANearlyConstantGradient) {
   }
 }
 
-TEST(WeightsOfALayer, GiveTheSameBitsOnAnyNumberOfThreads) {
-  using Images = Eigen::Tensor<float, 4, Eigen::RowMajor>;
-  Images x(16, 24, 60, 60), dy(x.dimensions()), y(x.dimensions()), dx(x.dimensions()), other(x.dimensions());
+using Images = Eigen::Tensor<float, 4, Eigen::RowMajor>;
+
+/// That large passes, which go past the caches, have the bits of those over their inputs, which do not, on one thread.
+template <class Layout>
+void expect_bits_of_in_place(const std::array<Index, 4>& extents, int channel_axis) {
+  Images x(extents), dy(extents), y(extents), dx(extents);
   x.setRandom();
   dy.setRandom();
-  Eigen::Tensor<float, 3> weights(16, 60, 60);
+  std::array<Index, 3> positions;
+  for (int axis = 0, to = 0; axis < 4; ++axis) {
+    if (axis != channel_axis) positions[std::size_t(to++)] = extents[std::size_t(axis)];
+  }
+  Eigen::Tensor<float, 3> weights(positions);
   weights.setRandom();
+  weights = weights.cwiseMax(0.3f) - 0.3f;
   Eigen::ThreadPool pool(3);
   const Eigen::ThreadPoolDevice device(&pool, 3);
-  bn::BatchNorm<float, bn::channel_first> layer({.channels = 24}), threaded = layer;
-  layer.forward(x, y, {.weights = weights});
-  threaded.forward(x, other, {.device = device, .weights = weights});
-  EXPECT_EQ(std::memcmp(y.data(), other.data(), sizeof(float) * std::size_t(y.size())), 0);
-  layer.backward(x, dy, dx, {.weights = weights});
-  threaded.backward(x, dy, other, {.device = device, .weights = weights});
-  EXPECT_EQ(std::memcmp(dx.data(), other.data(), sizeof(float) * std::size_t(dx.size())), 0);
-  EXPECT_TRUE((layer.gradients().gamma == threaded.gradients().gamma).all());
+  bn::BatchNorm<float, Layout> threaded({.channels = extents[std::size_t(channel_axis)]}), in_place = threaded;
+  threaded.forward(x, y, {.device = device, .weights = weights});
+  threaded.backward(x, dy, dx, {.device = device, .weights = weights});
+  Images over = x;
+  in_place.forward(over, over, {.weights = weights});
+  in_place.backward(x, dy, dy, {.weights = weights});
+  const std::size_t bytes = sizeof(float) * std::size_t(x.size());
+  EXPECT_EQ(std::memcmp(y.data(), over.data(), bytes), 0);
+  EXPECT_EQ(std::memcmp(dx.data(), dy.data(), bytes), 0);
+  EXPECT_TRUE((threaded.gradients().gamma == in_place.gradients().gamma).all());
+}
+
+TEST(WeightsOfALayer, GiveTheSameBitsOnAnyNumberOfThreads) {
+  const EarlyStreaming early_streaming;
+  expect_bits_of_in_place<bn::channel_first>({16, 24, 60, 60}, 1);
+  expect_bits_of_in_place<bn::channel_first>({16, 150, 13, 13}, 1);
+  expect_bits_of_in_place<bn::channel_first>({32, 400, 7, 7}, 1);
+  expect_bits_of_in_place<bn::channel_first>({40, 1500, 3, 3}, 1);
+  expect_bits_of_in_place<bn::channel_last>({8, 20, 20, 250}, 3);
+  expect_bits_of_in_place<bn::channel_last>({8, 60, 60, 17}, 3);
 }
 
 }  // namespace testing_support

@@ -159,14 +159,18 @@ TEST(Streams, RowsThatShareLinesAsWell) {
 }
 
 TEST(Streams, FromAnAmountOnThatTheCachesDecide) {
-  const auto l1 = Eigen::l1CacheSize(), l2 = Eigen::l2CacheSize();
-  const auto with_l2 = [&](Index bytes) {
-    Eigen::setCpuCacheSizes(l1, bytes, Index(32) << 20);
+  constexpr Index MiB = Index(1) << 20;
+  const auto l1 = Eigen::l1CacheSize(), l2 = Eigen::l2CacheSize(), l3 = Eigen::l3CacheSize();
+  const auto with = [&](Index l2_bytes, Index l3_bytes) {
+    Eigen::setCpuCacheSizes(l1, l2_bytes, l3_bytes);
     return detail::streaming_bytes();
   };
-  EXPECT_EQ(with_l2(Index(2) << 20), Index(4) << 20);
-  EXPECT_EQ(with_l2(Index(1) << 20), Index(8) << 20);
-  with_l2(l2);
+  EXPECT_EQ(with(2 * MiB, 32 * MiB), 4 * MiB);
+  EXPECT_EQ(with(MiB, 32 * MiB), 16 * MiB);
+  EXPECT_EQ(with(MiB / 2, 24 * MiB), 12 * MiB);
+  EXPECT_EQ(with(MiB / 2, MiB), 8 * MiB);
+  EXPECT_EQ(with(MiB, 256 * MiB), 16 * MiB);
+  with(l2, l3);
 }
 
 // Lines of both outputs are streamed together.
