@@ -193,16 +193,16 @@ class BlockGradients {
   }
 
   /// Where distances from the mean do not add up to 0: what the shift of dz has left out.
-  EIGEN_DONT_INLINE void add_distances(const BlockParts& parts, const ChannelView<const Element>& x,
-                                       const Weights& weights, GradientSums& total) const {
+  EIGEN_DONT_INLINE void add_distances(const Block& block, const ChannelView<const Element>& x, const Weights& weights,
+                                       GradientSums& total) const {
     const Index first = block_.first_channel;
     for (Index c = 0; c < block_.channels; ++c) {
       if (dz_shift_[c] == 0) continue;
       double mean[Channels::size];
       forward_.mean(first + c, PartialPacket<double>{1}).store(mean);
-      for (Index k = 0; k < parts.chunks; ++k) {
+      for (Index k = 0; k < block.chunks(); ++k) {
         total.dy_x[first + c] +=
-            dz_shift_[c] * sum_of_distances(parts.part(parts.of, k), x, weights, forward_, first + c, mean[0]);
+            dz_shift_[c] * sum_of_distances(block.part(k), x, weights, forward_, first + c, mean[0]);
       }
     }
   }
@@ -280,25 +280,25 @@ class BlockGradients {
 };
 
 /// The gradient sums of a block, into those of its channels.
-template <class B, class Element, std::size_t N, class Weights, class Forward>
-void block_gradient_sums(const B& block, const Views<const Element, N>& inputs, const Weights& weights,
+template <class Element, std::size_t N, class Weights, class Forward>
+void block_gradient_sums(const Block& block, const Views<const Element, N>& inputs, const Weights& weights,
                          const Forward& forward, bool whole, GradientSums& total) {
   using Scalar = statistics_t<Element>;
   BlockGradients<Element, N, Weights, Forward> result(block, inputs, weights, forward, whole);
   ChannelSums sums;
   for (Index k = 0; k < block.chunks(); ++k) {
-    const auto chunk = block.chunk(k);
-    const double n = weights.total(block.part(chunk));
-    if (weights.present(block.part(chunk)) == 0) continue;
+    const PlaneChunk part = block.part(k);
+    const double n = weights.total(part);
+    if (weights.present(part) == 0) continue;
     Scalar dz_scale = 1;
     do {
-      block.reduce(chunk, result.constants(), GradientTerms<Scalar, Weights, Forward>{dz_scale, weights, forward},
-                   inputs, sums);
+      block.reduce(k, result.constants(), GradientTerms<Scalar, Weights, Forward>{dz_scale, weights, forward}, inputs,
+                   sums);
       dz_scale = result.take(sums, n, dz_scale);
     } while (dz_scale != 0);
   }
   result.store(total);
-  if (!whole) result.add_distances(BlockParts(block), inputs[0], weights, total);
+  if (!whole) result.add_distances(block, inputs[0], weights, total);
 }
 
 /// Whether a forward pass is through the statistics of all of x, and not of a batch that x is a part of.
@@ -319,14 +319,13 @@ void gradient_sums(const Device& device, const Views<const Element, N>& all_inpu
   sums.set_zero(channels);
   if (channels == 0 || !(weights.total(all_inputs[0]) > 0)) return;
   const bool whole = is_whole_batch(all_inputs[0], weights, forward);
-  as_planes_where_one(all_inputs, Views<Element, 0>{}, [&](const auto& inputs, const auto&) {
-    reduce_all(
-        device, inputs, weights, sums, [&] { return GradientSums(channels); },
-        [&](const auto& block, GradientSums& part) {
-          block_gradient_sums(block, inputs, weights, forward, whole, part);
-        },
-        [&](const GradientSums& part, double) { sums.add(part); });
-  });
+  const Views<const Element, N> inputs = as_planes_where_one(all_inputs, Views<Element, 0>{}).first;
+  reduce_all(
+      device, inputs, weights, sums, [&] { return GradientSums(channels); },
+      [&](const Block& block, GradientSums& part) {
+        block_gradient_sums(block, inputs, weights, forward, whole, part);
+      },
+      [&](const GradientSums& part, double) { sums.add(part); });
 }
 
 /// dx and, where there is a residual, its gradient dz, as the outputs of a pass that writes.
@@ -404,20 +403,17 @@ void sums_and_input_gradient(const Device& device, const Views<const Element, N>
                              GradientSums& sums, const Views<Element, M>& outputs, const Weights& weights = {}) {
   sums.set_zero(inputs[0].channels);
   if (inputs[0].size() == 0) return;
-  const Blocks kind = blocks_for(Pass::reduces, inputs, outputs, Weights::is_weighted);
+  const Blocks blocks = blocks_for(Pass::reduces, inputs, outputs, Weights::is_weighted);
   const bool is_whole = is_whole_batch(inputs[0], weights, forward);
-  if (is_one_plane(inputs[0]) || !is_whole || !may_be_fused(kind)) {
+  if (is_one_plane(inputs[0]) || !is_whole || !blocks.may_be_fused()) {
     gradient_sums(device, inputs, forward, sums, weights);
     input_gradient(device, inputs, forward, sums, outputs, weights);
     return;
   }
-  const auto fused = [&](const auto& blocks) {
-    reduce_and_write<InputGradient>(
-        device, blocks, [&](const auto& block) { block_gradient_sums(block, inputs, weights, forward, true, sums); },
-        InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
-        weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
-  };
-  std::visit(fused, kind);
+  reduce_and_write<InputGradient>(
+      device, blocks, [&](const Block& block) { block_gradient_sums(block, inputs, weights, forward, true, sums); },
+      InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
+      weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
 }
 
 /// A whole backward pass: the sums, which are merged with those of other ranks where these meet, the outputs, then dgamma

@@ -236,25 +236,23 @@ class BlockMoments {
 };
 
 /// The moments of a block, into those of its channels.
-template <class B, class Element, class Weights>
-void block_moments(const B& block, const ChannelView<const Element>& x, const Weights& weights, Moments& moments) {
+template <class Element, class Weights>
+void block_moments(const Block& block, const ChannelView<const Element>& x, const Weights& weights, Moments& moments) {
   // Beside others, weights may be so small that the sum is that of roundings.
-  const auto counts = [&](Index k) {
-    const PlaneChunk part = block.part(block.chunk(k));
-    return weights.present(part) > 0 && weights.total(part) > 0;
-  };
+  const auto counts = [&](const PlaneChunk& part) { return weights.present(part) > 0 && weights.total(part) > 0; };
+  const Index chunks = block.chunks();
   Index first = 0;
-  while (first + 1 < block.chunks() && !counts(first)) ++first;
-  BlockMoments<statistics_t<Element>> result(block, x, Sample<8>(block.part(block.chunk(first)), x.inner, weights));
+  while (first + 1 < chunks && !counts(block.part(first))) ++first;
+  BlockMoments<statistics_t<Element>> result(block, x, Sample<8>(block.part(first), x.inner, weights));
   ChannelSums sums;
-  for (Index k = first; k < block.chunks(); ++k) {
-    if (!counts(k)) continue;
-    const auto chunk = block.chunk(k);
-    const double n = weights.total(block.part(chunk));
+  for (Index k = first; k < chunks; ++k) {
+    const PlaneChunk part = block.part(k);
+    if (!counts(part)) continue;
+    const double n = weights.total(part);
     int attempt = 0;
     do {
       block.reduce(
-          chunk, result.constants(), [&](const auto& constants) { return weighted_term(constants, weights); },
+          k, result.constants(), [&](const auto& constants) { return weighted_term(constants, weights); },
           Views<const Element, 1>{x}, sums);
     } while (result.again(sums, n, ++attempt));
     result.merge(sums, n);
@@ -285,7 +283,7 @@ void batch_moments(const Device& device, const ChannelView<const Element>& view,
   Moments merged;
   reduce_all(
       device, Views<const Element, 1>{x}, weights, moments, [&] { return Moments(x.channels); },
-      [&](const auto& block, Moments& part) { block_moments(block, x, weights, part); },
+      [&](const Block& block, Moments& part) { block_moments(block, x, weights, part); },
       [&](Moments& part, double weight) {
         part.count = weight;
         merged.merge(part);

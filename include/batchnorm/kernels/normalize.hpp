@@ -45,25 +45,22 @@ void train_forward(const Device& device, const Views<const Element, N>& inputs,
   const StatisticsView of_moments{moments, weights.total(x), epsilon};
   if (statistics) resize(*statistics, x.channels, of_moments.count);
   const Normalization<Scalar, Activation> forward{statistics ? *statistics : of_moments, affine, activation};
-  const Blocks kind = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y}, Weights::is_weighted);
-  if (is_one_plane(x) || !may_be_fused(kind)) {
+  const Blocks blocks = blocks_for(Pass::reduces, inputs, Views<Element, 1>{y}, Weights::is_weighted);
+  if (is_one_plane(x) || !blocks.may_be_fused()) {
     batch_moments(device, x, moments, weights);
     if (statistics) assign_channels(*statistics, of_moments, 0, x.channels);
     normalize(device, inputs, forward, y, Order::backwards);
     return;
   }
   resize(moments, x, weights);
-  const auto fused = [&](const auto& blocks) {
-    reduce_and_write<Normalizer>(
-        device, blocks,
-        [&](const auto& block) {
-          block_moments(block, x, weights, moments);
-          if (statistics) assign_channels(*statistics, of_moments, block.first_channel, block.channels);
-        },
-        NormalizerOf<Scalar, Normalization<Scalar, Activation>>{forward}, activated(activation), inputs,
-        Views<Element, 1>{y});
-  };
-  std::visit(fused, kind);
+  reduce_and_write<Normalizer>(
+      device, blocks,
+      [&](const Block& block) {
+        block_moments(block, x, weights, moments);
+        if (statistics) assign_channels(*statistics, of_moments, block.first_channel, block.channels);
+      },
+      NormalizerOf<Scalar, Normalization<Scalar, Activation>>{forward}, activated(activation), inputs,
+      Views<Element, 1>{y});
 }
 
 /// x * scale + shift.

@@ -140,20 +140,6 @@ struct ColumnShape {
   }
 };
 
-/// What a block consists of, as planes, seen without its type: for what is done rarely, and so need not be there twice.
-struct BlockParts : ColumnShape {
-  const void* of;
-  Index chunks;
-  PlaneChunk (*part)(const void* of, Index chunk);
-
-  template <class B>
-  explicit BlockParts(const B& block)
-      : ColumnShape(block), of(&block), chunks(block.chunks()), part([](const void* some, Index k) {
-          const B& all = *static_cast<const B*>(some);
-          return all.part(all.chunk(k));
-        }) {}
-};
-
 /// The constants of the columns of a block: a row of memory for each member of Coefficients<V>.
 template <class Scalar_, template <class> class Coefficients>
 class ColumnTable {

@@ -52,18 +52,29 @@ constexpr Index block_bytes(Index bytes) {
   return is_from_memory(bytes) ? std::min(bytes / enough_blocks, most_block_bytes) : most_block_bytes;
 }
 
+/// How many of `count` things of some size fit into some room, all of them if not fewer. As in what follows nothing is
+/// divided that need not be: a few divisions take as long as all else that is done to cut a small tensor.
+constexpr Index fitting(Index room, Index count, Index size) { return count * size <= room ? count : room / size; }
+
 /// Consecutive parts of [0, extent), equal but for the last.
 struct Cut {
   Index extent, part;
 
-  constexpr Index parts() const { return (extent + part - 1) / part; }
+  constexpr Index parts() const { return extent <= part ? Index(extent > 0) : (extent + part - 1) / part; }
   constexpr Index begin(Index k) const { return k * part; }
   constexpr Index end(Index k) const { return std::min(extent, (k + 1) * part); }
   constexpr Index size(Index k) const { return end(k) - begin(k); }
 };
 
+/// k / n, and what is left over.
+struct Division {
+  Index quotient, rest;
+
+  constexpr Division(Index k, Index n) : quotient(n == 1 ? k : k / n), rest(k - quotient * n) {}
+};
+
 /// What a thread works on at a time: some channels, in one of the ranges that their values are cut into.
-struct Block {
+struct BlockExtent {
   Index first_channel, channels, range;
   /// Whether the inputs are too large for the caches to hold: it pays to ask for what is read next.
   bool from_memory;

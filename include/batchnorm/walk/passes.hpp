@@ -4,11 +4,10 @@
 #pragma once
 
 #include <batchnorm/base/device.hpp>
-#include <batchnorm/walk/planes.hpp>
-#include <batchnorm/walk/rows.hpp>
+#include <batchnorm/walk/blocks.hpp>
 
 #include <limits>
-#include <variant>
+#include <utility>
 #include <vector>
 
 namespace batchnorm {
@@ -27,8 +26,6 @@ inline Index streaming_bytes() {
 inline constexpr Index streaming_bytes_in_parts = Index(64) << 20;
 /// What a block and the next one may take of L2 together for the next one to be brought in while this one is written.
 inline constexpr Index overlap_bytes = Index(1600) << 10;
-
-using Blocks = std::variant<PlaneBlocks, RowBlocks>;
 
 /// Whether a pass reduces channels, or only writes.
 enum class Pass { reduces, writes };
@@ -51,11 +48,11 @@ struct Arrangement {
 inline Blocks blocks_for(Pass pass, Index outer, Index channels, Index inner, const Arrangement& all, Index bytes) {
   if (all.side_by_side && may_be_rows(outer, inner, all.by_position)) {
     const bool folding = folds_rows(channels, all.by_position);
-    if (pass == Pass::reduces) return RowBlocks::to_reduce(outer, channels, inner, all.dense, bytes, folding);
-    return RowBlocks::to_write(outer, channels, inner, all.dense, bytes, folding);
+    return Blocks(pass == Pass::reduces ? RowBlocks::to_reduce(outer, channels, inner, all.dense, bytes, folding)
+                                        : RowBlocks::to_write(outer, channels, inner, all.dense, bytes, folding));
   }
-  if (pass == Pass::reduces) return PlaneBlocks::to_reduce(outer, channels, inner, bytes);
-  return PlaneBlocks::to_write(outer, channels, inner, bytes);
+  return Blocks(pass == Pass::reduces ? PlaneBlocks::to_reduce(outer, channels, inner, bytes)
+                                      : PlaneBlocks::to_write(outer, channels, inner, bytes));
 }
 
 /// The blocks for the views of a pass, which have elements.
@@ -70,16 +67,14 @@ Blocks blocks_for(Pass pass, const Views<const Element, N>& inputs, const Views<
   return blocks_for(pass, x.outer, x.channels, x.inner, all, Index(N * sizeof(Element)));
 }
 
-/// Calls body(inputs, outputs); dense views of one channel are handed over as one long plane.
-template <class Body, class Element, std::size_t N, std::size_t M>
-void as_planes_where_one(const Views<const Element, N>& inputs, const Views<Element, M>& outputs, const Body& body) {
+/// The inputs and outputs of a pass: dense views of one channel as one long plane, others as they are.
+template <class Element, std::size_t N, std::size_t M>
+auto as_planes_where_one(const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
   const auto is_one = [](const auto& v) { return is_one_plane(v); };
-  const auto as_one = [](const auto& v) { return as_one_plane(v); };
-  if (std::all_of(inputs.begin(), inputs.end(), is_one) && std::all_of(outputs.begin(), outputs.end(), is_one)) {
-    body(each(inputs, as_one), each(outputs, as_one));
-  } else {
-    body(inputs, outputs);
-  }
+  const bool all_are =
+      std::all_of(inputs.begin(), inputs.end(), is_one) && std::all_of(outputs.begin(), outputs.end(), is_one);
+  const auto as_one = [&](const auto& v) { return all_are ? as_one_plane(v) : v; };
+  return std::pair(each(inputs, as_one), each(outputs, as_one));
 }
 
 /// How a pass that writes meets memory.
@@ -143,14 +138,14 @@ template <class Constants, class Function, class Element, std::size_t N, std::si
 /// Writes a block channel by channel, those of extreme size by the form that has room for them: slow, and rare. The
 /// others get the bits that they always have.
 template <class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
-[[gnu::cold]] EIGEN_DONT_INLINE void write_extremes(const BlockParts& block, const Table& table, const Make& make,
+[[gnu::cold]] EIGEN_DONT_INLINE void write_extremes(const Block& block, const Table& table, const Make& make,
                                                     const Function& function, const Views<const Element, N>& inputs,
                                                     const Views<Element, M>& outputs) {
   for (Index c = 0; c < block.channels; ++c) {
     const Index channel = block.first_channel + c, column = block.column(c);
     const auto write = [&](const auto& constants) {
-      for (Index k = 0; k < block.chunks; ++k) {
-        write_channel(block.part(block.of, k), channel, constants, function, inputs, outputs);
+      for (Index k = 0; k < block.chunks(); ++k) {
+        write_channel(block.part(k), channel, constants, function, inputs, outputs);
       }
     };
     if (table.is_extreme(column)) {
@@ -162,8 +157,8 @@ template <class Table, class Make, class Function, class Element, std::size_t N,
 }
 
 /// Whether a channel has constants of a size with which its values cannot be computed in Scalar.
-template <class Scalar, template <class> class Coefficients, class AllBlocks, class Make>
-bool have_extremes(const AllBlocks& blocks, const Make& make) {
+template <class Scalar, template <class> class Coefficients, class Make>
+bool have_extremes(const Blocks& blocks, const Make& make) {
   if constexpr (HasScaledForm<Make> && std::same_as<Scalar, float>) {
     for (Index k = 0; k < blocks.count(); k += blocks.ranges()) {
       if (ColumnTable<Scalar, Coefficients>(blocks[k], make).has_extremes()) return true;
@@ -173,21 +168,21 @@ bool have_extremes(const AllBlocks& blocks, const Make& make) {
 }
 
 /// Writes a block: outputs = function(constants, packets of the inputs...).
-template <class SomeBlock, class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
-EIGEN_DONT_INLINE void write_block(const SomeBlock& block, const Table& table, const Make& make, const Traffic& traffic,
+template <class Table, class Make, class Function, class Element, std::size_t N, std::size_t M>
+EIGEN_DONT_INLINE void write_block(const Block& block, const Table& table, const Make& make, const Traffic& traffic,
                                    const Function& function, const Views<const Element, N>& inputs,
                                    const Views<Element, M>& outputs) {
   if constexpr (HasScaledForm<Make> && std::same_as<statistics_t<Element>, float>) {
-    if (table.has_extremes()) return write_extremes(BlockParts(block), table, make, function, inputs, outputs);
+    if (table.has_extremes()) return write_extremes(block, table, make, function, inputs, outputs);
   }
   const Index chunks = block.chunks();
   for (Index i = 0; i < chunks; ++i) {
     const Index chunk = traffic.backwards ? chunks - 1 - i : i;
     const Ahead ahead{chunk < traffic.chunks_ahead ? traffic.ahead.elements : 0, traffic.ahead.into};
     if (traffic.streaming) {
-      block.template write<true>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      block.write<true>(chunk, ahead, table, function, inputs, outputs);
     } else {
-      block.template write<false>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+      block.write<false>(chunk, ahead, table, function, inputs, outputs);
     }
   }
 }
@@ -201,40 +196,38 @@ template <template <class> class Coefficients, class Make, class Function, class
 void write_all(const Device& device, Order order, const Make& make, const Function& function,
                const Views<const Element, N>& all_inputs, const Views<Element, M>& all_outputs) {
   if (all_inputs[0].size() == 0) return;
-  as_planes_where_one(all_inputs, all_outputs, [&](const auto& inputs, const auto& outputs) {
-    const Index bytes = bytes_of(inputs) + bytes_of(outputs);
-    const bool backwards = order == Order::backwards;
-    const auto write = [&](auto blocks) {
-      if constexpr (requires { blocks.write_lines_once(); }) {
-        if (goes_on(function) && blocks.may_write_lines_once(outputs[0]) && streams(inputs, outputs, false) &&
-            !have_extremes<statistics_t<Element>, Coefficients>(blocks, make)) {
-          blocks.write_lines_once();
-        }
+  const auto views = as_planes_where_one(all_inputs, all_outputs);
+  const auto& inputs = views.first;
+  const auto& outputs = views.second;
+  const Index bytes = bytes_of(inputs) + bytes_of(outputs);
+  Blocks blocks = blocks_for(Pass::writes, inputs, outputs, ByPosition<Function>);
+  if (goes_on(function) && blocks.may_write_lines_once(outputs[0]) && streams(inputs, outputs, false) &&
+      !have_extremes<statistics_t<Element>, Coefficients>(blocks, make)) {
+    blocks.write_lines_once();
+  }
+  const bool backwards = order == Order::backwards;
+  const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
+  const Ahead ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : Ahead{};
+  const Traffic traffic{streaming, backwards, ahead, std::numeric_limits<Index>::max()};
+  const Index count = blocks.count(), ranges = blocks.ranges();
+  device.for_each_part(count, bytes, [&](Index first, Index last) {
+    const auto at = [&](Index k) { return blocks[backwards ? count - 1 - k : k]; };
+    for (Index next; first < last; first = next) {
+      next = std::min(last, first + ranges - Division(first, ranges).rest);
+      const ColumnTable<statistics_t<Element>, Coefficients> of_channels(at(first), make);
+      for (Index k = first; k < next; ++k) {
+        write_block(at(k), of_channels, make, traffic, function, inputs, outputs);
       }
-      const Index ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : 0;
-      const auto at = [&](Index k) { return blocks[backwards ? blocks.count() - 1 - k : k]; };
-      const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
-      const Traffic traffic{streaming, backwards, {ahead, at(0).writes_from}, std::numeric_limits<Index>::max()};
-      device.for_each_part(blocks.count(), bytes, [&](Index first, Index last) {
-        for (Index next; first < last; first = next) {
-          next = std::min(last, first + blocks.ranges() - first % blocks.ranges());
-          const ColumnTable<statistics_t<Element>, Coefficients> of_channels(at(first), make);
-          for (Index k = first; k < next; ++k) {
-            write_block(at(k), of_channels, make, traffic, function, inputs, outputs);
-          }
-        }
-        if (streaming) finish_streaming();
-      });
-    };
-    std::visit(write, blocks_for(Pass::writes, inputs, outputs, ByPosition<Function>));
+    }
+    if (streaming) finish_streaming();
   });
 }
 
 /// The pass that reduces and the pass that writes fused, for blocks that hold all values of their channels:
 /// reduce(block) leaves what make(c, lanes) makes the constants of, and the block is written while it is in cache.
-template <template <class> class Coefficients, class AllBlocks, class Reduce, class Make, class Function, class Element,
-          std::size_t N, std::size_t M>
-void reduce_and_write(const Device& device, const AllBlocks& blocks, const Reduce& reduce, const Make& make,
+template <template <class> class Coefficients, class Reduce, class Make, class Function, class Element, std::size_t N,
+          std::size_t M>
+void reduce_and_write(const Device& device, const Blocks& blocks, const Reduce& reduce, const Make& make,
                       const Function& function, const Views<const Element, N>& inputs,
                       const Views<Element, M>& outputs) {
   const Index bytes = bytes_of(inputs) + bytes_of(outputs);
@@ -243,7 +236,7 @@ void reduce_and_write(const Device& device, const AllBlocks& blocks, const Reduc
   const Index read = bytes_of(inputs) / blocks.count();
   const Index room = bytes > streaming_bytes() ? std::clamp<Index>(overlap_bytes - read, 0, read) : 0;
   device.for_each_block(blocks.count(), bytes, [&](Index k) {
-    const auto block = blocks[k];
+    const Block block = blocks[k];
     reduce(block);
     const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
     const Traffic traffic{streaming, true, {blocks.stride(outputs[0]), Cache::l2}, chunks_ahead};
@@ -253,29 +246,22 @@ void reduce_and_write(const Device& device, const AllBlocks& blocks, const Reduc
   });
 }
 
-/// Whether passes may be fused over these blocks.
-inline bool may_be_fused(const Blocks& blocks) {
-  return std::visit([](const auto& kind) { return kind.may_be_fused(); }, blocks);
-}
-
 /// The pass that reduces: reduce(block, part) for every block. Where channels are cut into ranges, `part` is one of
 /// `make_part()` for each range, and merge(part, weight of a channel's values in it) is called for them in order; else it
 /// is `whole`.
 template <class Part, class MakePart, class Reduce, class Merge, class Weights, class Element, std::size_t N>
 void reduce_all(const Device& device, const Views<const Element, N>& inputs, const Weights& weights, Part& whole,
                 const MakePart& make_part, const Reduce& reduce, const Merge& merge) {
-  const auto walk = [&](const auto& blocks) {
-    const Index ranges = blocks.ranges();
-    std::vector<Part> parts;
-    for (Index range = 0; ranges > 1 && range < ranges; ++range) parts.push_back(make_part());
-    device.for_each_block(blocks.count(), bytes_of(inputs), [&](Index k) {
-      const auto block = blocks[k];
-      reduce(block, ranges > 1 ? parts[std::size_t(block.range)] : whole);
-    });
-    const auto weight = [&](const PlaneChunk& chunk) { return weights.total(chunk); };
-    for (std::size_t range = 0; range < parts.size(); ++range) merge(parts[range], blocks.total(Index(range), weight));
-  };
-  std::visit(walk, blocks_for(Pass::reduces, inputs, Views<Element, 0>{}, Weights::is_weighted));
+  const Blocks blocks = blocks_for(Pass::reduces, inputs, Views<Element, 0>{}, Weights::is_weighted);
+  const Index ranges = blocks.ranges();
+  std::vector<Part> parts;
+  for (Index range = 0; ranges > 1 && range < ranges; ++range) parts.push_back(make_part());
+  device.for_each_block(blocks.count(), bytes_of(inputs), [&](Index k) {
+    const Block block = blocks[k];
+    reduce(block, ranges > 1 ? parts[std::size_t(block.range)] : whole);
+  });
+  const auto weight = [&](const PlaneChunk& chunk) { return weights.total(chunk); };
+  for (std::size_t range = 0; range < parts.size(); ++range) merge(parts[range], blocks.total(Index(range), weight));
 }
 
 }  // namespace detail

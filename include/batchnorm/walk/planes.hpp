@@ -21,19 +21,19 @@ struct PlaneChunks {
 
   constexpr Index count() const { return slices.parts() * elements.parts(); }
   constexpr PlaneChunk operator[](Index k) const {
-    const Index o = k / elements.parts(), i = k % elements.parts();
+    const auto [o, i] = Division(k, elements.parts());
     return {slices.begin(o), slices.size(o), elements.begin(i), elements.end(i)};
   }
 };
 
 /// A range of the chunks of some channels.
-class PlaneBlock : public Block {
+class PlaneBlock : public BlockExtent {
  public:
   /// Where a pass that only writes asks its inputs into, as measured.
   static constexpr Cache writes_from = Cache::l1;
 
-  PlaneBlock(const Block& block, const PlaneChunks& chunks, Index first_chunk, Index last_chunk)
-      : Block(block), all_(chunks), first_chunk_(first_chunk), last_chunk_(last_chunk) {}
+  PlaneBlock(const BlockExtent& block, const PlaneChunks& chunks, Index first_chunk, Index last_chunk)
+      : BlockExtent(block), all_(chunks), first_chunk_(first_chunk), last_chunk_(last_chunk) {}
 
   Index chunks() const { return last_chunk_ - first_chunk_; }
   PlaneChunk chunk(Index k) const { return all_[first_chunk_ + k]; }
@@ -303,12 +303,13 @@ class PlaneBlocks {
   /// `bytes`: those of all inputs, per element.
   static PlaneBlocks to_reduce(Index outer, Index channels, Index inner, Index bytes) {
     const Index channel_bytes = outer * inner * bytes, block = block_bytes(channels * channel_bytes);
-    const Cut slices{outer, std::max<Index>(1, chunk_values / inner)}, elements{inner, chunk_values};
+    const Cut slices{outer, std::max<Index>(1, fitting(chunk_values, outer, inner))}, elements{inner, chunk_values};
     Cut ranges{slices.parts() * elements.parts(), slices.parts() * elements.parts()};
     if (channels < enough_blocks && channel_bytes > most_block_bytes) {
       ranges.part = std::max((ranges.extent + max_ranges - 1) / max_ranges, block / (chunk_values * bytes));
     }
-    const Cut groups{channels, std::clamp<Index>(std::min(block, small_block_bytes) / channel_bytes, 1, max_columns)};
+    const Index fit = fitting(std::min(block, small_block_bytes), channels, channel_bytes);
+    const Cut groups{channels, std::clamp<Index>(fit, 1, max_columns)};
     return {{slices, elements}, groups, ranges, is_from_memory(channels * channel_bytes)};
   }
 
@@ -316,9 +317,9 @@ class PlaneBlocks {
   static PlaneBlocks to_write(Index outer, Index channels, Index inner, Index bytes) {
     const Index plane_bytes = inner * bytes, slice_bytes = channels * plane_bytes;
     const Index block = block_bytes(outer * slice_bytes);
-    const Cut groups{channels, std::clamp<Index>(block / plane_bytes, 1, std::min(channels, max_columns))};
-    const Cut slices{outer, std::max<Index>(1, block / slice_bytes)};
-    const Cut elements{inner, std::min(inner, block / bytes)};
+    const Cut groups{channels, std::clamp<Index>(fitting(block, channels, plane_bytes), 1, max_columns)};
+    const Cut slices{outer, std::max<Index>(1, fitting(block, outer, slice_bytes))};
+    const Cut elements{inner, fitting(block, inner, bytes)};
     return {{slices, elements}, groups, {slices.parts() * elements.parts(), 1}, is_from_memory(outer * slice_bytes)};
   }
 
@@ -332,7 +333,7 @@ class PlaneBlocks {
     return false;
   }
   PlaneBlock operator[](Index k) const {
-    const Index group = k / ranges_.parts(), range = k % ranges_.parts();
+    const auto [group, range] = Division(k, ranges_.parts());
     return {{groups_.begin(group), groups_.size(group), range, from_memory_},
             chunks_,
             ranges_.begin(range),

@@ -1,0 +1,120 @@
+/// \file
+/// Planes and rows seen alike: what a pass does with a block is compiled once so, and for each kind only what touches
+/// elements.
+#pragma once
+
+#include <batchnorm/walk/planes.hpp>
+#include <batchnorm/walk/rows.hpp>
+
+#include <variant>
+
+namespace batchnorm {
+inline namespace BATCHNORM_ABI {
+namespace detail {
+
+/// One of two kinds.
+template <class Planes, class Rows>
+class EitherKind {
+ public:
+  explicit EitherKind(const Planes& planes) : kind_(planes) {}
+  explicit EitherKind(const Rows& rows) : kind_(rows) {}
+
+  /// body(what it is): std::visit, without an exception that cannot come.
+  template <class Body>
+  EIGEN_STRONG_INLINE auto visit(const Body& body) const {
+    if (const auto* planes = std::get_if<Planes>(&kind_)) return body(*planes);
+    return body(*std::get_if<Rows>(&kind_));
+  }
+
+ protected:
+  std::variant<Planes, Rows> kind_;
+};
+
+/// A block, whose chunks go by their number.
+class Block : public EitherKind<PlaneBlock, RowBlock>, public ColumnShape {
+ public:
+  template <class Kind>
+  explicit Block(const Kind& block) : EitherKind(block), ColumnShape(block), range(block.range) {}
+
+  /// Which of the ranges that the values of a channel are cut into.
+  Index range;
+
+  Index chunks() const {
+    return visit([](const auto& block) { return block.chunks(); });
+  }
+  /// What a chunk consists of, as planes.
+  PlaneChunk part(Index chunk) const {
+    return visit([&](const auto& block) { return block.part(block.chunk(chunk)); });
+  }
+
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
+  /// contributes.
+  template <class Table, class MakeTerm, class Element, std::size_t N>
+  void reduce(Index chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
+              ChannelSums& sums) const {
+    visit([&](const auto& block) { block.reduce(block.chunk(chunk), table, term, inputs, sums); });
+  }
+
+  /// Writes a chunk: outputs = function(constants, packets of the inputs...).
+  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
+  void write(Index chunk, const Ahead& ahead, const Table& table, const Function& function,
+             const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
+    visit([&](const auto& block) {
+      block.template write<Streaming>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+    });
+  }
+};
+
+/// The blocks of a pass.
+class Blocks : public EitherKind<PlaneBlocks, RowBlocks> {
+ public:
+  using EitherKind::EitherKind;
+
+  Index count() const {
+    return visit([](const auto& blocks) { return blocks.count(); });
+  }
+  Index ranges() const {
+    return visit([](const auto& blocks) { return blocks.ranges(); });
+  }
+  Block operator[](Index k) const {
+    return visit([&](const auto& blocks) { return Block(blocks[k]); });
+  }
+
+  /// Whether blocks hold all values of their channels, and may be written after they have been reduced.
+  bool may_be_fused() const {
+    return visit([](const auto& blocks) { return blocks.may_be_fused(); });
+  }
+  /// What `count` says of all chunks of a range.
+  template <class Count>
+  double total(Index range, const Count& count) const {
+    return visit([&](const auto& blocks) { return blocks.total(range, count); });
+  }
+
+  /// Whether lines are written in parts.
+  template <class Element>
+  bool share_lines(const ChannelView<Element>& v) const {
+    return visit([&](const auto& blocks) { return blocks.share_lines(v); });
+  }
+  /// Whether these are rows that may be written so that each line is written once, and that they are.
+  template <class Element>
+  bool may_write_lines_once(const ChannelView<Element>& v) const {
+    const RowBlocks* const rows = std::get_if<RowBlocks>(&kind_);
+    return rows != nullptr && rows->may_write_lines_once(v);
+  }
+  void write_lines_once() { std::get_if<RowBlocks>(&kind_)->write_lines_once(); }
+
+  /// How a pass that only writes asks for its inputs.
+  template <class Element>
+  Ahead ahead(const ChannelView<Element>& v) const {
+    return visit([&](const auto& blocks) { return Ahead{blocks.ahead(v), decltype(blocks[0])::writes_from}; });
+  }
+  /// How far behind the elements of a block those of the next block lie.
+  template <class Element>
+  Index stride(const ChannelView<Element>& v) const {
+    return visit([&](const auto& blocks) { return blocks.stride(v); });
+  }
+};
+
+}  // namespace detail
+}  // namespace BATCHNORM_ABI
+}  // namespace batchnorm
