@@ -39,11 +39,11 @@ class Block : public EitherKind<PlaneBlock, RowBlock>, public ColumnShape {
   /// Which of the ranges that the values of a channel are cut into.
   Index range;
 
-  Index chunks() const {
+  EIGEN_DONT_INLINE Index chunks() const {
     return visit([](const auto& block) { return block.chunks(); });
   }
   /// What a chunk consists of, as planes.
-  PlaneChunk part(Index chunk) const {
+  EIGEN_DONT_INLINE PlaneChunk part(Index chunk) const {
     return visit([&](const auto& block) { return block.part(block.chunk(chunk)); });
   }
 
@@ -70,13 +70,13 @@ class Blocks : public EitherKind<PlaneBlocks, RowBlocks> {
  public:
   using EitherKind::EitherKind;
 
-  Index count() const {
+  EIGEN_DONT_INLINE Index count() const {
     return visit([](const auto& blocks) { return blocks.count(); });
   }
   Index ranges() const {
     return visit([](const auto& blocks) { return blocks.ranges(); });
   }
-  Block operator[](Index k) const {
+  EIGEN_DONT_INLINE Block operator[](Index k) const {
     return visit([&](const auto& blocks) { return Block(blocks[k]); });
   }
 

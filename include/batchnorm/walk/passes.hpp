@@ -69,7 +69,7 @@ Blocks blocks_for(Pass pass, const Views<const Element, N>& inputs, const Views<
 
 /// The inputs and outputs of a pass: dense views of one channel as one long plane, others as they are.
 template <class Element, std::size_t N, std::size_t M>
-auto as_planes_where_one(const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
+EIGEN_DONT_INLINE auto as_planes_where_one(const Views<const Element, N>& inputs, const Views<Element, M>& outputs) {
   const auto is_one = [](const auto& v) { return is_one_plane(v); };
   const bool all_are =
       std::all_of(inputs.begin(), inputs.end(), is_one) && std::all_of(outputs.begin(), outputs.end(), is_one);
@@ -190,6 +190,33 @@ EIGEN_DONT_INLINE void write_block(const Block& block, const Table& table, const
 /// Whether a pass follows another, and starts in what that one left in the caches.
 enum class Order { forwards, backwards };
 
+/// How a pass that only writes goes about it.
+struct WritePlan {
+  Blocks blocks;
+  Traffic traffic;
+  Index bytes;
+  /// Whether rows share lines that could be written once.
+  bool may_write_lines_once;
+
+  void write_lines_once() {
+    blocks.write_lines_once();
+    traffic.streaming = true;
+  }
+};
+
+template <class Element, std::size_t N, std::size_t M>
+EIGEN_DONT_INLINE WritePlan plan_writing(Order order, const Views<const Element, N>& inputs,
+                                         const Views<Element, M>& outputs, bool by_position) {
+  const Blocks blocks = blocks_for(Pass::writes, inputs, outputs, by_position);
+  const Index bytes = bytes_of(inputs) + bytes_of(outputs);
+  const Ahead ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : Ahead{};
+  const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
+  return {blocks,
+          {streaming, order == Order::backwards, ahead, std::numeric_limits<Index>::max()},
+          bytes,
+          blocks.may_write_lines_once(outputs[0]) && streams(inputs, outputs, false)};
+}
+
 /// The pass that writes: outputs = function(constants, packets of the inputs...), where the constants of the channels
 /// c, c + 1, ... are make(c, lanes). An output may be one of the inputs.
 template <template <class> class Coefficients, class Make, class Function, class Element, std::size_t N, std::size_t M>
@@ -199,27 +226,22 @@ void write_all(const Device& device, Order order, const Make& make, const Functi
   const auto views = as_planes_where_one(all_inputs, all_outputs);
   const auto& inputs = views.first;
   const auto& outputs = views.second;
-  const Index bytes = bytes_of(inputs) + bytes_of(outputs);
-  Blocks blocks = blocks_for(Pass::writes, inputs, outputs, ByPosition<Function>);
-  if (goes_on(function) && blocks.may_write_lines_once(outputs[0]) && streams(inputs, outputs, false) &&
-      !have_extremes<statistics_t<Element>, Coefficients>(blocks, make)) {
-    blocks.write_lines_once();
+  WritePlan plan = plan_writing(order, inputs, outputs, ByPosition<Function>);
+  if (goes_on(function) && plan.may_write_lines_once &&
+      !have_extremes<statistics_t<Element>, Coefficients>(plan.blocks, make)) {
+    plan.write_lines_once();
   }
-  const bool backwards = order == Order::backwards;
-  const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
-  const Ahead ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : Ahead{};
-  const Traffic traffic{streaming, backwards, ahead, std::numeric_limits<Index>::max()};
-  const Index count = blocks.count(), ranges = blocks.ranges();
-  device.for_each_part(count, bytes, [&](Index first, Index last) {
-    const auto at = [&](Index k) { return blocks[backwards ? count - 1 - k : k]; };
+  const Index count = plan.blocks.count(), ranges = plan.blocks.ranges();
+  device.for_each_part(count, plan.bytes, [&](Index first, Index last) {
+    const auto at = [&](Index k) { return plan.blocks[plan.traffic.backwards ? count - 1 - k : k]; };
     for (Index next; first < last; first = next) {
       next = std::min(last, first + ranges - Division(first, ranges).rest);
       const ColumnTable<statistics_t<Element>, Coefficients> of_channels(at(first), make);
       for (Index k = first; k < next; ++k) {
-        write_block(at(k), of_channels, make, traffic, function, inputs, outputs);
+        write_block(at(k), of_channels, make, plan.traffic, function, inputs, outputs);
       }
     }
-    if (streaming) finish_streaming();
+    if (plan.traffic.streaming) finish_streaming();
   });
 }
 

@@ -36,7 +36,7 @@ class PlaneBlock : public BlockExtent {
       : BlockExtent(block), all_(chunks), first_chunk_(first_chunk), last_chunk_(last_chunk) {}
 
   Index chunks() const { return last_chunk_ - first_chunk_; }
-  PlaneChunk chunk(Index k) const { return all_[first_chunk_ + k]; }
+  EIGEN_DONT_INLINE PlaneChunk chunk(Index k) const { return all_[first_chunk_ + k]; }
   /// What a chunk consists of, as planes.
   static PlaneChunk part(const PlaneChunk& chunk) { return chunk; }
 

@@ -44,7 +44,7 @@ class RowBlock : public BlockExtent {
       : BlockExtent(block), shape_(shape), first_row_(first_row), rows_(rows), tail_folds_(tail_folds) {}
 
   Index chunks() const { return cut().parts() + (tail_folds_ > 0); }
-  RowChunk chunk(Index k) const {
+  EIGEN_DONT_INLINE RowChunk chunk(Index k) const {
     if (k == cut().parts()) return rows_from(rows_, 1, tail_folds_);
     return rows_from(cut().begin(k), cut().size(k), shape_.folds);
   }
