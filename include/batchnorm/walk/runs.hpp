@@ -164,7 +164,8 @@ class RunWriter {
   /// From element i on, of a run that has a packet at least.
   EIGEN_STRONG_INLINE void store_from(Index i, Index length) const {
     // The last packet may overlap the one before it. It is computed first, since an output may be an input.
-    const Results last = result(length - W, whole);
+    const Index end = length - W;
+    const Results last = result(end, whole);
     // By lines also where narrow packets are many, as measured.
     if (ahead_.elements != 0 || 4 * W <= line) {
       for (; i + line < length; i += line) {
@@ -173,8 +174,8 @@ class RunWriter {
       }
       if (ahead_.elements != 0) prefetch_inputs(i);
     }
-    for (; i + W < length; i += W) store_one(i, whole);
-    put(length - W, whole, last);
+    for (; i < end; i += W) store_one(i, whole);
+    put(end, whole, last);
   }
   EIGEN_STRONG_INLINE void store_one(Index i, auto lanes) const { put(i, lanes, result(i, lanes)); }
 
