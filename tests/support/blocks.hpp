@@ -105,6 +105,12 @@ struct Recorder {
   }
 };
 
+/// S1 += x.
+struct Sum {
+  using V = batchnorm::Packet<float>;
+  void add(const auto& lanes, V& s1, V&, const float* x) const { s1 = s1 + lanes.keep(lanes.load(x, V::broadcast(0))); }
+};
+
 /// Walks a chunk as a reduction does.
 template <class Block, class Chunk, class Element, std::size_t N, class Visit>
 void visit_chunk(const Block& block, const Chunk& chunk, const std::array<batchnorm::ChannelView<Element>, N>& inputs,
@@ -178,7 +184,7 @@ void expect_each_element_is_read_once(const Blocks& blocks, const Extent& extent
     Index in_chunks = 0;
     for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
       visit_chunk(block, block.chunk(chunk), inputs, visit);
-      in_chunks += block.chunk(chunk).values();
+      in_chunks += block.part(block.chunk(chunk)).values();
     }
     EXPECT_EQ(in_chunks, values_in(blocks, block.range)) << "block " << k;
     strays += sampled_strays(block, view, owners, visits);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <batchnorm/walk/partition.hpp>
 #include <cstdint>
 
@@ -29,6 +30,27 @@ TEST(Cut, HoldsMoreThan2To31Elements) {
   EXPECT_EQ(cut.parts(), (Index(1) << 27) + 1);
   EXPECT_EQ(cut.begin(cut.parts() - 1), Index(1) << 40);
   EXPECT_EQ(cut.size(cut.parts() - 1), 1);
+}
+
+TEST(Fitting, IsAllOrWhatThereIsRoomFor) {
+  for (const Index room : {0, 1, 6, 7, 100}) {
+    for (const Index count : {0, 1, 2, 7, 50}) {
+      for (const Index size : {1, 2, 3, 7, 101}) {
+        EXPECT_EQ(bn::detail::fitting(room, count, size), std::min(count, room / size))
+            << count << " of " << size << " in " << room;
+      }
+    }
+  }
+}
+
+TEST(Division, HasQuotientAndRest) {
+  for (const Index k : {Index(0), Index(1), Index(6), Index(7), (Index(1) << 40) + 5}) {
+    for (const Index n : {1, 2, 7, 1000}) {
+      const auto [quotient, rest] = bn::detail::Division(k, n);
+      EXPECT_EQ(quotient, k / n);
+      EXPECT_EQ(rest, k % n);
+    }
+  }
 }
 
 TEST(BytesOf, CountsTheElementsOfAllViews) {

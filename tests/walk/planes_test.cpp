@@ -32,12 +32,6 @@ const Extent extents[] = {{1, 1, 1},    {1, 1, 3},         {3, 2, 3},    {4, 3, 
                           {3, 2, 8191}, {2, 2, 8192},      {2, 2, 8193}, {3, 2, 20000}, {70, 1, 8200}, {1, 17, 999},
                           {2, 1500, 2}, {1, 1, 150 * 8192}};
 
-/// S1 += x.
-struct Sum {
-  using V = batchnorm::Packet<float>;
-  void add(const auto& lanes, V& s1, V&, const float* x) const { s1 = s1 + lanes.keep(lanes.load(x, V::broadcast(0))); }
-};
-
 template <class Check>
 void for_each_extent(const Check& check) {
   for (Extent extent : extents) {
@@ -97,7 +91,7 @@ TEST(PlaneBlocks, AddFewNumbersInALaneBeforeTheyGoToDouble) {
       table.fill(blocks[0], [](Index) { return testing_support::Label<float>{0}; });
       detail::ChannelSums sums;
       blocks[0].reduce(
-          blocks[0].chunk(0), table, [](const auto&) { return Sum(); }, inputs, sums);
+          blocks[0].chunk(0), table, [](const auto&) { return testing_support::Sum(); }, inputs, sums);
       EXPECT_EQ(sums.s1[2], double(slices * length) * double(number)) << length << " numbers in " << slices;
     }
   }

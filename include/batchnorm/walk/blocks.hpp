@@ -95,12 +95,13 @@ class Blocks : public EitherKind<PlaneBlocks, RowBlocks> {
   bool share_lines(const ChannelView<Element>& v) const {
     return visit([&](const auto& blocks) { return blocks.share_lines(v); });
   }
-  /// Whether these are rows that may be written so that each line is written once, and that they are.
+  /// Whether these are rows of which each line may be written once.
   template <class Element>
   bool may_write_lines_once(const ChannelView<Element>& v) const {
     const RowBlocks* const rows = std::get_if<RowBlocks>(&kind_);
     return rows != nullptr && rows->may_write_lines_once(v);
   }
+  /// From now on each is. These are rows.
   void write_lines_once() { std::get_if<RowBlocks>(&kind_)->write_lines_once(); }
 
   /// How a pass that only writes asks for its inputs.

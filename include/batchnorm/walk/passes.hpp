@@ -198,6 +198,7 @@ struct WritePlan {
   /// Whether rows share lines that could be written once.
   bool may_write_lines_once;
 
+  /// They go past the caches then.
   void write_lines_once() {
     blocks.write_lines_once();
     traffic.streaming = true;
@@ -255,12 +256,12 @@ void reduce_and_write(const Device& device, const Blocks& blocks, const Reduce& 
   const Index bytes = bytes_of(inputs) + bytes_of(outputs);
   const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
   // The first chunks of the next block are asked for, as many as there is room for beside this one.
-  const Index read = bytes_of(inputs) / blocks.count();
+  const Index count = blocks.count(), read = bytes_of(inputs) / count;
   const Index room = bytes > streaming_bytes() ? std::clamp<Index>(overlap_bytes - read, 0, read) : 0;
-  device.for_each_block(blocks.count(), bytes, [&](Index k) {
+  device.for_each_block(count, bytes, [&](Index k) {
     const Block block = blocks[k];
     reduce(block);
-    const Index chunks_ahead = k + 1 < blocks.count() ? block.chunks() * room / read : 0;
+    const Index chunks_ahead = k + 1 < count ? block.chunks() * room / read : 0;
     const Traffic traffic{streaming, true, {blocks.stride(outputs[0]), Cache::l2}, chunks_ahead};
     const ColumnTable<statistics_t<Element>, Coefficients> of_channels(block, make);
     write_block(block, of_channels, make, traffic, function, inputs, outputs);
