@@ -12,12 +12,12 @@
 #include "support/golden.hpp"
 #include "support/kernels.hpp"
 
+namespace resnet_block_test {
+
 namespace bn = batchnorm;
 using bn::Index;
 using bn::safetensors::Reader;
 using bn::safetensors::Writer;
-
-namespace {
 
 using Images = Eigen::Tensor<float, 4, Eigen::RowMajor>;
 
@@ -163,8 +163,6 @@ void expect_same_block(const Block& a, const Block& b, double bound) {
   expect_same_layer(a.bn3, b.bn3, bound);
 }
 
-}  // namespace
-
 // Values of about 1 and sums of at most 90 products: 1e-5 is far more than two orders of summation differ by.
 TEST(ResnetBlock, EvaluatesAsPyTorchDid) {
   Reader reader = golden("f32");
@@ -217,3 +215,5 @@ TEST(ResnetBlock, ComesBackBitForBit) {
   Reader again(std::move(file), "the block");
   expect_same_block(Block(again), block, 0);
 }
+
+}  // namespace resnet_block_test

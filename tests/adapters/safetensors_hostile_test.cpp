@@ -7,13 +7,13 @@
 #include "support/safetensors.hpp"
 #include "support/throws.hpp"
 
+namespace safetensors_hostile_test {
+
 using batchnorm::safetensors::Reader;
 using testing_support::file_of;
 using testing_support::has_parts;
 using testing_support::message_of;
 using testing_support::reader_of;
-
-namespace {
 
 /// What reading such a file throws.
 std::string refusal_of(const std::string& bytes) {
@@ -22,8 +22,6 @@ std::string refusal_of(const std::string& bytes) {
 std::string refusal_of_header(const std::string& header, std::size_t data = 0) {
   return refusal_of(file_of(header, data));
 }
-
-}  // namespace
 
 TEST(SafetensorsFile, OtherTypesCanBeListed) {
   Reader reader = reader_of(file_of(
@@ -124,3 +122,5 @@ TEST(SafetensorsFile, ExtentsBeyondAnIndexAreRefusedWhenRead) {
 TEST(SafetensorsFile, NoStreamIsRefused) {
   EXPECT_TRUE(has_parts(message_of([] { Reader(nullptr, "nothing"); }), "Reader", "stream"));
 }
+
+}  // namespace safetensors_hostile_test

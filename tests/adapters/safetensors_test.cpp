@@ -13,6 +13,8 @@
 #include "support/safetensors.hpp"
 #include "support/throws.hpp"
 
+namespace safetensors_test {
+
 namespace bn = batchnorm;
 using bn::safetensors::Reader;
 using bn::safetensors::Writer;
@@ -20,8 +22,6 @@ using testing_support::file_of;
 using testing_support::has_parts;
 using testing_support::message_of;
 using testing_support::reader_of;
-
-namespace {
 
 std::string written(const Writer& writer) {
   std::ostringstream out;
@@ -66,8 +66,6 @@ void expect_same_state(const Layer& a, const Layer& b) {
   EXPECT_TRUE((a.running().variance == b.running().variance).all());
   EXPECT_EQ(a.running().batches, b.running().batches);
 }
-
-}  // namespace
 
 TEST(Safetensors, ALayerComesBackBitForBit) {
   const bn::BatchNorm<float> layer = trained_layer();
@@ -342,3 +340,5 @@ TEST(Safetensors, AFailureToWriteLeavesWhatWasThere) {
   std::filesystem::remove_all(folder);
   std::filesystem::remove(folder.string() + ".part");
 }
+
+}  // namespace safetensors_test

@@ -8,9 +8,9 @@
 
 #include "support/kernels.hpp"
 
-namespace bn = batchnorm;
+namespace denormals_test {
 
-namespace {
+namespace bn = batchnorm;
 
 /// Half the least normal number, computed when it is asked for.
 template <class T>
@@ -111,4 +111,4 @@ TEST_F(Denormals, AreZeroForALayerToo) {
   EXPECT_TRUE((y.array() == 0.25f).all());
 }
 
-}  // namespace
+}  // namespace denormals_test

@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
+namespace device_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
-
-namespace {
 
 constexpr Index much = Index(1) << 30;
 
@@ -26,8 +26,6 @@ std::vector<int> runs_of_each_block(const bn::Device& device, Index blocks, Inde
   device.for_each_block(blocks, bytes, [&](Index block) { ++runs[static_cast<std::size_t>(block)]; });
   return {runs.begin(), runs.end()};
 }
-
-}  // namespace
 
 static_assert(std::is_convertible_v<Eigen::DefaultDevice, bn::Device>);
 static_assert(std::is_convertible_v<Eigen::ThreadPoolDevice, bn::Device>);
@@ -211,3 +209,5 @@ TEST(Device, DoesWithoutThreadsThatCannotBeAsked) {
   EXPECT_EQ(pool.tasks, 2);
   pool.taken.front()();
 }
+
+}  // namespace device_test

@@ -3,9 +3,9 @@
 #include <batchnorm/base/finite.hpp>
 #include <limits>
 
-namespace bn = batchnorm;
+namespace finite_test {
 
-namespace {
+namespace bn = batchnorm;
 
 template <class T>
 constexpr T largest = std::numeric_limits<T>::max();
@@ -28,8 +28,6 @@ constexpr bool tells_finite() {
 }
 
 static_assert(tells_finite<float>() && tells_finite<double>());
-
-}  // namespace
 
 TEST(Finite, OneValueThatIsNotIsFoundAtEveryPlaceOfEverySize) {
   for (Eigen::Index size = 0; size <= 37; ++size) {
@@ -70,3 +68,5 @@ TEST(Finite, MeansAreFiniteAndVariancesAreAlsoNotNegative) {
   EXPECT_TRUE(bn::detail::is_variance(0.0) && bn::detail::is_variance(-0.0) &&
               bn::detail::is_variance(largest<double>));
 }
+
+}  // namespace finite_test

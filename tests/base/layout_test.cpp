@@ -7,6 +7,8 @@
 
 #include "support/throws.hpp"
 
+namespace layout_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::has_parts;
@@ -14,8 +16,6 @@ using testing_support::message_of;
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ColMatrix = Eigen::MatrixXf;
-
-namespace {
 
 /// What a view says, and that it starts where the tensor does.
 struct Seen {
@@ -33,8 +33,6 @@ Seen seen(T&& t) {
   EXPECT_EQ(view.data, t.data());
   return {view.outer, view.channels, view.inner, view.outer_stride, view.channel_stride};
 }
-
-}  // namespace
 
 TEST(ChannelView, OfARowMajorMatrixWithSamplesInRowsIsRowsOfChannels) {
   RowMatrix x(5, 3);
@@ -195,8 +193,6 @@ TEST(LayoutTags, HaveTheNamesUsersWrite) {
   EXPECT_EQ(bn::channel_axis<2>::name(), "channel_axis<2>");
 }
 
-namespace {
-
 /// All views of the given extents in a buffer, row-major and column-major, with every stride and start that fits.
 std::vector<bn::ChannelView<const float>> all_views(const std::vector<float>& buffer, Index rows, Index columns) {
   std::vector<bn::ChannelView<const float>> views;
@@ -223,8 +219,6 @@ std::set<const float*> elements_of(const bn::ChannelView<const float>& view) {
   }
   return elements;
 }
-
-}  // namespace
 
 // The rule behind "otherwise views must not meet", against all pairs of small views.
 TEST(ViewsMeet, IsExactForEqualStridesAndNeverMissesAMeeting) {
@@ -282,8 +276,6 @@ TYPED_TEST(AddressOf, AnElementIsAMultipleOfItsAlignment) {
   }
 }
 
-namespace {
-
 /// 0, 1, 2, ... in the order of memory.
 template <int Rank, int Order>
 Eigen::Tensor<float, Rank, Order> numbered(const Eigen::array<Eigen::Index, Rank>& extents) {
@@ -336,8 +328,6 @@ void expect_slices_of_samples() {
   }
 }
 
-}  // namespace
-
 TEST(SliceSamples, IsTheViewOfTheseSamplesAlone) {
   expect_slices_of_samples<0, Eigen::RowMajor>();
   expect_slices_of_samples<1, Eigen::RowMajor>();
@@ -354,8 +344,6 @@ TEST(SliceSamples, IsRefusedWhereSamplesShareAnAxisOfTheViewWithAnother) {
   EXPECT_TRUE(has_parts(message_of([&] { (void)bn::detail::slice_samples<bn::channel_axis<0>>(t, 0, 2); }),
                         "slice_samples", "row-major"));
 }
-
-namespace {
 
 template <int ChannelAxis, int AlongAxis, int Order>
 void expect_parts_along() {
@@ -391,8 +379,6 @@ void expect_parts() {
   expect_parts_along<ChannelAxis, 2, Order>();
   expect_parts_along<ChannelAxis, 3, Order>();
 }
-
-}  // namespace
 
 TEST(ForEachPart, SeesTheseIndicesOfAnyAxisByTheChannelsOfAnyOther) {
   expect_parts<0, Eigen::RowMajor>();
@@ -444,3 +430,5 @@ TEST(ChannelSlice, RefusesChannelsThatAreNotThere) {
                   "channel_slice", "within the 6 of t", "[2, 6, 3, 5] row-major"));
   }
 }
+
+}  // namespace layout_test

@@ -8,10 +8,10 @@
 #include "support/sweep.hpp"
 #include "support/values.hpp"
 
+namespace packet_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
-
-namespace {
 
 /// Lane k holds start + k.
 template <class Scalar>
@@ -27,8 +27,6 @@ std::vector<Scalar> lanes_of(const bn::Packet<Scalar>& packet) {
   packet.store(lanes.data());
   return lanes;
 }
-
-}  // namespace
 
 template <class Scalar>
 class Packet : public testing::Test {};
@@ -188,3 +186,5 @@ TYPED_TEST(Packet, ExponentiatesEveryLaneForItself) {
     }
   }
 }
+
+}  // namespace packet_test

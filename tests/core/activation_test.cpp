@@ -10,14 +10,14 @@
 #include "support/throws.hpp"
 #include "support/values.hpp"
 
+namespace activation_test {
+
 namespace bn = batchnorm;
 using testing_support::message_of;
 using testing_support::Real;
 using testing_support::relative_epsilons;
 using testing_support::same_bits;
 using testing_support::sweep;
-
-namespace {
 
 template <class Scalar>
 constexpr Scalar not_a_number = std::numeric_limits<Scalar>::quiet_NaN();
@@ -92,8 +92,6 @@ void expect_monotone(const Activation& activation, Scalar low, Scalar high) {
   }
   EXPECT_EQ(value(activation, infinity<Scalar>), high);
 }
-
-}  // namespace
 
 using Scalars = testing::Types<float, double>;
 
@@ -335,8 +333,6 @@ TEST(Activations, HaveTheNamesUsersWrite) {
   EXPECT_EQ(bn::add_relu::name(), "add_relu");
 }
 
-namespace {
-
 /// For one type only, and with a name that is not a std::string.
 struct doubled {
   bn::Packet<float> forward(const bn::Packet<float>& z) const { return z + z; }
@@ -351,8 +347,6 @@ constexpr bool is_invertible = bn::InvertibleActivation<A, float>&& bn::Invertib
 template <class A>
 constexpr bool is_residual = bn::ResidualActivation<A, float>&& bn::ResidualActivation<A, double>;
 
-}  // namespace
-
 TEST(Activations, AreToldApartByTheirConcepts) {
   static_assert(is_activation<bn::activations::identity> && is_activation<bn::relu> && is_activation<bn::leaky_relu> &&
                 is_activation<bn::sigmoid> && is_activation<bn::activations::tanh>);
@@ -362,3 +356,5 @@ TEST(Activations, AreToldApartByTheirConcepts) {
   static_assert(bn::FusableActivation<doubled> && !bn::FusableActivation<doubled, double> &&
                 !bn::FusableActivation<int>);
 }
+
+}  // namespace activation_test

@@ -14,14 +14,14 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace arguments_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::has_parts;
 using testing_support::message_of;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-namespace {
 
 const Matrix x = Matrix::Random(6, 3), dy = Matrix::Random(6, 3);
 
@@ -30,8 +30,6 @@ bn::Moments moments_of_x() {
   bn::batch_moments(x, moments);
   return moments;
 }
-
-}  // namespace
 
 TEST(Arguments, XNeedsTheChannelsOfTheStatistics) {
   Matrix y;
@@ -331,3 +329,5 @@ TEST(Arguments, NoTensorMayLieAtAnOddAddress) {
   EXPECT_EQ(gradients.gamma.size(), 0);
   EXPECT_EQ(memory, std::vector<float>(100));
 }
+
+}  // namespace arguments_test

@@ -6,11 +6,11 @@
 
 #include "support/throws.hpp"
 
+namespace averaging_test {
+
 namespace bn = batchnorm;
 using testing_support::has_parts;
 using testing_support::message_of;
-
-namespace {
 
 std::string printed(const bn::Averaging& averaging) {
   std::ostringstream out;
@@ -20,8 +20,6 @@ std::string printed(const bn::Averaging& averaging) {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-}  // namespace
 
 TEST(Averaging, ExponentialGivesEveryBatchItsWeight) {
   EXPECT_EQ(bn::exponential(0.25).weight(0), 0.25);
@@ -121,3 +119,5 @@ TEST(Averaging, PrintsAsItWasMade) {
   EXPECT_EQ(printed(bn::cumulative(100)), "cumulative(100)");
   EXPECT_EQ(printed(bn::none()), "none()");
 }
+
+}  // namespace averaging_test

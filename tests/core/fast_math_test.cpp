@@ -8,10 +8,10 @@
 #include "support/fast_math.hpp"
 #include "support/throws.hpp"
 
+namespace fast_math_test {
+
 namespace bn = batchnorm;
 using namespace testing_support;
-
-namespace {
 
 template <class T>
 bn::Packet<T> all(T value) {
@@ -174,4 +174,4 @@ TEST(FastMath, MomentsAndPopulationsKnowWhatIsNotFinite) {
   EXPECT_EQ(population.batches(), 1);
 }
 
-}  // namespace
+}  // namespace fast_math_test

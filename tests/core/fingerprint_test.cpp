@@ -7,10 +7,10 @@
 #include <set>
 #include <vector>
 
+namespace fingerprint_test {
+
 namespace bn = batchnorm;
 using bn::Index;
-
-namespace {
 
 template <class Element>
 bn::ChannelView<const Element> dense(const Element* data, Index outer, Index channels, Index inner) {
@@ -99,8 +99,6 @@ std::vector<Element> images_in_border(const Images& shape, Index border, unsigne
   }
   return x;
 }
-
-}  // namespace
 
 TEST(Fingerprint, LooksInsideABorderForEveryHeightAndWidth) {
   for (Index height = 1; height <= 256; ++height) {
@@ -281,3 +279,5 @@ TYPED_TEST(FingerprintOf, TellsBinaryBatchesApart) {
     for (std::size_t k = 0; k + 1 < seen.size(); ++k) ASSERT_NE(seen[k], seen.back());
   }
 }
+
+}  // namespace fingerprint_test

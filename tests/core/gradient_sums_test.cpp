@@ -2,6 +2,8 @@
 
 #include <batchnorm/core/gradient_sums.hpp>
 
+namespace gradient_sums_test {
+
 namespace bn = batchnorm;
 
 TEST(GradientSums, StartAtZero) {
@@ -20,3 +22,5 @@ TEST(GradientSums, OfPartsAddUp) {
   EXPECT_TRUE((a.dy == Eigen::Array2d(21, 42)).all());
   EXPECT_TRUE((a.dy_x == Eigen::Array2d(63, 84)).all());
 }
+
+}  // namespace gradient_sums_test

@@ -6,11 +6,11 @@
 #include "support/compare.hpp"
 #include "support/throws.hpp"
 
+namespace moments_test {
+
 namespace bn = batchnorm;
 using testing_support::has_parts;
 using testing_support::message_of;
-
-namespace {
 
 bn::Moments moments(double count, std::initializer_list<double> mean, std::initializer_list<double> m2) {
   bn::Moments m(Eigen::Index(mean.size()));
@@ -30,8 +30,6 @@ bn::Moments moments_of(const testing_support::Values& x, Eigen::Index begin, Eig
   m.m2 = (testing_support::reference::batch_variance(part, mean) * testing_support::Real(m.count)).cast<double>();
   return m;
 }
-
-}  // namespace
 
 TEST(Moments, StartWithNoValues) {
   const bn::Moments none, three(3);
@@ -120,3 +118,5 @@ TEST(Moments, AreFiniteIfEveryChannelIs) {
   EXPECT_FALSE(moments(5, {0, 1}, {not_a_number, 40}).all_finite());
   EXPECT_FALSE(moments(5, {0, 1}, {infinity, 40}).all_finite());
 }
+
+}  // namespace moments_test

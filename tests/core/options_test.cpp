@@ -5,17 +5,15 @@
 #include <stdexcept>
 #include <string>
 
-namespace bn = batchnorm;
+namespace options_test {
 
-namespace {
+namespace bn = batchnorm;
 
 std::string printed(const bn::Mode& mode) {
   std::ostringstream out;
   out << mode;
   return out.str();
 }
-
-}  // namespace
 
 TEST(Mode, IsThreeSwitches) {
   using enum bn::StatisticsSource;
@@ -45,3 +43,5 @@ TEST(Options, RefuseAnEpsilonWhoseInverseRootIsNoNumberOfTheLayer) {
   options.epsilon = 1e-76;
   EXPECT_NO_THROW((void)bn::detail::checked<float>(options));
 }
+
+}  // namespace options_test

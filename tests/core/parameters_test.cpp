@@ -4,6 +4,8 @@
 
 #include "support/throws.hpp"
 
+namespace parameters_test {
+
 namespace bn = batchnorm;
 
 TEST(AffineParameters, StartsAsTheIdentity) {
@@ -46,3 +48,5 @@ TEST(Affine, OfANegativeNumberOfChannelsIsRefused) {
   EXPECT_TRUE(has_parts(message_of([] { bn::AffineParameters<float>(-1); }), "AffineParameters(channels)", "got -1"));
   EXPECT_TRUE(has_parts(message_of([] { bn::Gradients<float>(-1); }), "Gradients(channels)", "got -1"));
 }
+
+}  // namespace parameters_test

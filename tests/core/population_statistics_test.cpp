@@ -8,11 +8,11 @@
 #include "support/compare.hpp"
 #include "support/throws.hpp"
 
+namespace population_statistics_test {
+
 namespace bn = batchnorm;
 using testing_support::has_parts;
 using testing_support::message_of;
-
-namespace {
 
 bn::Moments moments(double count, double mean, double m2) {
   bn::Moments m(1);
@@ -21,8 +21,6 @@ bn::Moments moments(double count, double mean, double m2) {
   m.m2[0] = m2;
   return m;
 }
-
-}  // namespace
 
 // Batches of m = 4: mean 1 and biased variance 3, mean 5 and biased variance 6. E[x] = 3, Var[x] = 4/3 * (3 + 6)/2 = 6.
 TEST(PopulationStatistics, AreThePapersAlgorithm2ForEqualBatches) {
@@ -228,3 +226,5 @@ TEST(PopulationStatistics, OfNoBatchesAreAnError) {
   EXPECT_TRUE(has_parts(message_of([&] { (void)population.statistics(); }), "PopulationStatistics::statistics()",
                         "at least one batch", "add()"));
 }
+
+}  // namespace population_statistics_test

@@ -12,6 +12,8 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace presets_test {
+
 namespace bn = batchnorm;
 namespace presets = batchnorm::presets;
 using Eigen::Index;
@@ -21,8 +23,6 @@ using testing_support::message_of;
 using testing_support::PerChannel;
 using testing_support::Real;
 using testing_support::Values;
-
-namespace {
 
 constexpr Real exactly = 2 * testing_support::tolerance<double>();  // both sides round
 
@@ -134,8 +134,6 @@ Eigen::MatrixXd of_a_single_value(const bn::Options& options) {
   EXPECT_EQ(layer.running().skipped, 1);
   return y_of_one;
 }
-
-}  // namespace
 
 TEST(Presets, PyTorchComputesWhatItRecorded) {
   compare_with_recorded("pytorch", presets::pytorch(1), exactly);
@@ -284,3 +282,5 @@ TEST(Presets, AreConstants) {
   static_assert(presets::keras(64).channels == 64 && presets::keras(64).epsilon == 1e-3);
   static_assert(presets::dlib(64).averaging == bn::cumulative(100));
 }
+
+}  // namespace presets_test

@@ -7,12 +7,12 @@
 #include "support/compare.hpp"
 #include "support/throws.hpp"
 
+namespace running_statistics_test {
+
 namespace bn = batchnorm;
 using testing_support::equal_statistics;
 using testing_support::has_parts;
 using testing_support::message_of;
-
-namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -35,8 +35,6 @@ testing::AssertionResult equal(const bn::RunningStatistics& a, const bn::Running
   if (const auto mean = equal_statistics(a.mean, b.mean); !mean) return mean;
   return equal_statistics(a.variance, b.variance);
 }
-
-}  // namespace
 
 TEST(RunningStatistics, StartAtMeanZeroVarianceOneAndNoBatches) {
   const bn::RunningStatistics running(3);
@@ -252,3 +250,5 @@ TEST(RunningStatistics, RefuseMomentsWhoseM2HasAnotherSizeThanTheirMean) {
   batch.m2.setZero();
   EXPECT_THROW(running.update(batch, bn::exponential(0.5)), std::invalid_argument);
 }
+
+}  // namespace running_statistics_test

@@ -4,16 +4,14 @@
 #include <limits>
 #include <vector>
 
+namespace saved_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
-
-namespace {
 
 using View = bn::ChannelView<const float>;
 
 bn::detail::Fingerprint fingerprint(const View& view) { return bn::detail::Fingerprint::of(view); }
-
-}  // namespace
 
 TEST(Fingerprint, IsOfTheValuesAndNotOfTheirPlace) {
   std::vector<float> memory(60);
@@ -74,3 +72,5 @@ TEST(Fingerprint, OfNaNIsItsBits) {
 TEST(Fingerprint, OfNothingIsOne) {
   EXPECT_EQ(fingerprint({nullptr, 0, 4, 1, 4, 1}), fingerprint({nullptr, 0, 7, 1, 7, 1}));
 }
+
+}  // namespace saved_test

@@ -10,9 +10,7 @@
 #include "support/kernels.hpp"
 #include "support/shapes.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::activation_reference_test {
 
 constexpr double epsilon = 1e-3;
 
@@ -54,8 +52,6 @@ struct Case : Arrangement_ {
 using Rows = Arrangement<OwnedMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>;
 using DoublePlanes = Arrangement<OwnedMatrix<double, Eigen::ColMajor>, batchnorm::samples_in_rows, 1>;
 using Planes = Arrangement<OwnedMatrix<float, Eigen::RowMajor>, batchnorm::samples_in_columns, 0>;
-
-}  // namespace
 
 template <class C>
 class FusedActivation : public testing::Test {};
@@ -131,4 +127,4 @@ TYPED_TEST(FusedActivation, IsTheReferenceThenTheActivation) {
   }
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::activation_reference_test

@@ -11,6 +11,8 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace aliasing_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::equal_bits;
@@ -19,8 +21,6 @@ using testing_support::message_of;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using RowMap = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
-
-namespace {
 
 constexpr double epsilon = 1e-3;
 const bn::AffineParameters<float> affine(4);
@@ -43,8 +43,6 @@ void backward(const X& x, const DY& dy, DX&& dx) {
   bn::batch_moments(x, moments);
   bn::backward(x, dy, affine, bn::statistics(moments, epsilon), dx, gradients);
 }
-
-}  // namespace
 
 TEST(Aliasing, RefusesAnOutputThatOverlapsAPartOfAnInput) {
   Matrix memory = data(9, 4), before = memory;
@@ -174,3 +172,5 @@ TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
                 "backward(dx)"));
   EXPECT_TRUE((gradients.gamma == 0).all() && (gradients.beta == 0).all());
 }
+
+}  // namespace aliasing_test

@@ -12,13 +12,13 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace derivatives_test {
+
 namespace bn = batchnorm;
 using Eigen::ArrayXd;
 using Eigen::Index;
 using testing_support::has_parts;
 using testing_support::message_of;
-
-namespace {
 
 using Columns = Eigen::MatrixXd;
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -169,8 +169,9 @@ TEST(Derivatives, SecondDerivativeAlongACurve) {
 }
 
 TEST(Derivatives, ThreadsGiveTheSameBitsAndFloatIsNearDouble) {
-  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(3000, 40), dy = Eigen::MatrixXf::Random(3000, 40),
-                        v = Eigen::MatrixXf::Random(3000, 40);
+  // Not independent: else the means of their products would be all but 0, and what is left of them their errors.
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(3000, 40), v = Eigen::MatrixXf::Random(3000, 40) + x,
+                        dy = Eigen::MatrixXf::Random(3000, 40) + v;
   Eigen::ThreadPool pool(3);
   const Eigen::ThreadPoolDevice device(&pool, 3);
   bn::Moments moments;
@@ -344,4 +345,4 @@ TEST(Derivatives, RefuseWhatDoesNotFit) {
                         "expected 2 values in options.beta, got 3"));
 }
 
-}  // namespace
+}  // namespace derivatives_test

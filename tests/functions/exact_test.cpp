@@ -13,9 +13,7 @@
 #include "support/kernels.hpp"
 #include "support/shapes.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::exact_test {
 
 constexpr double epsilon = 7;
 
@@ -28,8 +26,6 @@ Values table(Index count, Index channels, Real (*value)(Index i, Index c)) {
   }
   return values;
 }
-
-}  // namespace
 
 template <class A>
 class Exact : public testing::Test {
@@ -155,4 +151,4 @@ TYPED_TEST(Exact, InferenceAndItsGradient) {
   });
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::exact_test

@@ -14,13 +14,13 @@
 #include "support/throws.hpp"
 #include "support/tolerance.hpp"
 
+namespace fold_into_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::has_parts;
 using testing_support::message_of;
 using testing_support::Random;
-
-namespace {
 
 constexpr double epsilon = 1e-3;
 
@@ -295,8 +295,6 @@ bn::AffineParameters<float> affine_by_hand() {
   affine.beta << 3, 0.5f;
   return affine;
 }
-
-}  // namespace
 
 TEST(FoldInto, IsComputedByHand) {
   const Eigen::MatrixXf weights{{1, 2, 3}, {4, 5, 6}};  // out x in
@@ -573,3 +571,5 @@ TEST(FoldDifference, RefusesOtherExtentsAndWhatIsNotFinite) {
   const Eigen::MatrixXf none(0, 3);
   EXPECT_EQ(bn::fold_difference(none, none).largest, 0);
 }
+
+}  // namespace fold_into_test

@@ -8,13 +8,13 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace fold_test {
+
 namespace bn = batchnorm;
 using testing_support::has_parts;
 using testing_support::message_of;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-namespace {
 
 /// Two channels: means 1 and 2; variances 9 and 57, with epsilon 7 inv_std 1/4 and 1/8.
 bn::RunningStatistics statistics() {
@@ -23,8 +23,6 @@ bn::RunningStatistics statistics() {
   running.variance << 9, 57;
   return running;
 }
-
-}  // namespace
 
 TEST(Fold, IsScaleAndShiftComputedByHand) {
   bn::AffineParameters<float> affine(2);
@@ -112,3 +110,5 @@ TEST(Fold, RefusesWhatNoNumberIsLargeEnoughForAndNamesTheChannel) {
   EXPECT_TRUE(
       has_parts(message_of([&] { (void)bn::fold(affine, bn::statistics(running, 1e-5)); }), "fold", "channel 1"));
 }
+
+}  // namespace fold_test

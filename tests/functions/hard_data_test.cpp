@@ -11,9 +11,7 @@
 #include "support/hard_data.hpp"
 #include "support/shapes.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::hard_data_test {
 
 /// The errors promised for large |mean| / std. They are measured as tolerance.hpp has it, and not to be widened.
 constexpr Real promised = 1e-6L;
@@ -40,8 +38,6 @@ Pass<A> train(const Extents<A::rank>& extents, const Values& x_values, const Val
   pass.dx = values_of(dx.view(), A::axis);
   return pass;
 }
-
-}  // namespace
 
 /// Channels between 5 and 100, counts between 60 and 17266: the paper's own shape, images, and chunks that are not
 /// filled.
@@ -174,4 +170,4 @@ TYPED_TEST(HardData, OneHugeOutlierStaysWithinTheRoundingOfItsOwnSize) {
   }
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::hard_data_test

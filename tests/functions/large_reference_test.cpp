@@ -8,9 +8,7 @@
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::large_reference_test {
 
 template <class Matrix>
 void expect_the_reference(Index samples, Index channels, Real mean, Real deviation) {
@@ -43,8 +41,6 @@ void expect_the_reference(Index samples, Index channels, Real mean, Real deviati
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-}  // namespace
-
 TEST(LargeTensors, OfManyRowsAreMergedFromRanges) {
   expect_the_reference<RowMatrix>(6001, 100, 2, 1);
   expect_the_reference<RowMatrix>(100003, 6, -3, 2);
@@ -65,4 +61,4 @@ TEST(LargeTensors, AreAsExactInDouble) {
   expect_the_reference<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(3001, 100, 2, 1);
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::large_reference_test

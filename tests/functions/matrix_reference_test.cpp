@@ -1,7 +1,7 @@
 #include "support/against_reference.hpp"
 #include "support/kernels.hpp"
 
-namespace testing_support {
+namespace testing_support::matrix_reference_test {
 
 using batchnorm::samples_in_columns;
 using batchnorm::samples_in_rows;
@@ -12,4 +12,4 @@ using Matrices = testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMajor>,
                                 Arrangement<OwnedMatrix<double, Eigen::ColMajor>, samples_in_columns, 0>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Matrices, AgainstReference, Matrices);
 
-}  // namespace testing_support
+}  // namespace testing_support::matrix_reference_test

@@ -5,9 +5,7 @@
 #include "support/kernels.hpp"
 #include "support/problem.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::regime_reference_test {
 
 const EarlyStreaming early_streaming;
 
@@ -52,8 +50,6 @@ void expect_the_reference_in_narrow_rows() {
   }
   for (const Index channels : {1, 2, 3, 5, 7, 16, 33, 40, 100, 511}) expect_the_reference<A>({2101, channels});
 }
-
-}  // namespace
 
 TEST(NarrowRows, AreNormalizedWhateverTheirNumberOfChannels) { expect_the_reference_in_narrow_rows<Rows<float>>(); }
 TEST(NarrowRows, OfABlockAreToo) { expect_the_reference_in_narrow_rows<BlockOfRows>(); }
@@ -113,4 +109,4 @@ TEST(LargeTensors, OfTwoLongChannelsAreCutIntoRanges) { expect_the_reference<Nch
 TEST(LargeTensors, OfOneChannelAreOneLongPlane) { expect_the_reference<Rows<float>>({600011, 1}); }
 TEST(LargeTensors, OfOneChannelWithGapsAreNarrowRows) { expect_the_reference<BlockOfRows>({600011, 1}); }
 
-}  // namespace testing_support
+}  // namespace testing_support::regime_reference_test

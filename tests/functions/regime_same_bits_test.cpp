@@ -9,9 +9,7 @@
 #include "support/kernels.hpp"
 #include "support/problem.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::regime_same_bits_test {
 
 namespace bn = batchnorm;
 
@@ -153,8 +151,6 @@ const Extents<2> columns[] = {{60, 100}, {8193, 3}, {18001, 30}, {600011, 2}};
 const Extents<4> images[] = {{3, 5, 29, 23},    {17, 40, 7, 7},  {600, 3, 2, 2},
                              {3, 10, 135, 141}, {30, 370, 7, 7}, {42, 150, 13, 13}};
 
-}  // namespace
-
 TEST(SameBits, OfRowsAtAnyAddressAndInABlock) {
   for (const auto& extents : rows) {
     expect_the_same_at_another_address<Rows<float>, OddRows<float>>(extents);
@@ -217,4 +213,4 @@ TEST(SameBits, OfHalfInPlaceInHalvesAndBesideStrangeChannels) {
   expect_the_same_in_other_ways<Nchw<Eigen::half>>({17, 40, 7, 7});
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::regime_same_bits_test

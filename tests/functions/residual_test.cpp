@@ -5,9 +5,7 @@
 #include "support/problem.hpp"
 #include "support/throws.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::residual_test {
 
 namespace bn = batchnorm;
 
@@ -93,8 +91,6 @@ using BlockOfRows = Arrangement<BlockOfMatrix<float, Eigen::RowMajor>, bn::sampl
 using Columns = Arrangement<BlockOfMatrix<double, Eigen::ColMajor>, bn::samples_in_rows, 1>;
 template <class Element>
 using Nchw = Arrangement<MappedTensor<Element, 4, Eigen::RowMajor>, bn::channel_first, 1>;
-
-}  // namespace
 
 TEST(Residual, OfRowsIsTheReferenceThenTheSum) {
   for (const Index channels : {1, 3, 5, 16, 40, 511, 1027}) {
@@ -227,4 +223,4 @@ TEST(Residual, RefusesOtherExtents) {
                         "[8, 4]", "[7, 4]", "dresidual.resizeLike(x)"));
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::residual_test

@@ -15,9 +15,7 @@
 #include "support/kernels.hpp"
 #include "support/shapes.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::same_bits_test {
 
 template <class Arrangement_, class Activation_>
 struct Case {
@@ -26,8 +24,6 @@ struct Case {
 };
 
 constexpr double epsilon = 1e-3;
-
-}  // namespace
 
 template <class C>
 class SameBits : public testing::Test {
@@ -233,4 +229,4 @@ TYPED_TEST(SameBits, NoAffineAndAnAffineOfOnesAndZeros) {
   });
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::same_bits_test

@@ -4,9 +4,7 @@
 #include "support/kernels.hpp"
 #include "support/problem.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::sixteen_bit_reference_test {
 
 template <class Element>
 using Rows = Arrangement<OwnedMatrix<Element, Eigen::RowMajor>, batchnorm::samples_in_rows, 1>;
@@ -26,8 +24,6 @@ void expect_the_reference(const Extents<A::rank>& extents) {
   expect_training(problem, allowance);
   expect_running_statistics(problem, allowance);
 }
-
-}  // namespace
 
 template <class Element>
 class SixteenBits : public testing::Test {};
@@ -98,4 +94,4 @@ TYPED_TEST(SixteenBits, OverflowToInfinityWhereTheStoredTypeDoes) {
   }
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::sixteen_bit_reference_test

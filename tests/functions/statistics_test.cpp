@@ -9,6 +9,8 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace statistics_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::equal_bits;
@@ -17,8 +19,6 @@ using testing_support::has_parts;
 using testing_support::message_of;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-namespace {
 
 /// Four values of variance 9 in each channel: with epsilon 7 inv_std is 1/4.
 bn::Moments some_moments() {
@@ -43,8 +43,6 @@ bn::Statistics statistics_of_x() {
   bn::batch_moments(x, moments);
   return bn::statistics(moments, 1e-5);
 }
-
-}  // namespace
 
 TEST(Statistics, OfMomentsAreTheBiasedVarianceAndTheirCount) {
   const auto statistics = bn::statistics(some_moments(), 7);
@@ -165,3 +163,5 @@ TEST(NoChannels, HaveNoStatistics) {
     EXPECT_EQ(sums.dy.size(), 0);
   }
 }
+
+}  // namespace statistics_test

@@ -1,7 +1,7 @@
 #include "support/against_reference.hpp"
 #include "support/kernels.hpp"
 
-namespace testing_support {
+namespace testing_support::strided_reference_test {
 
 using batchnorm::samples_in_columns;
 using batchnorm::samples_in_rows;
@@ -13,4 +13,4 @@ using Blocks = testing::Types<Arrangement<BlockOfMatrix<float, Eigen::RowMajor>,
                               Arrangement<MappedMatrix<float, Eigen::RowMajor>, batchnorm::channel_axis<1>, 1>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Blocks, AgainstReference, Blocks);
 
-}  // namespace testing_support
+}  // namespace testing_support::strided_reference_test

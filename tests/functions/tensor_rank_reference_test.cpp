@@ -1,7 +1,7 @@
 #include "support/against_reference.hpp"
 #include "support/kernels.hpp"
 
-namespace testing_support {
+namespace testing_support::tensor_rank_reference_test {
 
 using batchnorm::channel_axis;
 using batchnorm::channel_first;
@@ -15,4 +15,4 @@ using Ranks = testing::Types<Arrangement<OwnedTensor<float, 2, Eigen::RowMajor>,
                              Arrangement<FixedTensor<double, Eigen::ColMajor, 4, 19, 3>, channel_axis<1>, 1>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Ranks, AgainstReference, Ranks);
 
-}  // namespace testing_support
+}  // namespace testing_support::tensor_rank_reference_test

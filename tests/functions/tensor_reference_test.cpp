@@ -1,7 +1,7 @@
 #include "support/against_reference.hpp"
 #include "support/kernels.hpp"
 
-namespace testing_support {
+namespace testing_support::tensor_reference_test {
 
 using batchnorm::channel_axis;
 using batchnorm::channel_first;
@@ -14,4 +14,4 @@ using Tensors = testing::Types<Arrangement<OwnedTensor<float, 4, Eigen::RowMajor
                                Arrangement<MappedTensor<float, 4, Eigen::ColMajor>, channel_axis<0>, 0>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Tensors, AgainstReference, Tensors);
 
-}  // namespace testing_support
+}  // namespace testing_support::tensor_reference_test

@@ -10,9 +10,7 @@
 #include "support/problem.hpp"
 #include "support/shapes.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::weights_test {
 
 namespace bn = batchnorm;
 
@@ -210,8 +208,6 @@ using Arrangements = testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMaj
                                     Arrangement<OwnedTensor<double, 4, Eigen::RowMajor>, bn::channel_axis<2>, 2>>;
 TYPED_TEST_SUITE(Weighted, Arrangements);
 
-}  // namespace
-
 TYPED_TEST(Weighted, AreAsManyValues) {
   using A = TypeParam;
   Random random(3);
@@ -287,4 +283,4 @@ TEST(Weights, ThatAreTinyBesideOthersChangeNothing) {
   }
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::weights_test

@@ -9,13 +9,13 @@
 #include "support/golden.hpp"
 #include "support/kernels.hpp"
 
+namespace pytorch_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::Golden;
 using testing_support::Real;
 using testing_support::Values;
-
-namespace {
 
 /// PyTorch rounds too, so its values and ours may differ by twice what either may differ from the truth.
 template <class Scalar, class Actual>
@@ -83,8 +83,6 @@ void follow(const std::string& name) {
   }
 }
 
-}  // namespace
-
 TEST(PyTorch, BatchNorm1dInFloat) { follow<float, 2, bn::samples_in_rows>("batch_norm_1d_float"); }
 TEST(PyTorch, BatchNorm1dInDouble) { follow<double, 2, bn::samples_in_rows>("batch_norm_1d_double"); }
 TEST(PyTorch, BatchNorm1dOverSequences) { follow<float, 3, bn::channel_first>("batch_norm_1d_sequence"); }
@@ -97,3 +95,5 @@ TEST(PyTorch, BatchNorm2dWithEpsilonAndMomentumInDouble) {
   follow<double, 4, bn::channel_first>("batch_norm_2d_epsilon_double");
 }
 TEST(PyTorch, BatchNorm3dInDouble) { follow<double, 5, bn::channel_first>("batch_norm_3d_double"); }
+
+}  // namespace pytorch_test

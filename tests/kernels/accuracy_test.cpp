@@ -8,11 +8,9 @@
 #include "support/kernel_step.hpp"
 #include "support/tolerance.hpp"
 
-namespace testing_support {
+namespace testing_support::accuracy_test {
 
 namespace bn = batchnorm;
-
-namespace {
 
 /// What is promised whatever the width of a packet.
 constexpr Real promised = 3e-7L;
@@ -70,8 +68,6 @@ void expect_nothing_from_lanes_behind_the_end() {
     }
   }
 }
-
-}  // namespace
 
 // x = 1000 - a, 1000 + a in turn: all squares are alike, and so are the rounding errors of their sum.
 TEST(Accuracy, DoesNotDependOnHowManyAdditionsRoundTheSameWay) {
@@ -185,4 +181,4 @@ TEST(Accuracy, OfTheSumsOfAPartOfABatchDoesNotSufferFromAMeanOfDyEither) {
 TEST(LanesBehindTheEnd, NeverEnterASumInFloat) { expect_nothing_from_lanes_behind_the_end<float>(); }
 TEST(LanesBehindTheEnd, NeverEnterASumInDouble) { expect_nothing_from_lanes_behind_the_end<double>(); }
 
-}  // namespace testing_support
+}  // namespace testing_support::accuracy_test

@@ -7,11 +7,9 @@
 #include "support/compare.hpp"
 #include "support/kernel_step.hpp"
 
-namespace testing_support {
+namespace testing_support::extremes_test {
 
 namespace bn = batchnorm;
-
-namespace {
 
 /// -a, a, 2a, -3a again and again; dy = 1, 0, 0, 0, or less regular.
 Values pattern(Real a, Index count) {
@@ -52,8 +50,6 @@ void expect_accurate(const Values& x_values, const Values& dy_values, Index inne
               10 * allowed * (dy.col(c) * forward.x_hat.col(c)).abs().sum());
   }
 }
-
-}  // namespace
 
 TEST(Extremes, FloatsOfAnySizeAreNormalizedAsOthersAre) {
   for (const auto& [count, inner] : regimes) {
@@ -177,4 +173,4 @@ TEST(Extremes, DoublesWhoseSquaresAreNoDoublesGiveNaN) {
   }
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::extremes_test

@@ -8,6 +8,8 @@
 #include "support/compare.hpp"
 #include "support/hard_data.hpp"
 
+namespace moments_test {
+
 namespace bn = batchnorm;
 using testing_support::equal_statistics;
 using testing_support::Index;
@@ -15,8 +17,6 @@ using testing_support::PerChannel;
 using testing_support::Random;
 using testing_support::Real;
 using testing_support::Values;
-
-namespace {
 
 /// A table of values laid out in memory: rows of channels (inner == 1), or planes.
 template <class Scalar>
@@ -111,8 +111,6 @@ void expect_accurate_for_a_pattern(const Values& x, const Shape& shape) {
   const Real half_epsilon = Real(std::numeric_limits<Scalar>::epsilon()) / 2;
   expect_accurate<Scalar>(x, shape, 5 * half_epsilon * additions_in_a_lane<Scalar>(shape));
 }
-
-}  // namespace
 
 template <class Scalar>
 class BatchMoments : public testing::Test {};
@@ -240,3 +238,5 @@ TYPED_TEST(BatchMoments, DoNotDependOnTheAddressOfTheData) {
     }
   }
 }
+
+}  // namespace moments_test

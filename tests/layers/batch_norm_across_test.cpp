@@ -17,9 +17,7 @@
 
 namespace bn = batchnorm;
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::batch_norm_across_test {
 
 using Rows = FloatRows;
 using Layer = bn::BatchNorm<float>;
@@ -61,8 +59,6 @@ testing::AssertionResult equal_state(const AnyLayer& a, const AnyLayer& b) {
 }
 
 const Rows x = some_values(20, 5, 1), dy = some_values(20, 5, 2);
-
-}  // namespace
 
 // --- As one
 
@@ -147,8 +143,6 @@ TYPED_TEST(PartsOfABatch, AreNormalizedAsTheWhole) {
   }
 }
 
-namespace {
-
 /// Runs pass(layer, first, count, ranks) on a whole batch of 20 samples, and on its parts.
 template <class AnyLayer, class Pass>
 void expect_as_whole(const bn::Options& options, const Parts& parts, const Pass& pass) {
@@ -180,8 +174,6 @@ struct Halves {
   }
   testing::AssertionResult agree() const { return close(parts.cast<Real>().array(), whole.cast<Real>().array(), 1e-6); }
 };
-
-}  // namespace
 
 TEST(AcrossRanks, ActivationsAreFused) {
   Halves y, dx;
@@ -293,8 +285,6 @@ TEST(AcrossRanks, OneRankIsAsGoodAsNone) {
 
 // --- Modes, and what is said to the others
 
-namespace {
-
 /// The sizes of all messages of a forward and a backward pass in this mode.
 std::vector<std::size_t> messages_in(bn::Mode mode) {
   std::vector<std::size_t> sizes;
@@ -311,8 +301,6 @@ std::vector<std::size_t> messages_in(bn::Mode mode) {
   EXPECT_EQ(errors, std::vector<std::string>(2));
   return sizes;
 }
-
-}  // namespace
 
 TEST(AcrossRanks, EachPassHasOneMessageOfTwoNumbersAChannelAndTwo) {
   using Sizes = std::vector<std::size_t>;
@@ -414,8 +402,6 @@ TEST(AcrossRanks, WhatIsNotFiniteOnOneIsSkippedOnAll) {
 
 // --- What goes wrong on one rank
 
-namespace {
-
 /// Layers of three ranks after a pass that went well, and what happens where `wrong` comes on rank 1 instead of
 /// `right`: the others say so, nothing has changed on any, and they may go on.
 template <class Right, class Wrong>
@@ -443,8 +429,6 @@ std::string error_where(const Right& right, const Wrong& wrong) {
   EXPECT_TRUE(equal_state(layers[2], layers[0]));
   return message;
 }
-
-}  // namespace
 
 TEST(ARankThatThrows, TellsTheOthersInForward) {
   const auto forward = [](Layer& layer, Rows& mine, const ThreadRank& ranks) {
@@ -699,4 +683,4 @@ TEST(Functions, MergeBetweenTheirHalves) {
   EXPECT_TRUE(parts_of_dx.agree());
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::batch_norm_across_test

@@ -17,9 +17,7 @@
 
 namespace bn = batchnorm;
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::batch_norm_from_output_test {
 
 constexpr double epsilon = 1e-3;
 
@@ -123,8 +121,6 @@ using BlockOfColumns = Arrangement<BlockOfMatrix<double, Eigen::ColMajor>, bn::s
 using SamplesInColumns = Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_columns, 0>;
 using Nchw = Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_first, 1>;
 
-}  // namespace
-
 template <class C>
 class FromOutput : public testing::Test {};
 using Cases = testing::Types<Case<Rows<float>, bn::activations::identity>, Case<BlockOfColumns, bn::leaky_relu>,
@@ -163,8 +159,6 @@ TYPED_TEST(FromOutput, GivesTheBitsOfTheFunctionsInPlaceToo) {
   layer.backward_from_output(p.x.view(), p.dy.view(), p.x.view());
   EXPECT_TRUE(equal_bits(values_of(p.x.view(), axis), expected));
 }
-
-namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Leaky = bn::BatchNorm<float, bn::samples_in_rows, bn::leaky_relu>;
@@ -229,8 +223,6 @@ void expect_reference(Leaky layer) {
     EXPECT_TRUE(close_sums<float>(gradients.beta, backward.dbeta, dz));
   }
 }
-
-}  // namespace
 
 TEST(LayerFromOutput, FollowsTheModeThatForwardRanIn) {
   for (const auto mode : {bn::Mode::training, bn::Mode::inference, bn::Mode::frozen, bn::Mode::probe}) {
@@ -298,8 +290,6 @@ TEST(LayerFromOutput, RefusesAnotherOutputThanForwards) {
   EXPECT_NO_THROW(backward());
 }
 
-namespace {
-
 /// Whether both calls refuse gamma and beta in channel 2, with their numbers and before anything has changed.
 void expect_refused(float gamma, float beta, const std::string& gamma_text, const std::string& beta_text) {
   SCOPED_TRACE(testing::Message() << "gamma " << gamma << ", beta " << beta);
@@ -344,8 +334,6 @@ void expect_taken(float gamma, float beta) {
   EXPECT_NO_THROW(layer.backward_from_output(y, data(21, 5, 4), dx));
   EXPECT_TRUE(dx.array().isFinite().all());
 }
-
-}  // namespace
 
 TEST(FromOutputRefuses, AGammaThatIsSmallBesideBeta) {
   expect_refused(0.5f, 513, "0.5", "513");
@@ -392,4 +380,4 @@ TEST(FromOutputRefuses, ABetaThatIsLargeWhereThereIsNoGamma) {
   EXPECT_NO_THROW(layer.backward_from_output(y, dy, dx));
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::batch_norm_from_output_test

@@ -8,14 +8,14 @@
 #include "support/gradient_check.hpp"
 #include "support/kernels.hpp"
 
+namespace batch_norm_gradient_test {
+
 namespace bn = batchnorm;
 using testing_support::Arrangement;
 using testing_support::Extents;
 using testing_support::is_gradient;
 using testing_support::OwnedMatrix;
 using testing_support::OwnedTensor;
-
-namespace {
 
 template <class Arrangement_, class Activation_>
 struct Case {
@@ -36,8 +36,6 @@ Extents<A::rank> extents() {
   }
   return result;
 }
-
-}  // namespace
 
 template <class C>
 class BatchNormGradient : public testing::Test {
@@ -127,3 +125,5 @@ TYPED_TEST(BatchNormGradient, IsThatOfForwardInTraining) { this->check(bn::Mode:
 TYPED_TEST(BatchNormGradient, IsThatOfForwardInInference) { this->check(bn::Mode::inference); }
 TYPED_TEST(BatchNormGradient, IsThatOfForwardWhenFrozen) { this->check(bn::Mode::frozen); }
 TYPED_TEST(BatchNormGradient, IsThatOfForwardWhenProbing) { this->check(bn::Mode::probe); }
+
+}  // namespace batch_norm_gradient_test

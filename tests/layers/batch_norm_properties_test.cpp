@@ -10,6 +10,8 @@
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 
+namespace batch_norm_properties_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::equal_bits;
@@ -19,8 +21,6 @@ using testing_support::Values;
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Layer = bn::BatchNorm<double>;
-
-namespace {
 
 constexpr double epsilon = 1e-5;
 constexpr Index samples = 30, channels = 6;
@@ -58,8 +58,6 @@ testing::AssertionResult close(const Matrix& actual, const Matrix& expected, dou
 
 /// Values here are near 1 and come from data with |mean| / std up to 3: a few of double's 8 epsilon.
 constexpr double rounding = 16 * double(testing_support::tolerance<double>());
-
-}  // namespace
 
 TEST(Training, IsInvariantUnderAShiftOfX) {
   const Matrix x = data(1), dy = data(2);
@@ -146,8 +144,6 @@ TEST(Training, CanBeUndoneByGammaAndBeta) {
   }
 }
 
-namespace {
-
 using Image = Eigen::Tensor<double, 4, Eigen::RowMajor>;
 
 template <class Layout>
@@ -161,8 +157,6 @@ struct ImagePass {
     bn::backward<Layout>(x, dy, some_affine(), bn::statistics(moments, epsilon), dx, gradients);
   }
 };
-
-}  // namespace
 
 TEST(Training, AgreesBetweenNCHWAndNHWCAfterTransposing) {
   testing_support::Random random(8);
@@ -230,3 +224,5 @@ TEST(Training, OfOneChannelDoesNotDependOnItsNeighbors) {
     EXPECT_TRUE(testing_support::same_bits(others.gradients.gamma[c], all.gradients.gamma[c]));
   }
 }
+
+}  // namespace batch_norm_properties_test

@@ -17,9 +17,7 @@
 
 namespace bn = batchnorm;
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::batch_norm_residual_test {
 
 constexpr double epsilon = 1e-3;
 
@@ -90,8 +88,6 @@ testing::AssertionResult close_sum(const Values& y, const Values& z, const Value
            Real(std::numeric_limits<Scalar>::epsilon()) / 2 * std::abs(z(i, c) + residual(i, c));
   });
 }
-
-}  // namespace
 
 template <class A>
 class LayerWithResidual : public testing::Test {};
@@ -178,8 +174,6 @@ TEST(LayerWithResidualRefuses, WhatForwardDidNotHave) {
   EXPECT_EQ(f.layer.running().batches, 1);
 }
 
-namespace {
-
 template <class Activation>
 void expect_gradients(bn::Mode mode) {
   SCOPED_TRACE(testing::Message() << "mode " << mode << ", " << Activation::name());
@@ -214,8 +208,6 @@ void expect_gradients(bn::Mode mode) {
   EXPECT_TRUE(is_gradient(layer.gradients().beta, affine.beta, loss)) << "dbeta";
 }
 
-}  // namespace
-
 TEST(LayerWithResidualGradient, IsThatOfForward) {
   for (const auto mode : {bn::Mode::training, bn::Mode::frozen}) {
     expect_gradients<bn::add_relu>(mode);
@@ -237,4 +229,4 @@ TEST(LayerWithResidualTanh, TakesAnActivationOfTheUsersOwn) {
   EXPECT_NE(f.layer.describe().find("add_tanh"), std::string::npos);
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::batch_norm_residual_test

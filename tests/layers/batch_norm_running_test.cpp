@@ -13,9 +13,7 @@
 #include "support/shapes.hpp"
 #include "support/throws.hpp"
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::batch_norm_running_test {
 
 namespace bn = batchnorm;
 
@@ -60,8 +58,6 @@ using Cases = testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn
                              Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_last, 3>,
                              Arrangement<OwnedTensor<double, 4, Eigen::ColMajor>, bn::channel_first, 1>,
                              Arrangement<OwnedTensor<Eigen::half, 4, Eigen::RowMajor>, bn::channel_first, 1>>;
-
-}  // namespace
 
 TYPED_TEST_SUITE(Running, Cases);
 
@@ -205,4 +201,4 @@ TEST(RunningOfALayer, NaNThatPropagateLetInIsRefusedWhereItWouldBeUsed) {
   EXPECT_NO_THROW(layer.infer(good, y));
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::batch_norm_running_test

@@ -13,6 +13,8 @@
 #include "support/small_batch.hpp"
 #include "support/throws.hpp"
 
+namespace batch_norm_saved_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::dy1;
@@ -170,7 +172,6 @@ TEST(SavedPassOfATensor, IsRefusedWhenItsAxesAreExchanged) {
 }
 
 // --- What a pass was made with must be what it is taken back with.
-namespace {
 
 /// Tells itself by its bytes: it has parameters, but no operator==, and its name() does not print them.
 struct clipped {
@@ -213,8 +214,6 @@ std::string refusal(const First& first, const Second& second) {
   }
   return {};
 }
-
-}  // namespace
 
 TEST(SavedPassOfAnotherActivation, IsRefusedWithBothNames) {
   EXPECT_EQ(
@@ -310,3 +309,5 @@ TEST(SavedPassOfPixels, OverwrittenInPlaceThrows) {
   layer.forward(x, x);
   EXPECT_TRUE(has_parts(message_of([&] { layer.backward(x, dy, dx); }), "backward(x)", "got other values"));
 }
+
+}  // namespace batch_norm_saved_test

@@ -10,6 +10,8 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace batch_norm_semantics_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::equal_bits;
@@ -18,8 +20,6 @@ using testing_support::message_of;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Layer = bn::BatchNorm<float>;
-
-namespace {
 
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -65,8 +65,6 @@ Layer used_layer(bn::Options options = {.channels = 3}) {
   layer.backward(x, dy, dx);
   return layer;
 }
-
-}  // namespace
 
 TEST(Semantics, DefaultsAreEpsilon1e5ExponentialTenthUnbiasedSkipScaleShiftTraining) {
   const bn::Options options{.channels = 4};
@@ -543,3 +541,5 @@ TEST(Semantics, AFusedActivationIsRecomputedFromTheSavedParameters) {
   EXPECT_EQ(layer.gradients().beta[0], 2.0f);
   EXPECT_EQ(layer.gradients().gamma[0], 1.5f);
 }
+
+}  // namespace batch_norm_semantics_test

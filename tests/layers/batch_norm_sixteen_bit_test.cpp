@@ -15,9 +15,7 @@
 
 namespace bn = batchnorm;
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::batch_norm_sixteen_bit_test {
 
 constexpr double epsilon = 1e-3;
 
@@ -63,8 +61,6 @@ testing::AssertionResult close_stored_gradient(const Values& dx, const reference
     return stored<Element>(expected.dx(i, c), tolerance<float>() * largest(c));
   });
 }
-
-}  // namespace
 
 template <class A>
 class SixteenBitLayer : public testing::Test {};
@@ -138,4 +134,4 @@ TYPED_TEST(SixteenBitLayer, LeavesABatchWithNaNOutOfTheRunningStatistics) {
   static_assert(sizeof(Element) == 2);
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::batch_norm_sixteen_bit_test

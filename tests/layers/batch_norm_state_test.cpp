@@ -9,14 +9,14 @@
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 
+namespace batch_norm_state_test {
+
 namespace bn = batchnorm;
 using testing_support::equal_bits;
 using testing_support::equal_statistics;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Layer = bn::BatchNorm<float>;
-
-namespace {
 
 std::vector<std::string> names_of(auto& layer) {
   std::vector<std::string> names;
@@ -25,8 +25,6 @@ std::vector<std::string> names_of(auto& layer) {
 }
 
 const Matrix x = Matrix::Random(12, 3), dy = Matrix::Random(12, 3);
-
-}  // namespace
 
 TEST(State, IsVisitedByName) {
   Layer both({.channels = 3});
@@ -108,3 +106,5 @@ TEST(Recompute, GivesTheGradientsOfTheFirstPassAndTakesTheBatchInOnce) {
   EXPECT_TRUE(equal_statistics(recomputed.running().mean, running.mean));
   EXPECT_EQ(recomputed.running().batches, 2);
 }
+
+}  // namespace batch_norm_state_test

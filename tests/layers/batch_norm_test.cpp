@@ -13,6 +13,8 @@
 #include "support/small_batch.hpp"
 #include "support/throws.hpp"
 
+namespace batch_norm_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::dy1;
@@ -166,8 +168,6 @@ TEST(BatchNorm, GivesTheBitsOfTheFunctions) {
   EXPECT_TRUE(equal_statistics(layer.gradients().gamma, gradients.gamma));
 }
 
-namespace {
-
 /// An activation that a user could have written: a value, with a slope of its own.
 struct Leaky {
   float slope = 0;
@@ -183,8 +183,6 @@ struct Leaky {
   }
   static const char* name() { return "leaky"; }
 };
-
-}  // namespace
 
 TEST(BatchNorm, TakesAnActivationOfTheUsersAsAValue) {
   bn::BatchNorm<float, bn::samples_in_rows, Leaky> layer({.channels = 1, .epsilon = 7, .mode = bn::Mode::frozen},
@@ -250,3 +248,5 @@ TEST(BatchNorm, SaysThatAnOutputOverlapsAPartOfAnInput) {
   EXPECT_TRUE(has_parts(message_of([&] { layer.forward(memory.topRows(7), memory.bottomRows(7)); }), "forward(y)",
                         "exactly that of x", "overlaps", "[7, 5]"));
 }
+
+}  // namespace batch_norm_test

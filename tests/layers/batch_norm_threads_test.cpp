@@ -16,12 +16,12 @@
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 
+namespace batch_norm_threads_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::equal_bits;
 using testing_support::equal_statistics;
-
-namespace {
 
 const testing_support::EarlyStreaming early_streaming;
 
@@ -85,8 +85,6 @@ testing::AssertionResult same(const Tensor& a, const Tensor& b) {
     return testing::AssertionSuccess();
   return equal_bits(a, b);
 }
-
-}  // namespace
 
 template <class R>
 class NumberOfThreads : public testing::Test {
@@ -158,8 +156,6 @@ TYPED_TEST(NumberOfThreads, ChangesNothingWhenTheCallComesFromATaskOfThePool) {
   done.Wait();
 }
 
-namespace {
-
 /// Counts what is scheduled, and runs it at once.
 struct CountingPool {
   int scheduled = 0;
@@ -190,8 +186,6 @@ std::array<int, 3> scheduled_for(const RowMatrix& x) {
   counts[2] = pool.scheduled;
   return counts;
 }
-
-}  // namespace
 
 // Rows that share cache lines are written past the caches, but for outputs over their inputs, and where a channel has
 // constants too large for float: each line is one thread's alone.
@@ -349,3 +343,5 @@ TEST(Training, OfTwoLayersOnOnePoolDoesNotMix) {
   EXPECT_TRUE(same(y2, y));
   EXPECT_TRUE(equal_statistics(second.running().variance, expected.running().variance));
 }
+
+}  // namespace batch_norm_threads_test

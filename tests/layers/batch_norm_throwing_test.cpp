@@ -11,10 +11,10 @@
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 
+namespace batch_norm_throwing_test {
+
 namespace bn = batchnorm;
 using testing_support::equal_bits;
-
-namespace {
 
 struct refused_value : std::runtime_error {
   refused_value() : std::runtime_error("a value that the activation refuses") {}
@@ -110,8 +110,6 @@ AnyMatrix large() {
   return AnyMatrix::Random(1 << 15, 128);
 }
 
-}  // namespace
-
 TEST(AnActivationThatThrows, IsCaughtByTheCaller) {
   check(Eigen::DefaultDevice(), Matrix(Matrix::Random(6000, 100)));
   check(Eigen::DefaultDevice(), Eigen::MatrixXf(Eigen::MatrixXf::Random(6000, 100)));
@@ -135,3 +133,5 @@ TEST(AnActivationThatThrows, IsCaughtByATaskOfTheSamePool) {
   });
   done.Wait();
 }
+
+}  // namespace batch_norm_throwing_test

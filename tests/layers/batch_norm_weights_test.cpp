@@ -17,9 +17,7 @@
 
 namespace bn = batchnorm;
 
-namespace testing_support {
-
-namespace {
+namespace testing_support::batch_norm_weights_test {
 
 using Sequences = Eigen::Tensor<double, 3, Eigen::RowMajor>;
 using Layer = bn::BatchNorm<float>;
@@ -32,8 +30,6 @@ double difference(const A& a, const B& b) {
   for (Index k = 0; k < Index(a.size()); ++k) result = std::max(result, std::abs(double(a.data()[k] - b.data()[k])));
   return result;
 }
-
-}  // namespace
 
 TEST(Masks, DoWhatFlaxDoes) {
   const Golden golden("masked");
@@ -360,4 +356,4 @@ TEST(WeightsOfALayer, GiveTheSameBitsOnAnyNumberOfThreads) {
   expect_bits_of_in_place<bn::channel_last>({8, 60, 60, 17}, 3);
 }
 
-}  // namespace testing_support
+}  // namespace testing_support::batch_norm_weights_test

@@ -12,10 +12,10 @@
 #include "support/renorm.hpp"
 #include "support/small_batch.hpp"
 
+namespace batch_renorm_reference_test {
+
 namespace bn = batchnorm;
 using namespace testing_support;
-
-namespace {
 
 using Rows = FloatRows;
 
@@ -115,8 +115,6 @@ Tensor as_tensor(const Rows& rows, int axis, Index width) {
 
 const Rows x = some_values(8, 5, 11), dy = some_values(8, 5, 12);
 
-}  // namespace
-
 TEST(BatchRenormReference, DoesWhatTheFormulasSay) {
   expect_formulas<bn::samples_in_rows>(x, dy);
   const Eigen::MatrixXd columns = x.transpose().cast<double>(), dy_columns = dy.transpose().cast<double>();
@@ -149,3 +147,5 @@ TEST(BatchRenormReference, HasGradientsThatHoldRAndD) {
     EXPECT_NEAR(dbeta(c), central_difference(layer.affine().beta[c], loss), tolerance);
   }
 }
+
+}  // namespace batch_renorm_reference_test

@@ -12,10 +12,10 @@
 #include "support/small_batch.hpp"
 #include "support/throws.hpp"
 
+namespace batch_renorm_test {
+
 namespace bn = batchnorm;
 using namespace testing_support;
-
-namespace {
 
 using Rows = FloatRows;
 using Renorm = bn::BatchRenorm<float>;
@@ -37,8 +37,6 @@ testing::AssertionResult same_state(const Layer& layer, const Other& other) {
   if (const auto same = equal_statistics(layer.gradients().gamma, other.gradients().gamma); !same) return same;
   return equal_statistics(layer.gradients().beta, other.gradients().beta);
 }
-
-}  // namespace
 
 TEST(RenormSchedule, IsThePapersByDefault) {
   const bn::RenormSchedule schedule;
@@ -313,3 +311,5 @@ TEST(BatchRenorm, RefusesWrongCallsAndChangesNothing) {
   layer.running().variance.resize(2);
   EXPECT_TRUE(has_parts(message_of([&] { layer.forward(x, y); }), "running().variance", "got 2"));
 }
+
+}  // namespace batch_renorm_test

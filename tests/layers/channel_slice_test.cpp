@@ -8,10 +8,10 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace channel_slice_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
-
-namespace {
 
 constexpr Index all = 7, first = 2, some = 4;
 
@@ -69,8 +69,6 @@ void expect_what_a_copy_gives() {
   EXPECT_TRUE(equal_bits(layer.infer(of(x)), of_copy.infer(x_copy)));
 }
 
-}  // namespace
-
 TEST(ChannelSliceOfALayer, GivesWhatACopyGivesAndTouchesNothingElse) {
   expect_what_a_copy_gives<bn::channel_first, Eigen::RowMajor>();
   expect_what_a_copy_gives<bn::channel_first, Eigen::ColMajor>();
@@ -89,3 +87,5 @@ TEST(ChannelSliceOfALayer, MayBeWrittenBesideOneThatIsRead) {
       testing_support::message_of([&] { layer.forward(x, bn::channel_slice<bn::channel_first>(both, 1, some)); }),
       "forward(y)", "overlaps part of x"));
 }
+
+}  // namespace channel_slice_test

@@ -15,6 +15,8 @@
 #include "support/random.hpp"
 #include "support/throws.hpp"
 
+namespace diagnose_test {
+
 namespace bn = batchnorm;
 using bn::FindingKind;
 using Eigen::Index;
@@ -22,12 +24,10 @@ using testing_support::has_parts;
 using testing_support::message_of;
 using testing_support::Random;
 
-namespace {
-
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-Eigen::MatrixXd normal_values(Index rows, Index channels, Random& random) {
+Eigen::MatrixXd drawn(Index rows, Index channels, Random& random) {
   Eigen::MatrixXd x(rows, channels);
   for (Index c = 0; c < channels; ++c) {
     for (Index i = 0; i < rows; ++i) x(i, c) = double(c) + 2 * random.normal();
@@ -42,7 +42,7 @@ bn::BatchNorm<double, bn::samples_in_rows, Activation> healthy(bn::Options optio
   Random random(11);
   Eigen::MatrixXd y(60, options.channels), dx(60, options.channels);
   for (int step = 0; step < 40; ++step) {
-    const Eigen::MatrixXd x = normal_values(60, options.channels, random);
+    const Eigen::MatrixXd x = drawn(60, options.channels, random);
     layer.forward(x, y);
     layer.backward(x, y, dx);
   }
@@ -99,8 +99,6 @@ bn::BatchNorm<double> standard_normal(bn::Options options = {.channels = 4}) {
   return layer;
 }
 
-}  // namespace
-
 TEST(Diagnose, FindsNothingInAHealthyLayer) {
   EXPECT_EQ(kinds(diagnose(healthy())), none);
   EXPECT_EQ(kinds(diagnose(healthy<bn::relu>())), none);
@@ -148,7 +146,7 @@ TEST(Diagnose, SaysWhatTheLayerHas) {
 TEST(Diagnose, SaysWhatInferenceMakesOfTheLastBatch) {
   Random random(19);
   auto layer = healthy();
-  const Eigen::MatrixXd x = normal_values(30, 4, random);
+  const Eigen::MatrixXd x = drawn(30, 4, random);
   Eigen::MatrixXd y;
   layer.set_mode(bn::Mode::probe);
   layer.forward(x, y);
@@ -176,7 +174,7 @@ TEST(Diagnose, ANewLayerHasSeenNoBatch) {
   Eigen::MatrixXd y;
   Random random(3);
   layer.set_mode(bn::Mode::probe);
-  layer.forward(normal_values(60, 4, random), y);
+  layer.forward(drawn(60, 4, random), y);
   EXPECT_EQ(kinds(diagnose(layer)), Kinds{FindingKind::no_batches});
 
   // Running statistics that were read from a file without a number of batches are running statistics.
@@ -188,12 +186,12 @@ TEST(Diagnose, ANewLayerHasSeenNoBatch) {
 TEST(Diagnose, CountsSkippedBatches) {
   auto layer = healthy();
   Random random(5);
-  Eigen::MatrixXd x = normal_values(60, 4, random), y;
+  Eigen::MatrixXd x = drawn(60, 4, random), y;
   x(3, 2) = infinity;
   layer.forward(x, y);
   EXPECT_EQ(kinds(diagnose(layer)),
             (Kinds{FindingKind::skipped_batches, FindingKind::not_finite, FindingKind::not_finite}));
-  layer.forward(normal_values(60, 4, random), y);
+  layer.forward(drawn(60, 4, random), y);
   EXPECT_TRUE(only(diagnose(layer)).starts_with("1 of 42 batches were left out"));
   EXPECT_EQ(diagnose(layer).skipped, 1);
 }
@@ -279,13 +277,13 @@ TEST(Diagnose, FindsAChannelWithoutScale) {
 TEST(Diagnose, FindsAConstantChannel) {
   auto layer = healthy();
   Random random(23);
-  Eigen::MatrixXd x = normal_values(60, 4, random), y;
+  Eigen::MatrixXd x = drawn(60, 4, random), y;
   x.col(1).setConstant(1.25);
   layer.forward(x, y);
   EXPECT_EQ(only(diagnose(layer)), "channel 1: x is 1.25 in all of the last batch, so y is beta");
   // Nor is that more than one finding when running statistics have come to it.
   for (int step = 0; step < 300; ++step) {
-    x = normal_values(60, 4, random);
+    x = drawn(60, 4, random);
     x.col(1).setConstant(1.25);
     layer.forward(x, y);
   }
@@ -313,7 +311,7 @@ TEST(Diagnose, FindsAVarianceBelowEpsilon) {
   Eigen::MatrixXd x, y;
   const auto train = [&](double scale, int steps) {
     for (int step = 0; step < steps; ++step) {
-      x = normal_values(60, 4, random);
+      x = drawn(60, 4, random);
       x.col(2) = (x.col(2).array() - 2) * scale;
       layer.forward(x, y);
     }
@@ -353,7 +351,7 @@ TEST(Diagnose, SaysHowLittleTheRunningStatisticsHaveSeen) {
   Random random(31);
   Eigen::MatrixXd y;
   for (int step = 0; step < 20; ++step) {
-    const Eigen::MatrixXd x = 5 * normal_values(60, 4, random);
+    const Eigen::MatrixXd x = 5 * drawn(60, 4, random);
     layer.forward(x, y);
   }
   const bn::Diagnosis diagnosis = diagnose(layer);
@@ -381,7 +379,7 @@ TEST(Diagnose, FindsStatisticsOfOtherDataThanTheLastBatch) {
   auto layer = healthy();
   Random random(37);
   bn::Moments moments;
-  Eigen::MatrixXd x = normal_values(500, 4, random);
+  Eigen::MatrixXd x = drawn(500, 4, random);
   bn::batch_moments(x, moments);
   EXPECT_EQ(kinds(diagnose(layer, moments)), none);
   x.array() += 3;
@@ -454,7 +452,7 @@ TEST(Diagnose, QuantilesAreThoseOfZ) {
   bn::BatchNorm<double> layer({.channels = 2});
   layer.affine().gamma << 2, -0.5;
   layer.affine().beta << 1, -3;
-  const Eigen::MatrixXd x = normal_values(100000, 2, random);
+  const Eigen::MatrixXd x = drawn(100000, 2, random);
   Eigen::MatrixXd z;
   layer.forward(x, z);
   const bn::Diagnosis diagnosis = diagnose(layer);
@@ -574,3 +572,5 @@ TEST(Diagnose, RefusesMomentsOfOtherChannels) {
     EXPECT_TRUE(has_parts(refused(moments_of(count, 0, 1)), "diagnose(batch): expected a count of values, got "));
   }
 }
+
+}  // namespace diagnose_test

@@ -12,10 +12,10 @@
 #include "support/fast_math.hpp"
 #include "support/throws.hpp"
 
+namespace fast_math_test {
+
 namespace bn = batchnorm;
 using namespace testing_support;
-
-namespace {
 
 /// A tensor NCHW of odd extents and the same values as a matrix of rows, filled by a formula; channel 1 is the one that
 /// gets what is not finite.
@@ -245,4 +245,4 @@ TEST(FastMath, HalvesKeepNaN) {
   check(Eigen::bfloat16(0));
 }
 
-}  // namespace
+}  // namespace fast_math_test

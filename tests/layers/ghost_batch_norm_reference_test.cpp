@@ -12,10 +12,10 @@
 #include "support/small_batch.hpp"
 #include "support/throws.hpp"
 
+namespace ghost_batch_norm_reference_test {
+
 namespace bn = batchnorm;
 using namespace testing_support;
-
-namespace {
 
 using Rows = FloatRows;
 template <class Scalar>
@@ -104,8 +104,6 @@ void expect_one_ghost_is_batch_norm(const Extents<Rank>& extents, Index samples_
   EXPECT_TRUE(equal_statistics(layer.moments().mean, plain.moments().mean));
 }
 
-}  // namespace
-
 TEST(GhostBatchNormReference, GivesEachGhostWhatTheFormulasSay) {
   expect_formulas<float, bn::samples_in_rows, Rows>(Extents<2>{20, 5}, 8, {8, 8, 4});
   expect_formulas<float, bn::samples_in_rows, Rows>(Extents<2>{24, 5}, 8, {8, 8, 8});
@@ -149,3 +147,5 @@ TEST(GhostBatchNormReference, RefusesSamplesThatCannotBeSeenByThemselves) {
   EXPECT_TRUE(has_parts(message_of([&] { between.forward(tensor, out); }), "slice_samples", "store it row-major"));
   EXPECT_EQ(between.running().batches, 0);
 }
+
+}  // namespace ghost_batch_norm_reference_test

@@ -14,10 +14,10 @@
 #include "support/small_batch.hpp"
 #include "support/throws.hpp"
 
+namespace ghost_batch_norm_test {
+
 namespace bn = batchnorm;
 using namespace testing_support;
-
-namespace {
 
 using Rows = FloatRows;
 using Ghosts = bn::GhostBatchNorm<float>;
@@ -55,8 +55,6 @@ testing::AssertionResult unchanged(const Ghosts& layer, const Ghosts& before) {
   if (const auto same = equal_statistics(layer.gradients().gamma, before.gradients().gamma); !same) return same;
   return equal_statistics(layer.gradients().beta, before.gradients().beta);
 }
-
-}  // namespace
 
 TEST(GhostBatchNorm, FusesActivationsAndResiduals) {
   Rows y(20, 5), dx(20, 5), plain_y(20, 5), plain_dx(20, 5);
@@ -257,3 +255,5 @@ TEST(GhostBatchNorm, IsABatchNormToWhatTakesOne) {
   copy.forward(x, y);
   EXPECT_EQ(layer.running().batches, 2);
 }
+
+}  // namespace ghost_batch_norm_test

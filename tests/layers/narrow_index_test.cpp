@@ -10,14 +10,14 @@
 
 #include "support/throws.hpp"
 
+namespace narrow_index_test {
+
 namespace bn = batchnorm;
 using testing_support::has_parts;
 using testing_support::message_of;
 
 static_assert(sizeof(Eigen::Index) == 4);
 static_assert(sizeof(bn::Index) == 8);
-
-namespace {
 
 /// That y is x about its mean, by its standard deviation, in every column.
 void expect_normalized(const Eigen::MatrixXf& x, const Eigen::MatrixXf& y) {
@@ -40,8 +40,6 @@ void run(const Tensor& x, bn::Index channels) {
   EXPECT_EQ(inferred.size(), x.size());
   EXPECT_EQ(layer.running().batches, 1);
 }
-
-}  // namespace
 
 TEST(NarrowIndex, LayersRunOnMatrices) {
   const Eigen::MatrixXf x = Eigen::MatrixXf::Random(1000, 37);
@@ -109,3 +107,5 @@ TEST(NarrowIndex, MessagesSayLargeExtents) {
   bn::BatchNorm<float> layer({.channels = 1023});
   EXPECT_TRUE(has_parts(message_of([&] { layer.infer(x, y); }), "expected 1023 channels", "[1048576, 1024]"));
 }
+
+}  // namespace narrow_index_test

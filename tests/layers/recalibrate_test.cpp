@@ -10,6 +10,8 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace recalibrate_test {
+
 namespace bn = batchnorm;
 using testing_support::equal_statistics;
 using testing_support::has_parts;
@@ -17,8 +19,6 @@ using testing_support::message_of;
 
 using Matrix = Eigen::MatrixXd;
 using Layer = bn::BatchNorm<double>;
-
-namespace {
 
 // Unbiased variances 12 and 8/3, means 0 and 10.
 const Matrix first{{-3}, {3}, {-3}, {3}}, second{{8}, {10}, {10}, {12}};
@@ -54,8 +54,6 @@ struct BrokenRange {
   Iterator begin() const { return {0}; }
   Iterator end() const { return {3}; }
 };
-
-}  // namespace
 
 TEST(Recalibrate, SetsRunningStatisticsByAlgorithm2) {
   Layer layer = used_layer();
@@ -194,3 +192,5 @@ TEST(Recalibrate, LeavesTheLayerUnchangedIfReadingABatchThrows) {
   EXPECT_THROW(bn::recalibrate(layer, BrokenRange{}), std::runtime_error);
   EXPECT_TRUE(unchanged(layer, before));
 }
+
+}  // namespace recalibrate_test

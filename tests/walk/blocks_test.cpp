@@ -4,13 +4,13 @@
 
 #include "support/blocks.hpp"
 
+namespace blocks_test {
+
 namespace detail = batchnorm::detail;
 using detail::PlaneBlocks;
 using detail::RowBlocks;
 using testing_support::Extent;
 using testing_support::Index;
-
-namespace {
 
 /// A block of either kind and what it hides.
 template <class Kind>
@@ -46,8 +46,6 @@ void expect_the_same_of_all(const Kinds& kinds, const Extent& extent) {
     EXPECT_EQ(testing_support::values_in(blocks, range), testing_support::values_in(kinds, range));
   }
 }
-
-}  // namespace
 
 TEST(Blocks, SayWhatTheirKindSays) {
   for (const Extent& e : {Extent{5, 3, 7}, Extent{60, 100, 1}, Extent{4099, 3, 1}, Extent{3000, 1000, 1},
@@ -89,3 +87,5 @@ TEST(Block, SumsAndWritesAChunkOfEitherKind) {
     for (std::size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], 1.0f + float(i % 3)) << i;
   }
 }
+
+}  // namespace blocks_test

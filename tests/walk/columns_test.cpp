@@ -6,12 +6,12 @@
 
 #include "support/values.hpp"
 
+namespace columns_test {
+
 namespace bn = batchnorm;
 namespace detail = batchnorm::detail;
 using bn::Index;
 using bn::Packet;
-
-namespace {
 
 template <class V>
 struct Pair {
@@ -29,8 +29,6 @@ void expect_column(const detail::ColumnTable<Scalar, Pair>& table, Index j, Scal
   table.broadcast(j).second.store(lanes);
   for (const Scalar lane : lanes) EXPECT_EQ(lane, second) << "column " << j;
 }
-
-}  // namespace
 
 template <class Scalar>
 class ColumnTable : public testing::Test {};
@@ -90,3 +88,5 @@ TEST(ChannelSums, AreZeroAsFarAsPacketsReach) {
     EXPECT_EQ(sums.s2[c], 0);
   }
 }
+
+}  // namespace columns_test

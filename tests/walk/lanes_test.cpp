@@ -5,6 +5,8 @@
 
 #include "support/values.hpp"
 
+namespace lanes_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 
@@ -43,3 +45,5 @@ TYPED_TEST(ForEachPacket, FillsTheLanesBehindTheEnd) {
       0, 1, [&](Index i, auto lanes) { total += sum(lanes.load(one.data() + i, Packet::broadcast(S(10)))); });
   EXPECT_EQ(total, S(3 + 10 * (Packet::size - 1)));
 }
+
+}  // namespace lanes_test

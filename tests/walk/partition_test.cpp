@@ -4,6 +4,8 @@
 #include <batchnorm/walk/partition.hpp>
 #include <cstdint>
 
+namespace partition_test {
+
 namespace bn = batchnorm;
 using bn::Index;
 using bn::detail::Cut;
@@ -76,3 +78,5 @@ TEST(OnePlane, HasAllElementsSideBySide) {
   EXPECT_EQ(plane.channels, 1);
   EXPECT_EQ(plane.inner, Index(1) << 34);
 }
+
+}  // namespace partition_test

@@ -6,12 +6,12 @@
 
 #include "support/blocks.hpp"
 
+namespace passes_test {
+
 namespace detail = batchnorm::detail;
 using detail::RowBlocks;
 using testing_support::Extent;
 using testing_support::Index;
-
-namespace {
 
 template <class Element>
 detail::Blocks blocks_of(detail::Pass pass, const Extent& extent) {
@@ -26,8 +26,6 @@ bool are_rows(const detail::Blocks& blocks) {
   return blocks.visit([](const auto& kind) { return std::same_as<decltype(kind), const RowBlocks&>; });
 }
 bool are_rows(const Extent& extent) { return are_rows(blocks_of<float>(detail::Pass::reduces, extent)); }
-
-}  // namespace
 
 TEST(BlocksFor, TakeRowsOfChannelsAndManyVeryShortPlanesAsRows) {
   EXPECT_TRUE(are_rows({60, 100, 1}));
@@ -187,3 +185,5 @@ TEST(Streams, TwoOutputsWhoseLinesBeginTogether) {
   EXPECT_FALSE(streams(extent.view(out), extent.view(second + 1)));
   EXPECT_FALSE(streams(extent.view(out), strided.view(second)));
 }
+
+}  // namespace passes_test

@@ -6,12 +6,12 @@
 
 #include "support/blocks.hpp"
 
+namespace planes_test {
+
 namespace detail = batchnorm::detail;
 using detail::PlaneBlocks;
 using testing_support::Extent;
 using testing_support::Index;
-
-namespace {
 
 /// Inputs of so many bytes per element are cut already where there are few of them.
 constexpr Index in_ranges = Index(1) << 13;
@@ -46,8 +46,6 @@ void for_each_extent(const Check& check) {
     }
   }
 }
-
-}  // namespace
 
 TEST(PlaneBlocks, ReadEachElementOnce) {
   for_each_extent([](const Extent& extent, Index bytes) {
@@ -157,3 +155,5 @@ TEST(PlaneBlocks, ReachTheLastOfMoreThan2To31Elements) {
     EXPECT_EQ(most, 4096 + 4 * std::uintptr_t(extent.outer * extent.outer_stride() - 1));
   }
 }
+
+}  // namespace planes_test

@@ -9,12 +9,12 @@
 
 #include "support/blocks.hpp"
 
+namespace rows_test {
+
 namespace detail = batchnorm::detail;
 using detail::RowBlocks;
 using testing_support::Extent;
 using testing_support::Index;
-
-namespace {
 
 /// S1 += x, S2 += x * channel.
 struct Term {
@@ -54,8 +54,6 @@ void for_each_extent(const Check& check) {
     }
   }
 }
-
-}  // namespace
 
 TEST(RowBlocks, ReadEachElementOnce) {
   for_each_extent([](const auto& blocks, const Extent& extent) {
@@ -240,3 +238,5 @@ TEST(RowBlock, GathersTheSumsOfItsColumnsByChannel) {
     EXPECT_EQ(t2, s2);
   }
 }
+
+}  // namespace rows_test

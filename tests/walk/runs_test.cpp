@@ -7,20 +7,18 @@
 
 #include "support/blocks.hpp"
 
+namespace runs_test {
+
 namespace bn = batchnorm;
 namespace detail = batchnorm::detail;
 using bn::Index;
 using testing_support::LineAligned;
-
-namespace {
 
 /// Small whole numbers: they, their sums and twice them are exact in every type.
 template <class Element>
 Element number(Index i) {
   return static_cast<Element>(static_cast<float>(i % 31));
 }
-
-}  // namespace
 
 template <class Element_>
 class Runs : public testing::Test {
@@ -260,3 +258,5 @@ TYPED_TEST(Runs, SeparatelyPrefetchedOrNotAreTheSame) {
     }
   }
 }
+
+}  // namespace runs_test

@@ -10,7 +10,7 @@
 #include "support/blocks.hpp"
 #include "support/random.hpp"
 
-namespace {
+namespace weights_test {
 
 using batchnorm::ChannelView;
 using batchnorm::Index;
@@ -203,4 +203,4 @@ TEST(PositionWeights, StandForAWholeRow) {
   }
 }
 
-}  // namespace
+}  // namespace weights_test

@@ -8,9 +8,7 @@
 #include "support/kernels.hpp"
 #include "support/whitening.hpp"
 
-namespace testing_support::whitening {
-
-namespace {
+namespace testing_support::whitening::whitening_gradient_test {
 
 /// dx, dgamma and dbeta of forward in this mode against central differences.
 void check_gradients(const bn::WhiteningOptions& options, Matrix x) {
@@ -39,8 +37,6 @@ void check_gradients(const bn::WhiteningOptions& options, Matrix x) {
     EXPECT_TRUE((layer.gradients().gamma == 0).all() && (layer.gradients().beta == 0).all());
   }
 }
-
-}  // namespace
 
 TEST(WhiteningNormGradient, IsThatOfForwardInEveryMode) {
   for (const auto method : both_methods)
@@ -88,8 +84,6 @@ TEST(WhiteningNormGradient, AddsUpOverBackwards) {
 }
 
 // --- Accuracy
-
-namespace {
 
 using RealMatrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic>;
 
@@ -152,8 +146,6 @@ void expect_rounded_once(const Actual& actual, const RealMatrix& expected) {
             0.51L * Real(std::numeric_limits<float>::epsilon()) * largest);
 }
 
-}  // namespace
-
 TEST(WhiteningNormAccuracy, FloatIsRoundedOnce) {
   using FloatMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   // More samples than are read at a time.
@@ -197,4 +189,4 @@ TEST(WhiteningNormAccuracy, ConstantChannelsAreWhitenedToBeta) {
   }
 }
 
-}  // namespace testing_support::whitening
+}  // namespace testing_support::whitening::whitening_gradient_test

@@ -15,7 +15,7 @@
 #include "support/throws.hpp"
 #include "support/whitening.hpp"
 
-namespace testing_support::whitening {
+namespace testing_support::whitening::whitening_norm_test {
 
 // --- The transform
 
@@ -446,4 +446,4 @@ TEST(WhiteningNorm, ACopyIsALayerOfItsOwn) {
   EXPECT_EQ(copy.running().batches, 1);
 }
 
-}  // namespace testing_support::whitening
+}  // namespace testing_support::whitening::whitening_norm_test

@@ -9,7 +9,7 @@
 
 #include "data/drawn_digits.hpp"
 
-namespace {
+namespace batches_test {
 
 using Indices = std::vector<Eigen::Index>;
 
@@ -206,4 +206,4 @@ TEST(ToFloatDistorted, RefusesWhatIsRefusedWithoutDistortion) {
   EXPECT_THROW(data::to_float(digits, Indices{0}, data::Input::halved, strong, random, wide), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace batches_test

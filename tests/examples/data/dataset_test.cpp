@@ -10,7 +10,7 @@
 #include "data/idx.hpp"
 #include "examples/data/idx_files.hpp"
 
-namespace {
+namespace dataset_test {
 
 using testing_support::Folder;
 using testing_support::idx_images;
@@ -110,4 +110,4 @@ TEST_F(Load, DrawsWhenAsked) {
   EXPECT_EQ(data::load("drawn").description, "drawn digits, 60,000 + 10,000 images");
 }
 
-}  // namespace
+}  // namespace dataset_test

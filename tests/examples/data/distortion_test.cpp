@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-namespace {
+namespace distortion_test {
 
 using Image = std::array<std::uint8_t, data::image_pixels>;
 
@@ -202,4 +202,4 @@ TEST(ChangeLight, AddsNoiseOfThisDeviationToEachNumber) {
   EXPECT_NEAR((noise.head(count - 1) * noise.tail(count - 1)).mean(), 0, 4 * 0.15 * error);
 }
 
-}  // namespace
+}  // namespace distortion_test

@@ -5,7 +5,7 @@
 #include <array>
 #include <stdexcept>
 
-namespace {
+namespace drawn_digits_test {
 
 // FNV-1a.
 std::uint64_t checksum(const std::vector<std::uint8_t>& bytes) {
@@ -51,4 +51,4 @@ TEST(DrawnDigits, RefuseNegativeNumbers) {
   EXPECT_THROW(data::draw_digits(1, 5, -1), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace drawn_digits_test

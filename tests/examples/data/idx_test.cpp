@@ -5,7 +5,7 @@
 
 #include "examples/data/idx_files.hpp"
 
-namespace {
+namespace idx_test {
 
 using testing_support::Folder;
 using testing_support::idx_header;
@@ -139,4 +139,4 @@ TEST(Idx, TakesNoMemoryForPromises) {
   EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 16 << 10) << "KiB more, of the 802,816 that the header promises";
 }
 
-}  // namespace
+}  // namespace idx_test

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <stdexcept>
 
-namespace {
+namespace random_test {
 
 TEST(Random, IsTheSameEverywhere) {
   data::Random random(1, 2);
@@ -53,4 +53,4 @@ TEST(Random, BelowIsEven) {
   EXPECT_THROW(random.below(0), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace random_test

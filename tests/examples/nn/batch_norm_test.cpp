@@ -4,7 +4,7 @@
 
 #include "layer_check.hpp"
 
-namespace {
+namespace batch_norm_test {
 
 namespace bn = batchnorm;
 using nn_check::Matrix;
@@ -33,4 +33,4 @@ TEST(BatchNormPerActivation, EachPlaceOfAnImageHasItsOwnStatistics) {
   EXPECT_GT(mean_of_first_pixels(), 0.9);
 }
 
-}  // namespace
+}  // namespace batch_norm_test

@@ -5,7 +5,7 @@
 #include "layer_check.hpp"
 #include "support/thread_ranks.hpp"
 
-namespace {
+namespace branches_test {
 
 using nn_check::Matrix;
 using nn_check::random_matrix;
@@ -68,4 +68,4 @@ TEST(Branches, Gradients) {
   nn_check::check_layer(layer, random_matrix(5, 3, 2));
 }
 
-}  // namespace
+}  // namespace branches_test

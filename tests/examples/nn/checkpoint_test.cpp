@@ -12,7 +12,7 @@
 #include "nn/dense.hpp"
 #include "nn/whitening_norm.hpp"
 
-namespace {
+namespace checkpoint_test {
 
 namespace bn = batchnorm;
 using Matrix = nn::Matrix<float>;
@@ -62,8 +62,6 @@ class Checkpoint : public testing::Test {
     EXPECT_EQ(infer(model, x), before);
   }
 };
-
-}  // namespace
 
 TEST_F(Checkpoint, BringsANetworkBackBitForBit) {
   nn::Sequential<float> model = make_model(1), other = make_model(2);
@@ -121,3 +119,5 @@ TEST_F(Checkpoint, OfWhiteningIsRefusedWhenSaved) {
   EXPECT_THROW(nn::save(model, file), std::invalid_argument);
   EXPECT_FALSE(std::filesystem::exists(file));
 }
+
+}  // namespace checkpoint_test

@@ -7,7 +7,7 @@
 
 #include "layer_check.hpp"
 
-namespace {
+namespace convolution_test {
 
 using nn_check::check_layer;
 using nn_check::Matrix;
@@ -113,4 +113,4 @@ TEST(Convolution, WeightsAreDrawnByTheInputsOfAUnit) {
   });
 }
 
-}  // namespace
+}  // namespace convolution_test

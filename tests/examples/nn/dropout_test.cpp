@@ -4,7 +4,7 @@
 
 #include "layer_check.hpp"
 
-namespace {
+namespace dropout_test {
 
 namespace bn = batchnorm;
 using nn_check::Matrix;
@@ -49,4 +49,4 @@ TEST(Dropout, TheSameSeedGivesTheSameBits) {
   EXPECT_EQ(y, z);
 }
 
-}  // namespace
+}  // namespace dropout_test

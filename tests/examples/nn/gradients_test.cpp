@@ -6,7 +6,7 @@
 
 #include "layer_check.hpp"
 
-namespace {
+namespace gradients_test {
 
 namespace bn = batchnorm;
 using nn_check::check_layer;
@@ -125,4 +125,4 @@ TEST(Gradients, ReluKeepsNaNs) {
   }
 }
 
-}  // namespace
+}  // namespace gradients_test

@@ -4,7 +4,7 @@
 
 #include "layer_check.hpp"
 
-namespace {
+namespace image_stack_test {
 
 namespace bn = batchnorm;
 using nn_check::Matrix;
@@ -84,4 +84,4 @@ TEST(ImageStack, TheModeReachesTheBranches) {
   model.for_each_statistics([](const bn::Moments&, bn::RunningStatistics& running) { EXPECT_EQ(running.batches, 1); });
 }
 
-}  // namespace
+}  // namespace image_stack_test

@@ -4,7 +4,7 @@
 
 #include "layer_check.hpp"
 
-namespace {
+namespace local_response_norm_test {
 
 using nn_check::check_layer;
 using nn_check::Matrix;
@@ -26,4 +26,4 @@ TEST(LocalResponseNorm, Gradients) {
   }
 }
 
-}  // namespace
+}  // namespace local_response_norm_test

@@ -9,7 +9,7 @@
 
 #include "support/gradient_check.hpp"
 
-namespace {
+namespace loss_test {
 
 using Matrix = nn::Matrix<double>;
 using Labels = std::vector<std::uint8_t>;
@@ -60,4 +60,4 @@ TEST(CountCorrect, CountsTheLargest) {
   EXPECT_EQ(nn::count_correct<double>(logits, Labels{1, 1, 0}), 2);
 }
 
-}  // namespace
+}  // namespace loss_test

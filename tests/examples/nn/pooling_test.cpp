@@ -6,7 +6,7 @@
 
 #include "layer_check.hpp"
 
-namespace {
+namespace pooling_test {
 
 using nn_check::check_layer;
 using nn_check::Matrix;
@@ -97,4 +97,4 @@ TEST(GlobalAveragePool, Gradients) {
   check_layer(layer, random_matrix(3 * 6, 4, 2));
 }
 
-}  // namespace
+}  // namespace pooling_test

@@ -8,7 +8,7 @@
 #include "nn/dense.hpp"
 #include "nn/sequential.hpp"
 
-namespace {
+namespace random_test {
 
 namespace bn = batchnorm;
 
@@ -81,4 +81,4 @@ TEST(InitializeWeights, DeviationsByTheNumberOfInputs) {
   });
 }
 
-}  // namespace
+}  // namespace random_test

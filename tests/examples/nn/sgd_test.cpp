@@ -7,7 +7,7 @@
 #include "nn/batch_norm.hpp"
 #include "nn/dense.hpp"
 
-namespace {
+namespace sgd_test {
 
 namespace bn = batchnorm;
 
@@ -61,4 +61,4 @@ TEST(HalvingRate, HalvesContinuously) {
   EXPECT_DOUBLE_EQ(nn::HalvingRate{0.8}(3000), 0.8);
 }
 
-}  // namespace
+}  // namespace sgd_test

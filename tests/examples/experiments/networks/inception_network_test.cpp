@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace {
+namespace inception_network_test {
 
 namespace bn = batchnorm;
 
@@ -67,4 +67,4 @@ TEST(Inception, AllNetworksOfASeedStartFromTheSameWeights) {
   EXPECT_EQ(next, weights.end());
 }
 
-}  // namespace
+}  // namespace inception_network_test

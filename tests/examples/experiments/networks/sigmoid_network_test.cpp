@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace {
+namespace sigmoid_network_test {
 
 namespace bn = batchnorm;
 
@@ -51,4 +51,4 @@ TEST(SigmoidNetwork, TheOutputLayerMayHaveWeightsOfItsOwnSize) {
   EXPECT_TRUE((0.01f * same[3]).isApprox(own[3], 1e-6f));
 }
 
-}  // namespace
+}  // namespace sigmoid_network_test

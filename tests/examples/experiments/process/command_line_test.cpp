@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace command_line_test {
 
 enum class Color { gray, binary };
 
@@ -185,4 +185,4 @@ TEST(CommandLine, AChoiceChangesTheDefaultsOfLaterOptionsOnly) {
   EXPECT_EQ(parse({"--number", "7", "--size", "large"}), 7);
 }
 
-}  // namespace
+}  // namespace command_line_test

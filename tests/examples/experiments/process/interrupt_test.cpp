@@ -5,7 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 
-namespace {
+namespace interrupt_test {
 
 TEST(Interrupt, TheFirstAsksAndTheSecondEnds) {
   EXPECT_FALSE(process::interrupted());
@@ -22,4 +22,4 @@ TEST(Interrupt, TheFirstAsksAndTheSecondEnds) {
   EXPECT_TRUE(process::interrupted());
 }
 
-}  // namespace
+}  // namespace interrupt_test

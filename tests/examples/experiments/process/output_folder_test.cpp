@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace {
+namespace output_folder_test {
 
 namespace fs = std::filesystem;
 
@@ -39,4 +39,4 @@ TEST(OutputFolder, AFolderThatTakesNoFilesIsRefused) {
   EXPECT_NE(refusal("/proc/self"), "");  // not writable for root either
 }
 
-}  // namespace
+}  // namespace output_folder_test

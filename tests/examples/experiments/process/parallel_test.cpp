@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
-namespace {
+namespace parallel_test {
 
 TEST(ForEachInParallel, CallsEachOnce) {
   std::vector<std::atomic<int>> calls(100);
@@ -25,4 +25,4 @@ TEST(ForEachInParallel, ThrowsWhatABodyThrows) {
   EXPECT_LT(calls, 10'000) << "the others are not begun then";
 }
 
-}  // namespace
+}  // namespace parallel_test

@@ -5,7 +5,7 @@
 
 #include "experiments/process/thread_timer.hpp"
 
-namespace {
+namespace thread_timer_test {
 
 TEST(ThreadTimer, CountsWorkBetweenStartAndStopOnly) {
   process::ThreadTimer timer;
@@ -35,4 +35,4 @@ TEST(ThreadTimer, DoesNotCountSleep) {
   EXPECT_LT(timer.seconds(), 0.04);
 }
 
-}  // namespace
+}  // namespace thread_timer_test

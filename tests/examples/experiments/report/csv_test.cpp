@@ -9,7 +9,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace {
+namespace csv_test {
 
 TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
   const auto path = std::filesystem::path(testing::TempDir()) / "csv_test.csv";
@@ -41,4 +41,4 @@ TEST(Csv, AFullDiskIsAnError) {
   EXPECT_THROW(csv.close(), std::runtime_error);
 }
 
-}  // namespace
+}  // namespace csv_test

@@ -11,7 +11,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace {
+namespace curves_test {
 
 using report::accuracy_axis_begin;
 using report::Curve;
@@ -113,4 +113,4 @@ TEST(Curves, AxisBeginsBelowTheLaterHalfOfEveryCurve) {
   EXPECT_EQ(report::accuracy_axis(0.7), "set ylabel 'test accuracy'\nset key below height 0.6\nset yrange [0.7:1]\n");
 }
 
-}  // namespace
+}  // namespace curves_test

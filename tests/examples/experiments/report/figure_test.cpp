@@ -9,7 +9,7 @@
 #include <iterator>
 #include <string>
 
-namespace {
+namespace figure_test {
 
 namespace fs = std::filesystem;
 
@@ -106,4 +106,4 @@ TEST_F(Figure, WithNothingToBeDrawnLeavesNoPictureOfAnEarlierRun) {
   EXPECT_TRUE(fs::exists(folder / "points.csv"));
 }
 
-}  // namespace
+}  // namespace figure_test

@@ -8,7 +8,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace {
+namespace progress_test {
 
 /// A file that is read back as text.
 class Capture {
@@ -84,4 +84,4 @@ TEST(Progress, LineOfANetworkThatDivergedSaysSoAndNoTimeLeft) {
   EXPECT_EQ(report::progress_line("with BN", 137, 50'000, report::diverged, 5), "with BN  137/50,000  diverged");
 }
 
-}  // namespace
+}  // namespace progress_test

@@ -6,7 +6,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace {
+namespace seeds_test {
 
 TEST(Seeds, DeviationIsThatOfASample) {
   EXPECT_DOUBLE_EQ(report::mean({1, 3, 5}), 3);
@@ -49,4 +49,4 @@ TEST(Seeds, OverSeedsOfWhichSomeDivergedThereIsNoMean) {
   EXPECT_FALSE(report::is_beyond_noise({1, diverged, 1}));
 }
 
-}  // namespace
+}  // namespace seeds_test

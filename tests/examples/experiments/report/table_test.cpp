@@ -8,7 +8,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace {
+namespace table_test {
 
 std::string print(const report::Table& table) {
   std::ostringstream out;
@@ -45,4 +45,4 @@ TEST(Table, FoldsWhatIsWiderThanTheTerminal) {
 
 TEST(Table, OneColumn) { EXPECT_EQ(print(report::Table({"alone"})), "alone\n"); }
 
-}  // namespace
+}  // namespace table_test

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace {
+namespace text_test {
 
 using report::duration;
 using report::fixed;
@@ -57,4 +57,4 @@ TEST(Text, Joined) {
   EXPECT_EQ(report::joined({}, ", "), "");
 }
 
-}  // namespace
+}  // namespace text_test

@@ -12,7 +12,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace {
+namespace accuracy_curves_test {
 
 namespace fs = std::filesystem;
 
@@ -90,4 +90,4 @@ TEST_F(AccuracyCurves, EndWhereARunDiverges) {
   EXPECT_EQ(curves[0].ending, ", 1 of 2 diverged");
 }
 
-}  // namespace
+}  // namespace accuracy_curves_test

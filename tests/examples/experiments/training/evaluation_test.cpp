@@ -8,7 +8,7 @@
 #include "experiments/report/text.hpp"
 #include "nn/nn.hpp"
 
-namespace {
+namespace evaluation_test {
 
 namespace bn = batchnorm;
 
@@ -121,4 +121,4 @@ TEST(PopulationStatistics, OfABatchThatIsNotFiniteAreRefusedAndLeaveTheRunningOn
   EXPECT_EQ(model.mode(), bn::Mode::training);
 }
 
-}  // namespace
+}  // namespace evaluation_test

@@ -8,7 +8,7 @@
 #include "examples/data/idx_files.hpp"
 #include "experiments/networks/sigmoid_network.hpp"
 
-namespace {
+namespace experiment_test {
 
 TEST(Experiment, TrainsAllJobsAndShowsWhoeverLooksTheTrainedNetwork) {
   const testing_support::Folder folder;
@@ -123,4 +123,4 @@ TEST(Experiment, SaysWhichNetworksDivergedAndTrainsTheOthers) {
   EXPECT_TRUE(output.ends_with(":\nnothing.csv, table.csv\n")) << "nothing to look at: " << output;
 }
 
-}  // namespace
+}  // namespace experiment_test

@@ -7,7 +7,7 @@
 
 #include "experiments/report/text.hpp"
 
-namespace {
+namespace highlights_test {
 
 using training::NamedRuns;
 
@@ -113,4 +113,4 @@ TEST(Highlights, SayHowManyTimesAsLongItTakes) {
   EXPECT_EQ(training::times_as_long("it", {}, {}), "") << "after Ctrl-C";
 }
 
-}  // namespace
+}  // namespace highlights_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace inception_protocols_test {
 
 using training::InceptionProtocol, training::InceptionVariant, training::Protocol;
 
@@ -99,4 +99,4 @@ TEST(InceptionProtocols, DistortedTrainsAndTestsWithTheSameDistortions) {
   EXPECT_EQ(protocol.training_images, 0);
 }
 
-}  // namespace
+}  // namespace inception_protocols_test

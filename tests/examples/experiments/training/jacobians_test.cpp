@@ -15,7 +15,7 @@
 #include "nn/batch_norm.hpp"
 #include "nn/dense.hpp"
 
-namespace {
+namespace jacobians_test {
 
 using Eigen::ArrayXd, Eigen::MatrixXd;
 using training::NormalizedBatch;
@@ -327,4 +327,4 @@ TEST(EffectiveDimension, IsOneOfAMultipleAndAllOfUncorrelatedOnes) {
   EXPECT_NEAR(training::effective_dimension(vectors), 25.0 / 17, 1e-12);
 }
 
-}  // namespace
+}  // namespace jacobians_test

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-namespace {
+namespace percentiles_test {
 
 using training::PercentileHistory;
 using training::UnitPercentiles;
@@ -89,4 +89,4 @@ TEST(PercentileHistory, AUnitWithANaNIsNotTypicalAndMakesTheMeanOverTheUnitsNaN)
   }
 }
 
-}  // namespace
+}  // namespace percentiles_test

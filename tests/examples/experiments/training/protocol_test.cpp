@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace protocol_test {
 
 TEST(Protocol, IsDescribedWithWhatItHas) {
   EXPECT_EQ(training::described({}), "50,000 steps of 60, learning rate 1");
@@ -11,4 +11,4 @@ TEST(Protocol, IsDescribedWithWhatItHas) {
   EXPECT_EQ(training::described({.training_images = 5'000}), "50,000 steps of 60 of 5,000 images, learning rate 1");
 }
 
-}  // namespace
+}  // namespace protocol_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace results_test {
 
 training::Run three_tests() {
   training::Run run;
@@ -88,4 +88,4 @@ TEST(Results, ARunThatDivergedEndsInARowWithoutAccuracy) {
   std::filesystem::remove(path);
 }
 
-}  // namespace
+}  // namespace results_test

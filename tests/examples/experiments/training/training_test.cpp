@@ -13,7 +13,7 @@
 #include "experiments/networks/sigmoid_network.hpp"
 #include "nn/nn.hpp"
 
-namespace {
+namespace training_test {
 
 using training::Protocol;
 using TrainingRun = training::Run;
@@ -303,4 +303,4 @@ TEST(Divergence, IsNotWhyTheLibraryRefusesAnythingElse) {
   EXPECT_THROW(train_too_fast(0.1, short_protocol(), std::move(refusing)), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace training_test
