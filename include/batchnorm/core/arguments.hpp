@@ -4,6 +4,7 @@
 #pragma once
 
 #include <batchnorm/base/device.hpp>
+#include <batchnorm/base/each.hpp>
 #include <batchnorm/base/layout.hpp>
 #include <batchnorm/base/packet.hpp>
 #include <batchnorm/core/activation.hpp>
@@ -242,13 +243,13 @@ struct Argument {
 /// What the kernels see of them.
 template <class Element, std::size_t Rank, std::size_t N>
 std::array<ChannelView<Element>, N> views(const std::array<Argument<Element, Rank>, N>& arguments) {
-  return std::apply([](const auto&... argument) { return std::array{argument.view...}; }, arguments);
+  return each(arguments, [](const auto& argument) { return argument.view; });
 }
 
 /// Of each argument.
 template <class Element, std::size_t Rank, std::size_t N>
 std::array<Fingerprint, N> fingerprints_of(const std::array<Argument<Element, Rank>, N>& arguments) {
-  return std::apply([](const auto&... argument) { return std::array{Fingerprint::of(argument.view)...}; }, arguments);
+  return each(arguments, [](const auto& argument) { return Fingerprint::of(argument.view); });
 }
 
 /// A public call on tensors of this layout, under the name that its error messages begin with.

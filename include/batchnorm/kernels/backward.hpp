@@ -98,11 +98,9 @@ class GradientShift {
   std::array<V, 4> dz(const GradientConstants<V>& constants, Index c, Index size) const {
     const auto values = each(inputs_, [&](const auto& view) { return sample_.packets(view, c, size); });
     const auto at = [&](std::size_t k) {
-      return std::apply(
-          [&](const auto& x, const auto&... others) {
-            return forward_.dz(constants.normalizer(), forward_.position(x[k]), others[k]...);
-          },
-          values);
+      return unpack(values, [&](const auto& x, const auto&... others) {
+        return forward_.dz(constants.normalizer(), forward_.position(x[k]), others[k]...);
+      });
     };
     return {at(0), at(1), at(2), at(3)};
   }

@@ -2,6 +2,7 @@
 /// The one loop that writes: a run of consecutive elements, computed packet by packet from runs of the inputs.
 #pragma once
 
+#include <batchnorm/base/each.hpp>
 #include <batchnorm/walk/lanes.hpp>
 
 #include <array>
@@ -31,23 +32,6 @@ EIGEN_ALWAYS_INLINE void prefetch(const void* from, Index bytes) {
   constexpr int read = 0, locality = Into == Cache::l1 ? 3 : 2;
   __builtin_prefetch(static_cast<const char*>(from) + bytes, read, locality);
 #endif
-}
-
-/// f of each.
-template <class T, std::size_t N, class F>
-EIGEN_STRONG_INLINE auto each(const std::array<T, N>& values, const F& f) {
-  using Result = std::array<std::invoke_result_t<F, const T&>, N>;
-  return std::apply([&](const auto&... value) { return Result{f(value)...}; }, values);
-}
-
-/// Those of one and then those of another.
-template <class T, std::size_t N>
-EIGEN_STRONG_INLINE std::array<T, 2 * N> joined(const std::array<T, N>& a, const std::array<T, N>& b) {
-  return std::apply(
-      [&](const auto&... first) {
-        return std::apply([&](const auto&... second) { return std::array<T, 2 * N>{first..., second...}; }, b);
-      },
-      a);
 }
 
 /// Which other runs are written that a run lies between in memory.
@@ -143,7 +127,7 @@ class RunWriter {
   /// Of element i of this run, which is element `place` of the run of the function.
   EIGEN_STRONG_INLINE Results result_of(const auto& function, Index place, Index i, auto lanes) const {
     const auto zero = Packet<Scalar>::broadcast(0);
-    return std::apply([&](const auto*... from) { return function(place, lanes.load(from + i, zero)...); }, inputs_);
+    return unpack(inputs_, [&](const auto*... from) { return function(place, lanes.load(from + i, zero)...); });
   }
   /// The same in a line that the next run begins in.
   template <class Behind>
