@@ -85,6 +85,15 @@ foreach(test IN LISTS tests)
   string(APPEND errors "  ${test}: not in tests/CMakeLists.txt\n")
 endforeach()
 
+# Several of them may be one unit, so each has a namespace of its own name.
+foreach(test IN LISTS TESTS)
+  cmake_path(GET test STEM stem)
+  file(STRINGS ${test} own_namespace REGEX "^namespace ([a-z_]+::)*${stem} {$")
+  if(NOT own_namespace)
+    string(APPEND errors "  ${test}: no `namespace ${stem} {`\n")
+  endif()
+endforeach()
+
 # The version macros say what project(VERSION) says.
 file(STRINGS ${INCLUDE_DIR}/batchnorm/batchnorm.hpp macros REGEX "^#define BATCHNORM_VERSION_(MAJOR|MINOR|PATCH) +[0-9]+")
 string(REGEX REPLACE "#define BATCHNORM_VERSION_[A-Z]+ +" "" numbers "${macros}")

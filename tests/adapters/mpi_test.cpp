@@ -12,12 +12,12 @@
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
+namespace mpi_test {
+
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::has_parts;
 using testing_support::message_of;
-
-namespace {
 
 template <class Scalar>
 using Rows = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -85,8 +85,6 @@ template <class Scalar>
 class AcrossProcesses : public testing::Test {};
 using Scalars = testing::Types<float, double>;
 TYPED_TEST_SUITE(AcrossProcesses, Scalars);
-
-}  // namespace
 
 TYPED_TEST(AcrossProcesses, ABatchIsNormalizedAsTheWhole) {
   using Scalar = TypeParam;
@@ -198,12 +196,19 @@ TEST(Processes, MayBeThoseOfAPartOfTheWorld) {
   MPI_Comm_free(&half);
 }
 
-int main(int argc, char** argv) {
+/// Before MPI_Init and after MPI_Finalize.
+void expect_that_ranks_need_mpi() {
   EXPECT_TRUE(has_parts(message_of<bn::mpi::MpiError>([] { bn::mpi::Ranks ranks; }), "call MPI_Init first"));
+}
+
+}  // namespace mpi_test
+
+int main(int argc, char** argv) {
+  mpi_test::expect_that_ranks_need_mpi();
   MPI_Init(&argc, &argv);
   testing::InitGoogleTest(&argc, argv);
   const int result = RUN_ALL_TESTS();
   MPI_Finalize();
-  EXPECT_TRUE(has_parts(message_of<bn::mpi::MpiError>([] { bn::mpi::Ranks ranks; }), "call MPI_Init first"));
+  mpi_test::expect_that_ranks_need_mpi();
   return result != 0 || testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed();
 }

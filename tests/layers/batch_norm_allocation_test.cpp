@@ -75,10 +75,10 @@ int posix_memalign(void** result, std::size_t alignment, std::size_t bytes) noex
 // NOLINTEND(bugprone-reserved-identifier)
 }
 
+namespace batch_norm_allocation_test {
+
 namespace bn = batchnorm;
 using namespace testing_support;
-
-namespace {
 
 /// How many allocations call() makes.
 template <class Call>
@@ -131,8 +131,6 @@ void for_each_shape(const Body& body) {
     body(tensors, extents[std::size_t(A::axis)]);
   }
 }
-
-}  // namespace
 
 template <class A>
 class Allocation : public testing::Test {};
@@ -253,3 +251,5 @@ TYPED_TEST(Allocation, IsTheTwoSumsOfEachChannelInFusedBackwardFunctions) {
     expect_two_sums("backward, constants", [&] { bn::backward<L>(x, dy, affine, constants, dx, gradients); });
   });
 }
+
+}  // namespace batch_norm_allocation_test

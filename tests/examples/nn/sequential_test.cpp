@@ -41,7 +41,7 @@ void* __wrap_realloc(void* old, std::size_t size) {
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
-namespace {
+namespace sequential_test {
 
 namespace bn = batchnorm;
 using Matrix = nn::Matrix<float>;
@@ -199,4 +199,4 @@ TEST(Sequential, IsFiniteIfParametersAndStatisticsAre) {
   EXPECT_FALSE(model.is_finite());
 }
 
-}  // namespace
+}  // namespace sequential_test
