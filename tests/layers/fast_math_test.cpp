@@ -225,6 +225,12 @@ TYPED_TEST(FastMathLayer, IsAsAccurateAsEver) {
   }
 }
 
+TEST(FastMath, AnEpsilonThatIsNotFiniteIsRefused) {
+  for (const double epsilon : {nan<double>(), nan<double>(true), infinity<double>(), -infinity<double>(), -1e-5, 0.0}) {
+    EXPECT_TRUE(has_parts(message_of([&] { bn::BatchNorm<float>({.channels = 2, .epsilon = epsilon}); }), "epsilon"));
+  }
+}
+
 TEST(FastMath, HalvesKeepNaN) {
   const auto check = [](auto zero) {
     using Element = decltype(zero);
