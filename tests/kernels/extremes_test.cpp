@@ -143,6 +143,35 @@ TEST(Extremes, AreNormalizedByGivenStatisticsToo) {
   }
 }
 
+// Whatever x and its mean are: dx is dy times a factor, or times two where one has no room for it.
+TEST(Extremes, GradientsThroughGivenStatisticsAreMultiplesOfDy) {
+  namespace detail = bn::detail;
+  constexpr Real sizes[] = {1, 1e-34L, 1e30L, 1e-3L, 1e3L};
+  for (const Index inner : {1, 5, 700}) {
+    Values values(2 * inner, 5);
+    for (Index c = 0; c < 5; ++c) values.col(c).setLinSpaced(-sizes[c], 1.7L * sizes[c]);
+    LaidOut<float> x(Values::Constant(2 * inner, 5, std::numeric_limits<Real>::quiet_NaN()), inner);
+    LaidOut<float> dy(values, inner), dx(Values::Zero(2 * inner, 5), inner);
+    bn::Statistics statistics{Eigen::ArrayXd(5), Eigen::ArrayXd(5)};
+    statistics.mean << 1e4, -3e38, 3e38, 0, 1e-3;
+    statistics.inv_std << 7, 3e36, 1e-32, 1e33, 1e-33;
+    bn::AffineParameters<float> affine(5);
+    affine.gamma << -0.3f, 1, 2, 1e-3f, 1e3f;
+    affine.beta.setConstant(3e38f);
+    const detail::Normalization<float, bn::activations::identity> forward{statistics, affine, {}};
+    const std::array<bn::ChannelView<const float>, 2> inputs{x.view(), dy.view()};
+    detail::frozen_input_gradient(bn::Device(), inputs, forward, std::array{dx.view()});
+    for (Index c = 0; c < 5; ++c) {
+      const Real factor = Real(affine.gamma[c]) * Real(statistics.inv_std[c]);
+      for (Index i = 0; i < 2 * inner; ++i) {
+        const Real expected = Real(dy.at(i, c)) * factor;
+        EXPECT_NEAR(double(dx.at(i, c) / expected), 1, 3e-7)
+            << "channel " << c << ", value " << i << ", inner " << inner;
+      }
+    }
+  }
+}
+
 TEST(Extremes, ChangeNoBitOfTheChannelsBesideThem) {
   Random random(13);
   for (const auto& [count, inner] : regimes) {

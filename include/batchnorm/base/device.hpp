@@ -60,9 +60,15 @@ std::exception_ptr exception_of(const F& f) noexcept {
 struct BlockBody {
   const void* body;
   void (*call)(const void* body, Index first, Index last);
-
-  void operator()(Index first, Index last) const { call(body, first, last); }
 };
+template <class Body>
+void call_for_part(const void* body, Index first, Index last) {
+  (*static_cast<const Body*>(body))(first, last);
+}
+template <class Body>
+void call_for_blocks(const void* body, Index first, Index last) {
+  for (Index block = first; block < last; ++block) (*static_cast<const Body*>(body))(block);
+}
 
 /// The work of one call, cut into blocks that threads claim from a counter, several at first and one at a time in the
 /// end.
@@ -91,7 +97,7 @@ class BlockQueue {
  private:
   void run(int first, int last) noexcept {
     // A thread may not be left by an exception, nor may the caller go while others work on what it owns.
-    const std::exception_ptr error = exception_of([&] { body_(first, last); });
+    const std::exception_ptr error = exception_of([&] { body_.call(body_.body, first, last); });
     if (error && !failed_.exchange(true)) error_ = error;
   }
 
@@ -145,17 +151,14 @@ class Device {
   /// block any more; the blocks behind it may not have been run then.
   template <class Body>
   void for_each_block(Index blocks, Index bytes, const Body& body) const {
-    for_each_part(blocks, bytes, [&](Index first, Index last) {
-      for (Index block = first; block < last; ++block) body(block);
-    });
+    run(blocks, bytes, {&body, detail::call_for_blocks<Body>});
   }
 
   /// The same for what neighboring blocks have in common: calls body(first, last) for parts of [0, blocks), once for all
   /// of it where one thread is kept busy.
   template <class Body>
   void for_each_part(Index blocks, Index bytes, const Body& body) const {
-    const auto call = [](const void* of, Index first, Index last) { (*static_cast<const Body*>(of))(first, last); };
-    run(blocks, bytes, {&body, call});
+    run(blocks, bytes, {&body, detail::call_for_part<Body>});
   }
 
  private:
@@ -167,7 +170,7 @@ class Device {
     const Index busy = bytes < least_bytes ? 1 : bytes / bytes_per_thread;
     const Index threads = std::min({static_cast<Index>(threads_), blocks, busy});
     if (threads <= 1) {
-      body(0, blocks);
+      body.call(body.body, 0, blocks);
     } else {
       run_on(threads, blocks, body);
     }

@@ -37,26 +37,37 @@ namespace detail {
 ///
 /// NaN where the spread is infinite, that of numbers whose squares are no doubles: 0 would make them beta without a word.
 struct StatisticsView {
-  const Eigen::ArrayXd& means;
-  const Eigen::ArrayXd& spreads;
+  /// Null: 0 everywhere.
+  const Eigen::ArrayXd* means;
+  const Eigen::ArrayXd* spreads;
   /// 0: the spreads are inv_std already.
   double divisor, epsilon;
   /// As in Statistics.
   double count;
 
   StatisticsView(const Statistics& statistics)
-      : means(statistics.mean), spreads(statistics.inv_std), divisor(0), epsilon(0), count(statistics.count) {}
+      : means(&statistics.mean), spreads(&statistics.inv_std), divisor(0), epsilon(0), count(statistics.count) {}
   /// Of a batch of `count` values per channel, whose moments may be computed later, before they are read.
   StatisticsView(const Moments& moments, double count_, double epsilon_)
-      : means(moments.mean), spreads(moments.m2), divisor(count_), epsilon(epsilon_), count(count_) {}
+      : means(&moments.mean), spreads(&moments.m2), divisor(count_), epsilon(epsilon_), count(count_) {}
   StatisticsView(const RunningStatistics& running, double epsilon_)
-      : means(running.mean), spreads(running.variance), divisor(1), epsilon(epsilon_), count(0) {}
+      : means(&running.mean), spreads(&running.variance), divisor(1), epsilon(epsilon_), count(0) {}
+
+  /// The same spread about 0.
+  StatisticsView without_mean() const {
+    StatisticsView result = *this;
+    result.means = nullptr;
+    return result;
+  }
 
   /// Of the channels c, c + 1, ...
-  Packet<double> mean(Index c, auto lanes) const { return lanes.load(means.data() + c, Packet<double>::broadcast(0)); }
+  Packet<double> mean(Index c, auto lanes) const {
+    const auto zero = Packet<double>::broadcast(0);
+    return means ? lanes.load(means->data() + c, zero) : zero;
+  }
   Packet<double> inv_std(Index c, auto lanes) const {
     using V = Packet<double>;
-    const V one = V::broadcast(1), spread = lanes.load(spreads.data() + c, one);
+    const V one = V::broadcast(1), spread = lanes.load(spreads->data() + c, one);
     if (divisor == 0) return spread;
     const V variance = divisor == 1 ? spread : spread / V::broadcast(divisor);
     const V root = one / sqrt(variance + V::broadcast(epsilon));

@@ -8,6 +8,7 @@
 #include <batchnorm/core/options.hpp>
 #include <batchnorm/core/reducer.hpp>
 #include <batchnorm/kernels/coefficients.hpp>
+#include <batchnorm/kernels/normalize.hpp>
 #include <batchnorm/walk/passes.hpp>
 
 #include <concepts>
@@ -370,13 +371,21 @@ void input_gradient(const Device& device, const Views<const Element, N>& inputs,
 template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void frozen_input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
                            const Views<Element, M>& outputs, const Weights& weights = {}) {
-  const auto gradients = [&forward]<class V>(const auto& weight, const auto& constants, const V& x, const V& dy,
-                                             const auto&... residual) {
-    const V dz = forward.dz(constants, forward.position(x), dy, residual...);
-    return gradients_of_inputs<M>(weight.keep(constants.gradient(dz)), weight.keep(dz));
-  };
-  write_all<Normalizer>(device, Order::forwards, NormalizerOf<statistics_t<Element>, Forward>{forward},
-                        weighted_function(gradients, weights), inputs, outputs);
+  using Scalar = statistics_t<Element>;
+  if constexpr (Forward::dz_is_dy && !Weights::is_weighted) {
+    // The linear part of what normalizes; x is not read.
+    const Normalization<Scalar, activations::identity> linear{
+        forward.statistics.without_mean(), forward.affine.without_shift(), {}};
+    normalize(device, Views<const Element, 1>{inputs[1]}, linear, outputs[0]);
+  } else {
+    const auto gradients = [&forward]<class V>(const auto& weight, const auto& constants, const V& x, const V& dy,
+                                               const auto&... residual) {
+      const V dz = forward.dz(constants, forward.position(x), dy, residual...);
+      return gradients_of_inputs<M>(weight.keep(constants.gradient(dz)), weight.keep(dz));
+    };
+    write_all<Normalizer>(device, Order::forwards, NormalizerOf<Scalar, Forward>{forward},
+                          weighted_function(gradients, weights), inputs, outputs);
+  }
 }
 
 /// Adds to dgamma and dbeta, of which either may be empty.

@@ -44,16 +44,23 @@ inline void assign(Statistics& statistics, const StatisticsView& from, Index cha
 template <class Scalar>
 struct AffineView {
   const ChannelArray<Scalar>& gammas;
-  const ChannelArray<Scalar>& betas;
+  /// Null: a layer without, too.
+  const ChannelArray<Scalar>* betas;
 
-  AffineView(const AffineParameters<Scalar>& affine) : gammas(affine.gamma), betas(affine.beta) {}
-  AffineView(const Saved<Scalar>& saved) : gammas(saved.gamma), betas(saved.beta) {}
+  AffineView(const AffineParameters<Scalar>& affine) : gammas(affine.gamma), betas(&affine.beta) {}
+  AffineView(const Saved<Scalar>& saved) : gammas(saved.gamma), betas(&saved.beta) {}
+
+  AffineView without_shift() const {
+    AffineView result = *this;
+    result.betas = nullptr;
+    return result;
+  }
 
   Channels gamma(Index c, auto lanes) const {
     return gammas.size() == 0 ? all_channels(1) : channels_of(gammas, c, lanes);
   }
   Channels beta(Index c, auto lanes) const {
-    return betas.size() == 0 ? all_channels(0) : channels_of(betas, c, lanes);
+    return !betas || betas->size() == 0 ? all_channels(0) : channels_of(*betas, c, lanes);
   }
 };
 
@@ -213,8 +220,10 @@ struct Normalization {
   Channels inv_std(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
   Channels gamma(Index c, auto lanes) const { return affine.gamma(c, lanes); }
 
+  /// Whether dz is dy, whatever the position.
+  static constexpr bool dz_is_dy = std::same_as<Activation, activations::identity>;
   /// Whether dz depends on z.
-  static constexpr bool needs_z = !std::same_as<Activation, activations::identity>;
+  static constexpr bool needs_z = !dz_is_dy;
 
   /// What is normalized, from what is at hand.
   template <class V>
@@ -256,6 +265,8 @@ struct Recovery {
   Channels inv_std(Index c, auto lanes) const { return statistics.inv_std(c, lanes); }
   Channels gamma(Index c, auto lanes) const { return affine.gamma(c, lanes); }
 
+  /// Whether dz is dy, whatever the position.
+  static constexpr bool dz_is_dy = std::same_as<Activation, activations::identity>;
   /// Whether dz depends on what a normalizer gives.
   static constexpr bool needs_z = false;
 

@@ -130,7 +130,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// State    adds to gradients(), unless forward ran in a mode without parameter gradients; across ranks those of the
   ///          whole batch, on each
   /// Cost     reads x and dy twice, writes dx once; half of the reading on running statistics without parameter
-  ///          gradients
+  ///          gradients, and dy alone without an activation
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
   ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if
   ///          options.saved is of another activation or channel axis, if dy or dx have other extents, or if dx overlaps a
