@@ -125,7 +125,7 @@ TYPED_TEST(Exact, TrainingBackwardOfAConstantGradient) {
   });
 }
 
-// Running mean c and variance 57: inv_std 1/8, y = gamma (x - c)/8 + beta, dx = dy gamma/8.
+// Running mean c and variance 57: inv_std 1/8, y = gamma (x - c)/8 + beta, dx = dy gamma/8, whatever the sums.
 TYPED_TEST(Exact, InferenceAndItsGradient) {
   using Layout = typename TypeParam::Layout;
   using S = typename TypeParam::Scalar;
@@ -139,6 +139,9 @@ TYPED_TEST(Exact, InferenceAndItsGradient) {
     batchnorm::backward<Layout>(x.view(), x.view(), affine, batchnorm::statistics(running, epsilon), dx.view(),
                                 gradients);
     const Values result = values_of(y.view(), TypeParam::axis), gradient = values_of(dx.view(), TypeParam::axis);
+    batchnorm::input_gradient<Layout>(x.view(), x.view(), affine, batchnorm::statistics(running, epsilon), {},
+                                      dx.view());
+    ASSERT_TRUE((values_of(dx.view(), TypeParam::axis) == gradient).all());
     for (Index c = 0; c < channels; ++c) {
       const Real gamma = c % 2 == 0 ? 2 : -1;
       ASSERT_EQ(gradients.beta[c], S(count) * S(8 * c));

@@ -105,6 +105,16 @@ void expect_the_same_in_other_ways(const Extents<A::rank>& extents) {
   bn::input_gradient<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine,
                                   bn::statistics(moments, epsilon), sums, dx.view());
   EXPECT_TRUE(equal_bits(dx.view(), expected.dx.view())) << "dx in halves";
+  bn::Statistics constants = bn::statistics(moments, epsilon);
+  constants.count = 0;
+  bn::Gradients<Scalar> frozen, frozen_in_halves(channels);
+  bn::backward<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, constants, dy.view(), frozen);
+  bn::gradient_sums<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, constants, sums);
+  bn::input_gradient<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, constants, sums, dx.view());
+  EXPECT_TRUE(equal_bits(dx.view(), dy.view())) << "dx of constants in halves";
+  bn::parameter_gradients(sums, constants, frozen_in_halves);
+  EXPECT_TRUE(equal_statistics(frozen_in_halves.gamma, frozen.gamma));
+  EXPECT_TRUE(equal_statistics(frozen_in_halves.beta, frozen.beta));
 
   if (channels == 1) return;
   const Index bad = channels / 2;

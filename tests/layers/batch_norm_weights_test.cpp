@@ -213,6 +213,15 @@ TEST(WeightsOfALayer, MaskTheGradientsOfAFrozenOne) {
   EXPECT_TRUE(dx == expected);
   EXPECT_LE((layer.gradients().gamma - other.gradients().gamma).abs().maxCoeff(), 1e-6f);
   EXPECT_TRUE((layer.gradients().beta == other.gradients().beta).all());
+  // All of it is padding.
+  mask.setZero();
+  x.setConstant(nan);
+  dy.setConstant(nan);
+  const auto before = layer.gradients();
+  layer.forward(x, y, {.weights = mask});
+  layer.backward(x, dy, dx, {.weights = mask});
+  EXPECT_TRUE((dx.array() == 0).all());
+  EXPECT_TRUE((layer.gradients().gamma == before.gamma).all() && (layer.gradients().beta == before.beta).all());
 }
 
 TEST(WeightsOfALayer, AreThoseOfForward) {

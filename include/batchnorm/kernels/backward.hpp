@@ -347,20 +347,24 @@ auto through_statistics(const Forward& forward) {
       };
 }
 
-/// dx through batch statistics.
-///
-///   dx = gamma * inv_std * (dz - w (S1 + (x - mean) * inv_std^2 * S2) / count)        S1, S2: sums.dy, sums.dy_x
-///
-/// where w is the weight of x, and dx = 0 where that is 0.
-///
-/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3, the chain rule with its terms collected.
-/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums: [channels];
-///          count: values per channel in the sums
-template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
-void input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
-                    const GradientSums& sums, const Views<Element, M>& outputs, const Weights& weights = {}) {
-  write_all<InputGradient>(device, Order::backwards, InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
-                           weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
+/// pass(make, function, inputs) with what writes dx through statistics that are constants, from the inputs that it takes.
+template <std::size_t M, class Element, std::size_t N, class Forward, class Weights, class Pass>
+void through_constants(const Views<const Element, N>& inputs, const Forward& forward, const Weights& weights,
+                       const Pass& pass) {
+  using Scalar = statistics_t<Element>;
+  if constexpr (Forward::dz_is_dy && !Weights::is_weighted) {
+    // The linear part of what normalizes; x is not read.
+    using Linear = Normalization<Scalar, activations::identity>;
+    const Linear linear{forward.statistics.without_mean(), forward.affine.without_shift(), {}};
+    pass(NormalizerOf<Scalar, Linear>{linear}, activated(linear.activation), Views<const Element, 1>{inputs[1]});
+  } else {
+    const auto gradients = [&forward]<class V>(const auto& weight, const auto& constants, const V& x, const V& dy,
+                                               const auto&... residual) {
+      const V dz = forward.dz(constants, forward.position(x), dy, residual...);
+      return gradients_of_inputs<M>(weight.keep(constants.gradient(dz)), weight.keep(dz));
+    };
+    pass(NormalizerOf<Scalar, Forward>{forward}, weighted_function(gradients, weights), inputs);
+  }
 }
 
 /// dx through statistics that are constants.
@@ -371,21 +375,26 @@ void input_gradient(const Device& device, const Views<const Element, N>& inputs,
 template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void frozen_input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
                            const Views<Element, M>& outputs, const Weights& weights = {}) {
-  using Scalar = statistics_t<Element>;
-  if constexpr (Forward::dz_is_dy && !Weights::is_weighted) {
-    // The linear part of what normalizes; x is not read.
-    const Normalization<Scalar, activations::identity> linear{
-        forward.statistics.without_mean(), forward.affine.without_shift(), {}};
-    normalize(device, Views<const Element, 1>{inputs[1]}, linear, outputs[0]);
-  } else {
-    const auto gradients = [&forward]<class V>(const auto& weight, const auto& constants, const V& x, const V& dy,
-                                               const auto&... residual) {
-      const V dz = forward.dz(constants, forward.position(x), dy, residual...);
-      return gradients_of_inputs<M>(weight.keep(constants.gradient(dz)), weight.keep(dz));
-    };
-    write_all<Normalizer>(device, Order::forwards, NormalizerOf<Scalar, Forward>{forward},
-                          weighted_function(gradients, weights), inputs, outputs);
-  }
+  through_constants<M>(inputs, forward, weights, [&](const auto& make, const auto& function, const auto& read) {
+    write_all<Normalizer>(device, Order::forwards, make, function, read, outputs);
+  });
+}
+
+/// dx through batch statistics, or through constants if the count of values behind them is 0.
+///
+///   dx = gamma * inv_std * (dz - w (S1 + (x - mean) * inv_std^2 * S2) / count)        S1, S2: sums.dy, sums.dy_x
+///
+/// where w is the weight of x, and dx = 0 where that is 0. Through constants the sums are not looked at.
+///
+/// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3, the chain rule with its terms collected.
+/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums: [channels];
+///          count: values per channel in the sums
+template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
+void input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
+                    const GradientSums& sums, const Views<Element, M>& outputs, const Weights& weights = {}) {
+  if (forward.statistics.count == 0) return frozen_input_gradient(device, inputs, forward, outputs, weights);
+  write_all<InputGradient>(device, Order::backwards, InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
+                           weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
 }
 
 /// Adds to dgamma and dbeta, of which either may be empty.
@@ -411,16 +420,23 @@ void sums_and_input_gradient(const Device& device, const Views<const Element, N>
   sums.set_zero(inputs[0].channels);
   if (inputs[0].size() == 0) return;
   const Blocks blocks = blocks_for(Pass::reduces, inputs, outputs, Weights::is_weighted);
-  const bool is_whole = is_whole_batch(inputs[0], weights, forward);
-  if (is_one_plane(inputs[0]) || !is_whole || !blocks.may_be_fused()) {
+  const bool is_whole = is_whole_batch(inputs[0], weights, forward), is_constant = forward.statistics.count == 0;
+  const bool has_sums = is_constant ? weights.total(inputs[0]) > 0 : is_whole;
+  if (is_one_plane(inputs[0]) || !has_sums || !blocks.may_be_fused()) {
     gradient_sums(device, inputs, forward, sums, weights);
     input_gradient(device, inputs, forward, sums, outputs, weights);
     return;
   }
-  reduce_and_write<InputGradient>(
-      device, blocks, [&](const Block& block) { block_gradient_sums(block, inputs, weights, forward, true, sums); },
-      InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
-      weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
+  const auto reduce = [&](const Block& block) { block_gradient_sums(block, inputs, weights, forward, is_whole, sums); };
+  if (is_constant) {
+    through_constants<M>(inputs, forward, weights, [&](const auto& make, const auto& function, const auto& read) {
+      reduce_and_write<Normalizer>(device, blocks, reduce, make, function, read, outputs);
+    });
+  } else {
+    reduce_and_write<InputGradient>(device, blocks, reduce,
+                                    InputGradientOf<statistics_t<Element>, Forward>{forward, sums},
+                                    weighted_function(through_statistics<M>(forward), weights), inputs, outputs);
+  }
 }
 
 /// A whole backward pass: the sums, which are merged with those of other ranks where these meet, the outputs, then dgamma
@@ -434,17 +450,14 @@ void backward(const Device& device, const Views<const Element, N>& inputs, const
               Gradients<statistics_t<Element>>* gradients, const Views<Element, M>& outputs,
               const Weights& weights = {}, Meeting* ranks = nullptr) {
   const double count = forward.statistics.count;
-  const bool meet = ranks && *ranks;
-  if (count > 0 && !meet) {
+  if (ranks && *ranks) {
+    gradient_sums(device, inputs, forward, sums, weights);
+    ranks->merge(sums, count);
+    input_gradient(device, inputs, forward, sums, outputs, weights);
+  } else if (count > 0 || gradients) {
     sums_and_input_gradient(device, inputs, forward, sums, outputs, weights);
   } else {
-    if (gradients || meet) gradient_sums(device, inputs, forward, sums, weights);
-    if (meet) ranks->merge(sums, count);
-    if (count > 0) {
-      input_gradient(device, inputs, forward, sums, outputs, weights);
-    } else {
-      frozen_input_gradient(device, inputs, forward, outputs, weights);
-    }
+    frozen_input_gradient(device, inputs, forward, outputs, weights);
   }
   if (gradients) parameter_gradients(sums, forward, *gradients);
 }
