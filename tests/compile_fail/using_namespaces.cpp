@@ -40,6 +40,8 @@ const Options options{.channels = 2,
                       .single_value = SingleValue::zero_variance,
                       .mode = Mode::training};
 
+// Templates that nothing instantiates: names are looked up all the same.
+template <class = void>
 void functions(const ThreadPoolDevice& device, const MatrixXf& x, const MatrixXf& dy, MatrixXf& y, MatrixXf& dx) {
   const Index channels = x.cols();
   const ChannelView<const float> view = channel_view<samples_in_rows>(x);
@@ -67,6 +69,7 @@ void functions(const ThreadPoolDevice& device, const MatrixXf& x, const MatrixXf
   scale_shift(x, folded, y);
 }
 
+template <class = void>
 void layers(const MatrixXf& x, MatrixXf& y, const Tensor<float, 4>& images) {
   BatchNorm<float> norm({.channels = 2});
   norm.forward(x, y);
