@@ -92,6 +92,19 @@ TEST(Arguments, AnEmptyMapIsAnError) {
                std::invalid_argument);
 }
 
+TEST(Arguments, AnEmptyMatrixWithoutRoomIsAnError) {
+  bn::Moments moments;
+  const auto message_for = [&](auto y) {
+    return message_of([&] { bn::train_forward(x, bn::AffineParameters<float>(3), 1e-5, y, moments); });
+  };
+  EXPECT_TRUE(has_parts(message_for(Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, 3, 3>()),
+                        "train_forward(y)", "[6, 3]", "got [0, 0]"));
+  EXPECT_TRUE(has_parts(message_for(Eigen::Matrix<float, Eigen::Dynamic, 3, Eigen::RowMajor, 5, 3>()), "got [0, 3]"));
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, 8, 3> with_room;
+  bn::train_forward(x, bn::AffineParameters<float>(3), 1e-5, with_room, moments);
+  EXPECT_EQ(with_room.rows(), 6);
+}
+
 TEST(Arguments, DyNeedsTheExtentsOfX) {
   Matrix dx;
   bn::Gradients<float> gradients(3);
@@ -168,6 +181,14 @@ TEST(Arguments, GradientsOfParametersThatAreOffAreRefused) {
                             dx, gradients),
                std::invalid_argument);
   EXPECT_TRUE((gradients.beta == 0).all());
+  bn::Gradients<float> of_beta;
+  of_beta.beta.resize(2);
+  EXPECT_TRUE(has_parts(message_of([&] {
+                          bn::backward(x, dy, bn::AffineParameters<float>(3), bn::statistics(moments_of_x(), 1e-5), dx,
+                                       of_beta);
+                        }),
+                        "expected 3 values in gradients.beta, got 2"));
+  EXPECT_EQ(of_beta.gamma.size(), 0);
 }
 
 TEST(Arguments, EmptyGradientsStartAtZero) {

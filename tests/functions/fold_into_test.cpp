@@ -483,6 +483,9 @@ TEST(FoldInto, RefusesSizesThatDoNotFit) {
                               Eigen::MatrixXf::Ones(3, 1).eval(), none, affine, running, 7, {.groups = 2});
                         }),
                         "fold_into(groups)", "divisor of the 3 channels on axis 0", "got 2"));
+  EXPECT_TRUE(has_parts(
+      message_of([&] { (void)bn::fold_into<bn::channel_axis<0>>(two, none, affine, running, 7, {.groups = 7}); }),
+      "fold_into(groups)", "divisor of the 2 channels of the normalization", "got 7"));
   EXPECT_TRUE(has_parts(message_of([&] {
                           (void)bn::fold_into<bn::channel_axis<0>>(two, none, bn::AffineParameters<float>(3), running,
                                                                    7);
@@ -490,6 +493,21 @@ TEST(FoldInto, RefusesSizesThatDoNotFit) {
                         "fold_into", "expected 2", "gamma", "got 3"));
   EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold_into<bn::channel_axis<0>>(two, none, affine, running, 0); }),
                         "epsilon > 0"));
+}
+
+TEST(FoldInto, TakesWeightsOfAnySizeAndNoneAtAll) {
+  bn::AffineParameters<double> affine(2);
+  const bn::RunningStatistics running(2);
+  const Eigen::MatrixXd large{{1e200, -1e200, 3}, {1e307, 1, -1e307}};
+  const auto folded = bn::fold_into<bn::channel_axis<0>>(large, Eigen::VectorXd(), affine, running, 1e-5);
+  EXPECT_LE((folded.weights.array() / large.array() - 1 / std::sqrt(1 + 1e-5)).abs().maxCoeff(), 1e-15);
+  const auto none = bn::fold_into<bn::channel_axis<0>>(Eigen::MatrixXf(0, 3), Eigen::VectorXf(),
+                                                       bn::AffineParameters<float>(), bn::RunningStatistics(0), 1e-5);
+  EXPECT_EQ(none.weights.cols(), 3);
+  EXPECT_EQ(none.bias.size() + none.report.bits_lost.size(), 0);
+  const auto next = bn::fold_into_next<bn::channel_axis<0>, bn::channel_axis<1>>(
+      Eigen::MatrixXf(3, 0), Eigen::VectorXf::Ones(3), bn::AffineParameters<float>(), bn::RunningStatistics(0), 1e-5);
+  EXPECT_TRUE((next.bias == 1).all());
 }
 
 TEST(FoldInto, RefusesWhatIsNotFiniteAndNamesTheChannel) {
@@ -570,6 +588,8 @@ TEST(FoldDifference, RefusesOtherExtentsAndWhatIsNotFinite) {
   EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold_difference(other, y); }), "fold_difference(y)", "channel 2"));
   const Eigen::MatrixXf none(0, 3);
   EXPECT_EQ(bn::fold_difference(none, none).largest, 0);
+  const Eigen::MatrixXd large{{1e200, 1}, {-1e308, 2}, {1e308, 3}};  // their squares are not finite, they are
+  EXPECT_EQ(bn::fold_difference(large, large).largest, 0);
 }
 
 }  // namespace fold_into_test

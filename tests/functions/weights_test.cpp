@@ -264,6 +264,40 @@ TEST(Weights, OfPaddingThatIsLongerThanAChunkHideWhatItHolds) {
   }
 }
 
+// Sums of weights are rounded as they are cut: into ranges, parts of a batch, the order of another layout.
+TEST(Weights, AddUpToTheSameBatchHoweverTheyAreCut) {
+  using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const bn::AffineParameters<double> affine(8);
+  const auto weights_of = [](Index samples) {
+    Eigen::ArrayXd weights(samples);
+    for (Index i = 0; i < samples; ++i) weights[i] = 0.1 * double(1 + i % 7) + 1e-3 * double(i % 11);
+    return weights;
+  };
+  for (const Index samples : {90, 99999}) {
+    const Rows x = Rows::Random(samples, 8), dy = Rows::Random(samples, 8);
+    const Eigen::ArrayXd weights = weights_of(samples);
+    Rows y, dx;
+    bn::Moments moments, merged, of_part;
+    bn::train_forward(x, affine, 1e-5, y, moments, {.weights = weights});
+    bn::Gradients<double> gradients, of_merged, of_columns;
+    bn::backward(x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients, {.weights = weights});
+    for (Index first = 0; first < samples; first += samples / 3) {
+      const Index part = samples / 3;
+      bn::batch_moments(x.middleRows(first, part), of_part, {.weights = weights.segment(first, part)});
+      merged.merge(of_part);
+    }
+    Rows expected = dx;
+    bn::backward(x, dy, affine, bn::statistics(merged, 1e-5), dx, of_merged, {.weights = weights});
+    EXPECT_LE((dx - expected).cwiseAbs().maxCoeff(), 1e-12);
+    const Eigen::MatrixXd columns = x;
+    bn::batch_moments(columns, of_part, {.weights = weights});
+    bn::backward(x, dy, affine, bn::statistics(of_part, 1e-5), dx, of_columns, {.weights = weights});
+    EXPECT_LE((dx - expected).cwiseAbs().maxCoeff(), 1e-12);
+    EXPECT_LE((of_merged.gamma - gradients.gamma).abs().maxCoeff(), 1e-12 * double(samples));
+    EXPECT_LE((of_columns.gamma - gradients.gamma).abs().maxCoeff(), 1e-12 * double(samples));
+  }
+}
+
 TEST(Weights, ThatAreTinyBesideOthersChangeNothing) {
   const Index samples = 100, channels = 2, inner = 600, there = 54;  // as many planes make a chunk
   Eigen::Tensor<float, 3, Eigen::RowMajor> x(samples, channels, inner);

@@ -91,6 +91,11 @@ TEST(Extremes, GradientsOfAnySizeAreThoseOfOrdinaryOnesTimesThatSize) {
       expect_accurate<float>(pattern(1, count), gradient(size, count), inner, 1e-5L);
       if (size > 1) expect_accurate<float>(pattern(1e20L, count), gradient(size, count), inner, 1e-5L);
     }
+    // The slope of dx over x has no room in a float then, dx has.
+    for (const Real size : {1e-18L, 1e-20L, 1e-22L}) {
+      expect_accurate<float>(pattern(1e12L, count), gradient(size, count), inner, 1e-5L);
+    }
+    expect_accurate<float>(pattern(1e8L, count), gradient(1e-25L, count), inner, 1e-5L);
   }
 }
 
@@ -101,6 +106,19 @@ TEST(Extremes, ZerosMayBeFollowedByValuesOfAnySize) {
       Values x = pattern(a, count);
       x.topRows(count / 8).setZero();
       expect_accurate<float>(x, gradient(1e-3L, count), inner, 1e-76L);
+    }
+  }
+}
+
+TEST(Extremes, ATinyGammaOfLargeValuesLosesNoDigits) {
+  for (const auto& [count, inner] : regimes) {
+    const Values x = rounded_to<float>(pattern(1e14L, count)), dy = gradient(1, count);
+    bn::AffineParameters<float> affine(2);
+    affine.gamma << 1e-28f, -3e-29f;
+    const KernelStep<float> step(x, dy, inner, 1e-5, affine);
+    const auto expected = reference::forward(x, affine.gamma.cast<Real>(), PerChannel::Zero(2), 1e-5L);
+    for (Index c = 0; c < 2; ++c) {
+      EXPECT_LE((step.y.col(c) - expected.y.col(c)).abs().maxCoeff(), 1e-6L * expected.y.col(c).abs().maxCoeff());
     }
   }
 }

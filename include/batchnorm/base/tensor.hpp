@@ -137,11 +137,12 @@ consteval bool owns_memory() {
 template <class T, std::size_t Rank>
 void resize_if_empty(T& t, const Extents<Rank>& extents) {
   if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<T>, T>) {
-    const bool rows_fit = T::RowsAtCompileTime == Eigen::Dynamic || T::RowsAtCompileTime == extents[0];
-    const bool cols_fit = T::ColsAtCompileTime == Eigen::Dynamic || T::ColsAtCompileTime == extents[1];
-    if (t.size() == 0 && rows_fit && cols_fit) {
-      t.resize(extents[0], extents[1]);
-    }
+    const auto fits = [](Index extent, Index fixed, Index most) {
+      return (fixed == Eigen::Dynamic || extent == fixed) && (most == Eigen::Dynamic || extent <= most);
+    };
+    const bool rows_fit = fits(extents[0], T::RowsAtCompileTime, T::MaxRowsAtCompileTime);
+    const bool cols_fit = fits(extents[1], T::ColsAtCompileTime, T::MaxColsAtCompileTime);
+    if (t.size() == 0 && rows_fit && cols_fit) t.resize(extents[0], extents[1]);
   } else if constexpr (std::same_as<T, plain_t<T>>) {
     if (t.size() != 0) return;
     typename T::Dimensions dimensions;

@@ -370,11 +370,13 @@ struct Call {
     fail(name, "(weights): expected a weight above 0 somewhere, got none; ", x.name, " is ", x.shape);
   }
 
-  /// That statistics are constants or those of all of x, whose values have this weight: sums over a part of the batch would
-  /// be divided by the count of the whole. An empty part has no gradients that could be wrong.
+  /// That statistics are constants or those of all of x, whose values have this weight, but for the rounding of sums of
+  /// weights: sums over a part of the batch would be divided by the count of the whole. An empty part has no gradients that
+  /// could be wrong.
   template <class Input>
   void check_whole_batch(const Statistics& statistics, const Input& x, double count) const {
-    if (statistics.count == 0 || statistics.count == count || x.view.count() == 0) return;
+    if (statistics.count == 0 || x.view.count() == 0) return;
+    if (std::abs(statistics.count - count) <= rounding_of_weights * count) return;
     fail(name, "(statistics): expected statistics of the ", count, " values per channel of ", x.name,
          ", got statistics of ", statistics.count,
          "; for a part of a batch call gradient_sums on each part, add the sums, and call input_gradient; ", x.name,
@@ -385,8 +387,7 @@ struct Call {
   /// the rounding of sums of weights.
   template <class Input>
   void check_part_of_batch(const Statistics& statistics, const Input& x, double count) const {
-    constexpr double rounding = 1e-9;
-    if (statistics.count == 0 || count <= statistics.count * (1 + rounding)) return;
+    if (statistics.count == 0 || count <= statistics.count * (1 + rounding_of_weights)) return;
     fail(name, "(statistics): expected statistics of a batch that ", x.name, " is a part of, of at least ", count,
          " values per channel, got statistics of ", statistics.count, "; merge the moments of all parts; ", x.name,
          " is ", x.shape);
@@ -422,12 +423,11 @@ struct Call {
   /// Gradients follow their parameters: an empty one starts at zero, one without a parameter stays empty.
   template <class Scalar>
   void prepare_gradients(const AffineParameters<Scalar>& affine, Gradients<Scalar>& gradients) const {
-    const auto prepare = [&](const char* gradient, Index size, ChannelArray<Scalar>& values) {
-      if (values.size() == 0) values.setZero(size);
-      check_size(gradient, values.size(), size);
-    };
-    prepare("gradients.gamma", affine.gamma.size(), gradients.gamma);
-    prepare("gradients.beta", affine.beta.size(), gradients.beta);
+    const Index gammas = affine.gamma.size(), betas = affine.beta.size();
+    if (gradients.gamma.size() != 0) check_size("gradients.gamma", gradients.gamma.size(), gammas);
+    if (gradients.beta.size() != 0) check_size("gradients.beta", gradients.beta.size(), betas);
+    if (gradients.gamma.size() == 0) gradients.gamma.setZero(gammas);
+    if (gradients.beta.size() == 0) gradients.beta.setZero(betas);
   }
 
   /// That x can be recovered from y = gamma * x_hat + beta, stored as Element: dividing by gamma blows up the rounding
@@ -449,6 +449,8 @@ struct Call {
   }
 
  private:
+  static constexpr double rounding_of_weights = 1e-9;
+
   template <class Element, class T>
   auto argument(const Named<T>& t) const {
     constexpr std::size_t rank = rank_of<T>();

@@ -32,7 +32,16 @@ struct GradientSums {
   }
 
   /// Makes these the sums over both sets together.
+  ///
+  /// Throws   std::invalid_argument if both have channels and these differ
   GradientSums& add(const GradientSums& other) {
+    if (other.dy.size() == 0 && other.dy_x.size() == 0) return *this;
+    if (dy.size() == 0 && dy_x.size() == 0) return *this = other;
+    const Index channels = dy.size();
+    if (dy_x.size() != channels || other.dy.size() != channels || other.dy_x.size() != channels) {
+      detail::fail("GradientSums::add(other): expected ", channels, " channels as in dy, got ", dy_x.size(),
+                   " in dy_x, ", other.dy.size(), " in other.dy and ", other.dy_x.size(), " in other.dy_x");
+    }
     dy += other.dy;
     dy_x += other.dy_x;
     return *this;

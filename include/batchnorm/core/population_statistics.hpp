@@ -104,7 +104,8 @@ class PopulationStatistics {
                    " that were left out; call add() first");
     }
     if (all_.count < 2) {
-      detail::fail("PopulationStatistics::statistics(): expected at least 2 values per channel, got 1; add() more");
+      detail::fail("PopulationStatistics::statistics(): expected at least 2 values per channel, got ", all_.count,
+                   "; add() more");
     }
     RunningStatistics result(channels());
     result.mean = all_.mean;
@@ -131,8 +132,9 @@ class PopulationStatistics {
     }
     if (is_too_small(moments) && options_.single_value == SingleValue::error) {
       detail::fail(
-          "PopulationStatistics::add(moments): expected at least 2 values per channel to take the variance of, got 1; "
-          "use larger batches, another single_value, which leaves such a batch out, or "
+          "PopulationStatistics::add(moments): expected at least 2 values per channel to take the variance of, got ",
+          moments.count,
+          "; use larger batches, another single_value, which leaves such a batch out, or "
           "PopulationVariance::of_all_values");
     }
     if (options_.non_finite != NonFinite::error || moments.all_finite()) return;

@@ -84,7 +84,8 @@ void backward_from_output(const AffineParameters<Scalar>& affine, const Statisti
 ///
 ///   sums.dy_c = sum_i dz_ci        sums.dy_x_c = sum_i dz_ci (x_ci - mean_c)
 ///
-/// where dz = dy * activation'(z), with z recomputed from x. x may be a part of the batch that the statistics are of.
+/// where dz = dy * activation'(z), with z recomputed from x. x is the batch that the statistics are of, or a part of it;
+/// of constants, count 0, it may be any.
 ///
 /// Shapes   x, dy: the same extents, rank >= 2; gamma, beta: [C] or empty; statistics, sums: [C]
 /// State    `sums` become those of x and dy

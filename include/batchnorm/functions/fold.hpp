@@ -28,7 +28,7 @@ struct ScaleShift {
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11.
 /// Shapes   gamma, beta: [C] or empty; statistics: [C]
 /// Throws   std::invalid_argument if sizes differ, or if scale or shift of finite statistics and parameters are beyond the
-///          largest Scalar: normalize has no such limit
+///          largest Scalar: normalize, which subtracts the mean first, may have room for them
 template <class Scalar>
 ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const Statistics& statistics) {
   const Index channels = statistics.channels();
@@ -47,7 +47,7 @@ ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const Statistics
   for (Index c = 0; c < channels; ++c) {
     if (detail::is_infinite(folded.scale[c]) || detail::is_infinite(folded.shift[c])) {
       detail::fail("fold: expected a scale and a shift that are representable, got ", folded.scale[c], " and ",
-                   folded.shift[c], " in channel ", c, "; use normalize or infer, which have no such limit");
+                   folded.shift[c], " in channel ", c, "; use normalize or infer, which subtract the mean first");
     }
   }
   return folded;

@@ -175,6 +175,7 @@ struct ConstantNormalization {
   /// What folding it costs where x is given less a bias.
   FoldReport report(const Eigen::ArrayXd& bias, double small_gamma) const {
     FoldReport report;
+    if (channels() == 0) return report;
     report.bits_lost = ((mean - bias).abs() * inv_std).max(1).log() / std::log(2.0);
     report.bits_lost.maxCoeff(&report.worst_channel);
     report.largest_scale = scale().abs().maxCoeff(&report.largest_scale_channel);
@@ -203,7 +204,18 @@ template <class Element>
 Index find_non_finite(const Device& device, const ChannelView<const Element>& view) {
   Moments moments;
   batch_moments(device, view, moments);
-  return find_non_finite(moments);
+  if (moments.all_finite()) return view.channels;
+  // Or is it only sums of finite values that are not?
+  Index found = view.channels;
+  for (Index o = 0; o < view.outer; ++o) {
+    for (Index c = 0; c < found; ++c) {
+      const Element* const plane = view.plane(o, c);
+      const bool finite =
+          std::all_of(plane, plane + view.inner, [](Element x) { return is_finite(static_cast<double>(x)); });
+      if (!finite) found = c;
+    }
+  }
+  return found;
 }
 
 /// Calls visit(first, view) for the groups of weights, the views being of channels [first, first + view.channels): those
@@ -247,6 +259,10 @@ struct WeightsCall {
   Index groups_on_axis(const char* kind, Index channels, Index groups) const {
     if (groups < 1) fail(name, "(groups): expected at least 1, got ", groups);
     const Index found = extent<Layout>();
+    if (channels % groups != 0) {
+      fail(name, "(groups): expected a divisor of the ", channels, " channels of the normalization, got ", groups,
+           "; weights is ", shape);
+    }
     if (found == channels) return 1;
     if constexpr (LayoutTag<Along>) {
       if (found * groups == channels) return check_cut<Along>(groups);

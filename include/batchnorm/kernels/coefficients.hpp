@@ -159,6 +159,18 @@ Channels mark_extreme(const Channels& constant, const Channels& inv_std, double 
     return constant;
   }
 }
+/// The same where a factor of what is centered is a denormal Scalar, while 1 / inv_spread is so large that the product
+/// needs its digits.
+template <class Scalar>
+Channels mark_extreme_factor(const Channels& constant, const Channels& factor, const Channels& inv_spread) {
+  if constexpr (std::same_as<Scalar, float>) {
+    const Channels infinite = all_channels(std::numeric_limits<double>::infinity());
+    const Channels marked = select_less_equal(abs(factor), all_channels(0x1p-126), infinite, constant);
+    return select_less_equal(abs(inv_spread), all_channels(0x1p-20), marked, constant);
+  } else {
+    return constant;
+  }
+}
 /// A Normalizer multiplies by 1 / std, an InputGradient by its square.
 inline constexpr double forward_bound = 0x1p100, gradient_bound = 0x1p50;
 
@@ -206,7 +218,7 @@ struct Normalization {
   Normalizer<Channels> normalizer(Index c, auto lanes) const {
     const Channels mean = statistics.mean(c, lanes), inv_std = statistics.inv_std(c, lanes),
                    scale = affine.gamma(c, lanes) * inv_std;
-    return {mark_extreme<Scalar>(mean, inv_std, forward_bound), scale,
+    return {mark_extreme_factor<Scalar>(mark_extreme<Scalar>(mean, inv_std, forward_bound), scale, inv_std), scale,
             affine.beta(c, lanes) - residual<Scalar>(mean) * scale};
   }
   ScaledNormalizer<Channels> scaled(Index c, auto lanes) const {
@@ -301,7 +313,8 @@ struct InputGradientOf {
     const Channels mean = forward.mean(c, lanes), dz_mean = this->dz_mean(c, lanes);
     const Channels slope = correlation(c, lanes) * z.scale * forward.inv_spread(c, lanes);
     const Channels offset = -(residual<Scalar>(dz_mean) * z.scale) - slope * residual<Scalar>(mean);
-    return {mark_extreme<Scalar>(z.center, forward.inv_std(c, lanes), gradient_bound),
+    const Channels center = mark_extreme<Scalar>(z.center, forward.inv_std(c, lanes), gradient_bound);
+    return {mark_extreme_factor<Scalar>(center, slope, forward.inv_spread(c, lanes)),
             z.scale,
             z.offset,
             slope,

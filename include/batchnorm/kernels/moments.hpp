@@ -289,6 +289,7 @@ void batch_moments(const Device& device, const ChannelView<const Element>& view,
         merged.merge(part);
       });
   if (merged.count > 0) std::swap(moments, merged);
+  moments.count = weights.total(x);  // and not the sum of what ranges have, which may be rounded another way
 }
 
 }  // namespace detail
