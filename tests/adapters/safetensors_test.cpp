@@ -182,6 +182,24 @@ TEST(Safetensors, AreReadInEveryStorageOrder) {
   EXPECT_EQ(row, Eigen::RowVector2f(1, 2));
 }
 
+TEST(Safetensors, OfTwoExtentsAreNoVectors) {
+  Reader reader = reader_of(written(Writer().add("m", Eigen::MatrixXf(Eigen::MatrixXf::Ones(5, 1)))));
+  Eigen::VectorXf column;
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, 0, 3, 3> bounded;
+  EXPECT_TRUE(
+      has_parts(message_of<std::runtime_error>([&] { reader.read("m", column); }), "expected 1 extents, got [5, 1]"));
+  EXPECT_EQ(column.size(), 0);
+  EXPECT_TRUE(has_parts(message_of<std::runtime_error>([&] { reader.read("m", bounded); }),
+                        "expected the extents [0, 0]", "got [5, 1]"));
+  EXPECT_EQ(bounded.size(), 0);
+}
+
+TEST(Safetensors, HaveNamesInUtf8) {
+  Writer writer;
+  EXPECT_TRUE(has_parts(message_of([&] { writer.add("caf\xe9", 1.0F); }), "expected a name in UTF-8, got \"caf"));
+  EXPECT_EQ(reader_of(written(writer.add("caf\xc3\xa9", 1.0F))).read<float>("caf\xc3\xa9"), 1);
+}
+
 TEST(Safetensors, OfNoElementsAreThere) {
   const std::string bytes = written(Writer().add("none", Eigen::MatrixXf(0, 3)).add("one", 1.0F));
   Reader reader = reader_of(bytes);

@@ -246,6 +246,40 @@ TEST(ViewsMeet, IsExactForEqualStridesAndNeverMissesAMeeting) {
   EXPECT_EQ(invented, 0) << "of " << pairs << " pairs of views";
 }
 
+/// The same for some samples of a column-major tensor, between whose channels and positions there are gaps.
+TEST(ViewsMeet, IsExactForSamplesOfATensorToo) {
+  const std::vector<float> buffer(40);
+  Index wrong = 0, meetings = 0, pairs = 0;
+  for (const Index samples : {2, 3, 5}) {
+    std::vector<bn::ChannelView<const float>> views;
+    for (const Index channels : {1, 2, 3}) {
+      for (const Index gap : {0, 1}) {
+        const Index outer_stride = 3 * samples + gap;
+        for (Index count = 1; count <= samples; ++count) {
+          for (Index start = 0; start + outer_stride + (channels - 1) * samples + count <= 40; ++start) {
+            views.push_back({buffer.data() + start, 2, channels, count, outer_stride, samples});
+          }
+        }
+      }
+    }
+    for (const auto& a : views) {
+      const auto of_a = elements_of(a);
+      for (const auto& b : views) {
+        if (a.channels != b.channels || a.outer_stride != b.outer_stride) continue;
+        const auto of_b = elements_of(b);
+        const bool truth = std::any_of(of_a.begin(), of_a.end(), [&](auto* e) { return of_b.contains(e); });
+        ++pairs;
+        meetings += truth;
+        // Of one run for each position and of several, the strides are not the same.
+        const bool alike = a.inner == b.inner || a.channels == 1;
+        wrong += alike ? bn::detail::views_meet(a, b) != truth : truth && !bn::detail::views_meet(a, b);
+      }
+    }
+  }
+  EXPECT_EQ(wrong, 0) << "of " << pairs << " pairs of views";
+  EXPECT_GT(meetings, pairs / 10);
+}
+
 TEST(ViewsMeet, NeverForAViewWithoutElements) {
   const std::vector<float> buffer(26);
   const bn::ChannelView<const float> all{buffer.data(), 2, 13, 1, 13, 1};

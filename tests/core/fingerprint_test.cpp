@@ -280,4 +280,30 @@ TYPED_TEST(FingerprintOf, TellsBinaryBatchesApart) {
   }
 }
 
+// A whole column-major tensor of 4 samples, 3 channels and 5 positions, of which one sample is taken, or two.
+TEST(Fingerprint, OfSomeSamplesIsOfTheirValuesAlone) {
+  constexpr Index samples = 4, channels = 3, positions = 5;
+  std::vector<float> tensor(samples * channels * positions);
+  for (std::size_t k = 0; k < tensor.size(); ++k) tensor[k] = 0.1f * float(k * k % 97);
+  for (const Index count : {1, 2}) {
+    for (Index first = 0; first + count <= samples; ++first) {
+      const bn::ChannelView<const float> some{tensor.data() + first, positions, channels, count,
+                                              samples * channels,    samples};
+      std::vector<float> copy;
+      for (Index o = 0; o < positions; ++o) {
+        for (Index c = 0; c < channels; ++c) copy.insert(copy.end(), some.plane(o, c), some.plane(o, c) + count);
+      }
+      const auto expected = fingerprint(copy, positions, channels, count);
+      EXPECT_EQ(bn::detail::Fingerprint::of(some), expected);
+      for (std::size_t k = 0; k < tensor.size(); ++k) {
+        const float kept = tensor[k];
+        tensor[k] += 1;
+        const Index sample = Index(k) % samples;
+        EXPECT_EQ(bn::detail::Fingerprint::of(some) != expected, first <= sample && sample < first + count) << k;
+        tensor[k] = kept;
+      }
+    }
+  }
+}
+
 }  // namespace fingerprint_test

@@ -140,11 +140,44 @@ TEST(GhostBatchNormReference, OfOneGhostIsBatchNormBitForBit) {
   }
 }
 
+// The samples of a column-major tensor lie side by side, those of a ghost have gaps between them.
+TEST(GhostBatchNormReference, TrainsInPlaceInEveryStorageOrder) {
+  const auto check = [](auto layout, const Extents<4>& extents, Index samples) {
+    using Layout = decltype(layout);
+    using Tensor = ColumnMajor<double>;
+    constexpr int axis = Layout::template axis<4>();
+    SCOPED_TRACE(testing::Message() << testing::PrintToString(extents) << " on axis " << axis);
+    bn::GhostBatchNorm<double, Layout> layer({.channels = extents[std::size_t(axis)]}, {.samples = samples});
+    set_parameters(layer);
+    auto other = layer;
+    const Tensor x = random_tensor<Tensor>(extents, axis, 1), dy = random_tensor<Tensor>(extents, axis, 2);
+    Tensor y, dx, in_place = x, over_x = x, over_dy = dy, from_output = dy;
+    layer.forward(x, y);
+    layer.backward(x, dy, dx);
+    other.forward(in_place, in_place);
+    EXPECT_TRUE(equal_bits(in_place, y));
+    other.backward(over_x, dy, over_x);
+    EXPECT_TRUE(equal_bits(over_x, dx));
+    other.backward(x, over_dy, over_dy);
+    EXPECT_TRUE(equal_bits(over_dy, dx));
+    other.backward_from_output(in_place, dy, from_output);
+    for (Index k = 0; k < dx.size(); ++k) ASSERT_NEAR(from_output.data()[k], dx.data()[k], 1e-9);
+  };
+  for (const Index samples : {1, 2, 3, 4}) {
+    check(bn::channel_first(), {6, 3, 2, 2}, samples);
+    check(bn::channel_first(), {7, 2, 3, 5}, samples);
+    check(bn::channel_first(), {6, 3, 16, 16}, samples);
+    check(bn::channel_last(), {6, 2, 2, 3}, samples);
+    check(bn::channel_last(), {7, 3, 5, 2}, samples);
+  }
+}
+
 TEST(GhostBatchNormReference, RefusesSamplesThatCannotBeSeenByThemselves) {
   bn::GhostBatchNorm<double, bn::channel_axis<2>> between({.channels = 5}, {.samples = 8});
   const ColumnMajor<double> tensor = random_tensor<ColumnMajor<double>>(Extents<4>{20, 3, 5, 2}, 2, 1);
   ColumnMajor<double> out;
-  EXPECT_TRUE(has_parts(message_of([&] { between.forward(tensor, out); }), "slice_samples", "store it row-major"));
+  EXPECT_TRUE(has_parts(message_of([&] { between.forward(tensor, out); }), "slice_samples", "channels on axis 2",
+                        "store it row-major"));
   EXPECT_EQ(between.running().batches, 0);
 }
 

@@ -191,6 +191,9 @@ TEST(GhostBatchNorm, ChangesNothingWhereALaterGhostIsRefused) {
   layer.backward(x, dy, dx);
   Ghosts before = layer;
   EXPECT_TRUE(has_parts(message_of([&] { layer.forward(bad, y); }), "expected finite statistics", "channel 2"));
+  Rows in_place = bad;
+  EXPECT_TRUE(has_parts(message_of([&] { layer.forward(in_place, in_place); }), "expected finite statistics"));
+  EXPECT_TRUE(equal_bits(in_place, bad));
   EXPECT_TRUE(unchanged(layer, before));
   layer.backward(x, dy, dx);
   before.backward(x, dy, expected_dx);

@@ -383,6 +383,26 @@ TEST(WhiteningNormErrors, OfOptions) {
   EXPECT_TRUE(has_parts(message({.channels = 6, .groups = 0}), "divides", "got 0"));
   EXPECT_TRUE(has_parts(message({.channels = 6, .iterations = 0}), "iterations >= 1", "got 0"));
   EXPECT_TRUE(has_parts(message({.channels = 6, .epsilon = 0}), "epsilon > 0", "got 0"));
+  EXPECT_TRUE(has_parts(message({.channels = 6, .epsilon = 1e-220}), "epsilon of at least 1e-205", "got 1e-220"));
+  EXPECT_TRUE(has_parts(message_of([] { bn::WhiteningNorm<float> layer({.channels = 6, .epsilon = 1e-80}); }),
+                        "1 / sqrt(epsilon) is a float", "got 1e-80"));
+}
+
+TEST(WhiteningNormErrors, OfSizesOfRunningCovariances) {
+  for (const Index groups : {0, -2, 3, 8}) {
+    EXPECT_TRUE(has_parts(message_of([&] { bn::RunningCovariance running(4, groups); }), "RunningCovariance(groups)",
+                          "divisor of the 4 channels", "got " + std::to_string(groups)));
+  }
+  bn::RunningCovariance running(4, 2);
+  running.covariance.resize(2, 2);
+  const bn::CovarianceMoments moments{10, Eigen::VectorXd::Zero(4), Eigen::MatrixXd::Identity(2, 2)};
+  EXPECT_TRUE(has_parts(message_of([&] { running.check_usable("here"); }),
+                        "here: expected a running covariance of the 4", "got [2, 2]"));
+  EXPECT_TRUE(has_parts(message_of([&] { running.update(moments, bn::exponential(0.1)); }), "got [2, 2]"));
+  running.covariance.resize(4, 3);
+  EXPECT_TRUE(has_parts(message_of([&] { running.check_usable("here"); }), "got [4, 3]"));
+  running.covariance.resize(4, 0);
+  EXPECT_TRUE(has_parts(message_of([&] { running.check_usable("here"); }), "got [4, 0]"));
 }
 
 TEST(WhiteningNormErrors, OfCallsLeaveTheLayerAsItWas) {

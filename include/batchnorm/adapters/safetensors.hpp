@@ -519,14 +519,11 @@ class Reader {
     using Plain = std::remove_cvref_t<T>;
     constexpr std::size_t rank = detail::rank_of<T>();
     std::vector<std::uint64_t> shape = tensor.shape;
-    if constexpr (detail::Dense<T>) {
-      if (Plain::IsVectorAtCompileTime && shape.size() == 1) {
-        shape.insert(Plain::ColsAtCompileTime == 1 ? shape.end() : shape.begin(), 1);
-      }
+    constexpr bool is_vector = detail::DenseVector<T>;
+    if (shape.size() != (is_vector ? 1 : rank)) {
+      fail_in_tensor(name, "expected ", is_vector ? 1 : rank, " extents, got ", detail::FileShapeText{tensor.shape});
     }
-    if (shape.size() != rank) {
-      fail_in_tensor(name, "expected ", rank, " extents, got ", detail::FileShapeText{tensor.shape});
-    }
+    if constexpr (is_vector) shape.insert(Plain::ColsAtCompileTime == 1 ? shape.end() : shape.begin(), 1);
     detail::Extents<rank> extents;
     for (std::size_t axis = 0; axis < rank; ++axis) {
       constexpr auto most = std::numeric_limits<typename Plain::Index>::max();
@@ -711,6 +708,11 @@ class Writer {
     const bool is_taken = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
     if (is_taken || name == "__metadata__") {
       detail::fail("safetensors::Writer::add: expected a name that is free, got \"", name, "\"");
+    }
+    const nlohmann::json text = name;
+    const auto with = [&](auto on_error) { return text.dump(-1, ' ', false, on_error); };
+    if (with(nlohmann::json::error_handler_t::ignore) != with(nlohmann::json::error_handler_t::replace)) {
+      detail::fail("safetensors::Writer::add: expected a name in UTF-8, got \"", name, "\"");
     }
     return {name, type, std::move(shape), {}};
   }

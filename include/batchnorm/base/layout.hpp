@@ -344,9 +344,9 @@ ChannelView<element_t<T>> slice_samples(T& t, Index first, Index count) {
     view.outer_stride = samples;
     view.inner = count;
   } else {
-    fail(
-        "slice_samples: expected samples that can be seen by themselves, got a column-major tensor with its channels "
-        "between other axes; store it row-major, or with the channels on axis 1");
+    fail("slice_samples: expected samples that can be seen by themselves, got a column-major tensor of rank ", rank,
+         " with its channels on axis ", Layout::template axis<rank>(),
+         "; store it row-major, or with the channels on axis 1");
   }
   return view;
 }
@@ -387,28 +387,37 @@ void for_each_part(T& t, Index first, Index count, const Visit& visit) {
 
 namespace detail {
 
-/// The memory of a view as equal runs of consecutive elements: only matrices with an outer stride have gaps between
-/// them.
+/// The memory of a view as equal runs of consecutive elements, in equal groups: gaps between runs are those of matrices
+/// with an outer stride or of channel slices, and between groups too those of some samples of a column-major tensor.
 template <class Element>
 struct Runs {
   const Element* data;
-  Index runs, length, stride;
+  Index groups = 1, group_stride = 0, runs = 1, stride = 0, length;
 
-  explicit Runs(const ChannelView<Element>& v)
-      : data(v.data), runs(1), length(v.size()), stride(std::max<Index>(1, v.size())) {
-    if (v.outer > 1 && v.outer_stride != v.channels * v.inner) {
-      *this = Runs(v.data, v.outer, v.channels * v.inner, v.outer_stride);
-    } else if (v.channels > 1 && v.channel_stride != v.inner) {
-      *this = Runs(v.data, v.channels, v.inner, v.channel_stride);
+  explicit Runs(const ChannelView<Element>& v) : data(v.data), length(v.size()) {
+    const bool gaps = v.channels > 1 && v.channel_stride != v.inner;
+    const bool outer_gaps = v.outer > 1 && v.outer_stride != v.channels * v.inner;
+    if (gaps) {
+      groups = v.outer;
+      group_stride = v.outer > 1 ? v.outer_stride : 0;
+      runs = v.channels;
+      stride = v.channel_stride;
+      length = v.inner;
+    } else if (outer_gaps) {
+      runs = v.outer;
+      stride = v.outer_stride;
+      length = v.channels * v.inner;
     }
   }
-  Runs(const Element* data_, Index runs_, Index length_, Index stride_)
-      : data(data_), runs(runs_), length(length_), stride(stride_) {}
+
+  Index count() const { return groups * runs; }
+  /// Where run k begins.
+  Index begin_of(Index k) const { return groups == 1 ? k * stride : k / runs * group_stride + k % runs * stride; }
+  /// How far from the first element the last one is.
+  Index last() const { return begin_of(count() - 1) + length - 1; }
 
   std::uintptr_t begin() const { return reinterpret_cast<std::uintptr_t>(data); }
-  std::uintptr_t end() const {
-    return begin() + static_cast<std::uintptr_t>((runs - 1) * stride + length) * sizeof(Element);
-  }
+  std::uintptr_t end() const { return begin() + static_cast<std::uintptr_t>(last() + 1) * sizeof(Element); }
 };
 
 template <class Element>
@@ -417,21 +426,29 @@ bool same_memory(const ChannelView<Element>& a, const ChannelView<Element>& b) {
          (a.channels <= 1 || a.channel_stride == b.channel_stride);
 }
 
-/// Whether two views of the same extents have an element in common. Exact for two blocks of one matrix (equal strides);
-/// views of different strides whose address ranges overlap count as meeting.
+/// Whether two views of the same extents have an element in common. Exact for two blocks of one matrix or tensor (equal
+/// strides); views of different strides whose address ranges overlap count as meeting.
 template <class Element>
 bool views_meet(const ChannelView<Element>& first, const ChannelView<Element>& second) {
   if (first.size() == 0 || second.size() == 0) return false;
   Runs<Element> a(first), b(second);
   if (b.begin() < a.begin()) std::swap(a, b);
   if (a.end() <= b.begin()) return false;
-  if (a.runs == 1 || (b.runs > 1 && a.stride != b.stride)) return true;
   const std::uintptr_t bytes = b.begin() - a.begin();
-  if (bytes % sizeof(Element) != 0) return true;
-  // b starts in run `run` of a, or in the gap behind it; from the gap it may reach into the next run.
+  if (a.count() == 1 || bytes % sizeof(Element) != 0) return true;
+  if (b.count() > 1 && (a.stride != b.stride || a.group_stride != b.group_stride)) return true;
+  // The elements of a and b are the same where their distances in groups, runs and elements make up that of the two.
   const Index distance = static_cast<Index>(bytes / sizeof(Element));
-  const Index run = distance / a.stride, into_run = distance % a.stride;
-  return into_run < a.length || (run + 1 < a.runs && a.stride - into_run < b.length);
+  const auto are_so_far_apart = [](Index k, Index of_a, Index of_b) { return -of_b < k && k < of_a; };
+  const auto group = [&](Index g) {
+    const Index rest = distance - g * a.group_stride, run = (rest < 0 ? rest - a.stride + 1 : rest) / a.stride;
+    const auto meets = [&](Index r) {
+      return are_so_far_apart(r, a.runs, b.runs) && are_so_far_apart(rest - r * a.stride, a.length, b.length);
+    };
+    return are_so_far_apart(g, a.groups, b.groups) && (meets(run) || meets(run + 1));
+  };
+  const Index nearest = a.groups == 1 ? 0 : distance / a.group_stride;
+  return group(nearest) || group(nearest + 1);
 }
 
 }  // namespace detail

@@ -45,6 +45,10 @@ concept Dense = requires(const std::remove_cvref_t<T>* t) {
   accepts_dense(t);
 };
 
+/// A row or column of them, known as such at compile time.
+template <class T>
+concept DenseVector = Dense<T> && bool(std::remove_cvref_t<T>::IsVectorAtCompileTime);
+
 /// A dense object whose coefficients lie in memory at constant strides.
 template <class T>
 concept DenseInMemory = Dense<T> && bool(std::remove_cvref_t<T>::Flags& Eigen::DirectAccessBit);

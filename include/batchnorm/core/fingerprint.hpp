@@ -109,10 +109,10 @@ EIGEN_STRONG_INLINE void visit_spread(const ChannelView<Element>& x, const Visit
 template <class Element, class Visit>
 EIGEN_STRONG_INLINE void visit_all(const ChannelView<Element>& x, const Visit& visit) {
   const Runs runs(x);
-  const Index last = (runs.runs - 1) * runs.stride + runs.length - 1;
-  for (Index run = 0; run < (runs.runs + 1) / 2; ++run) {
-    const bool is_middle = 2 * run + 1 == runs.runs;
-    const Index begin = run * runs.stride, length = is_middle ? (runs.length + 1) / 2 : runs.length;
+  const Index count = runs.count(), last = runs.last();
+  for (Index run = 0; run < (count + 1) / 2; ++run) {
+    const bool is_middle = 2 * run + 1 == count;
+    const Index begin = runs.begin_of(run), length = is_middle ? (runs.length + 1) / 2 : runs.length;
     for (Index k = 0; k < length; ++k) visit(begin + k, last - begin - k);
   }
 }

@@ -78,7 +78,7 @@ enum class NonFinite {
 /// and count it in `skipped`.
 enum class SingleValue {
   error,          ///< throw
-  zero_variance,  ///< normalize with variance 0: y = beta
+  zero_variance,  ///< normalize with the variance that there is: 0 of one value, so y = beta
   running         ///< normalize with the running statistics
 };
 

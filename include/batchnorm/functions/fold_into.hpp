@@ -103,9 +103,6 @@ namespace detail {
 /// Of weights whose channels lie on one axis: there is no other to name.
 struct NoLayout {};
 
-template <class T>
-concept DenseVector = Dense<T> && bool(std::remove_cvref_t<T>::IsVectorAtCompileTime);
-
 /// Whether weights can be folded into; if not, one sentence says why.
 template <class Output, class Input, class Scalar, class Weights, class Bias>
 consteval bool accepts_weights() {

@@ -94,7 +94,8 @@ class Restore {
 ///
 /// One ghost is BatchNorm, bit for bit. So are modes that normalize with the running statistics. All that BatchNorm has
 /// and that is not declared here is BatchNorm's: infer(), running(), for_each_state() and so on. moments() are those of
-/// the last ghost; options.averaging weighs a ghost, not a batch.
+/// the last ghost; options.averaging weighs a ghost, not a batch. Passes through a reference to BatchNorm know of no
+/// ghosts.
 ///
 /// Copies are independent.
 ///
@@ -127,9 +128,10 @@ class GhostBatchNorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Ac
   /// Shapes   x, y: the same extents, rank >= 2
   /// Aliasing y may be x; backward then needs a copy of the original x
   /// State    saved(), moments() where the mode reads the batch, running() where it updates them
-  /// Cost     as BatchNorm::forward of each ghost; for more than one, copies of running() and moments()
+  /// Cost     as BatchNorm::forward of each ghost; for more than one, copies of running() and moments(), and under
+  ///          NonFinite::error x is read once more
   /// Throws   as BatchNorm::forward; no state has changed then. Where there is more than one ghost, a column-major tensor
-  ///          with its channels between other axes is refused: its samples cannot be seen by themselves
+  ///          is refused whose channels are neither on axis 1 nor on the last: its samples cannot be seen by themselves
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <class X, class Y>
   void forward(const X& x, Y&& y, const CallOptions& options = {}) {
@@ -231,7 +233,7 @@ class GhostBatchNorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Ac
   friend std::ostream& operator<<(std::ostream& out, const GhostBatchNorm& layer) { return out << layer.describe(); }
 
  private:
-  using Base::options_, Base::mode_, Base::running_, Base::moments_, Base::gradients_;
+  using Base::options_, Base::mode_, Base::running_, Base::moments_, Base::incoming_, Base::gradients_;
   using typename Base::Call;
 
   template <class Input>
@@ -252,6 +254,7 @@ class GhostBatchNorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Ac
     const detail::Ghosts ghosts = ghosts_of(in[0]);
     const bool is_one = ghosts.number == 1 || mode_.statistics == StatisticsSource::running;
     incoming_ghosts_.resize(is_one ? 1 : std::size_t(ghosts.number));
+    if (!is_one) check_ghosts(options.device, ghosts, xs...);
     for_each_ghost(
         ghosts, incoming_ghosts_,
         [&](const auto& of, Saved<Scalar>& saved) {
@@ -260,6 +263,19 @@ class GhostBatchNorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Ac
         running_, moments_);
     std::swap(saved_ghosts_, incoming_ghosts_);
     tensors_.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
+  }
+
+  /// What is to be refused for its moments is refused before y, which may be x, is written: of any ghost.
+  template <class X, class... Others>
+  void check_ghosts(const Device& device, const detail::Ghosts& ghosts, const detail::Named<X>& x,
+                    const detail::Named<Others>&...) {
+    if (!mode_.update_running || options_.non_finite != NonFinite::error) return;
+    for (Index k = 0; k < ghosts.number; ++k) {
+      const ChannelView<const detail::scalar_t<X>> ghost =
+          detail::slice_samples<Layout>(x.tensor, ghosts.first(k), ghosts.count(k));
+      detail::batch_moments(device, ghost, incoming_);
+      running_.check(incoming_, options_.averaging, options_.non_finite);
+    }
   }
 
   template <class Pass, class... DXs, class X, class... Others>

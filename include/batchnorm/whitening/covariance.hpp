@@ -55,9 +55,15 @@ struct RunningCovariance {
   std::int64_t skipped = 0;
 
   /// Mean 0 and covariance I, before any batch.
+  ///
+  /// Throws   std::invalid_argument unless groups >= 1 divide channels >= 0
   explicit RunningCovariance(Index channels, Index groups = 1)
-      : mean(Eigen::ArrayXd::Zero(detail::state_size("RunningCovariance", channels))),
-        covariance(GroupedMatrix::Identity(channels / groups, channels / groups).replicate(groups, 1)) {}
+      : mean(Eigen::ArrayXd::Zero(detail::state_size("RunningCovariance", channels))) {
+    if (groups < 1 || channels % groups != 0) {
+      detail::fail("RunningCovariance(groups): expected a divisor of the ", channels, " channels, got ", groups);
+    }
+    covariance = GroupedMatrix::Identity(channels / groups, channels / groups).replicate(groups, 1);
+  }
 
   /// Updates with one batch, atomically: all channels or none. Returns whether it did.
   ///
@@ -87,6 +93,7 @@ struct RunningCovariance {
 
   /// Throws what update() would throw.
   void check(const CovarianceMoments& moments, const Averaging& averaging, NonFinite non_finite) const {
+    check_sizes("RunningCovariance::update(moments)");
     if (moments.mean.size() != mean.size() || moments.scatter.rows() != covariance.rows() ||
         moments.scatter.cols() != covariance.cols()) {
       detail::fail("RunningCovariance::update(moments): expected a mean of ", mean.size(), " and a scatter of [",
@@ -103,6 +110,7 @@ struct RunningCovariance {
   /// Throws std::invalid_argument, naming the channel, unless all means and covariances are finite and no variance is
   /// negative: what inference needs. `call` begins the message.
   void check_usable(const char* call) const {
+    check_sizes(call);
     const auto variance_of = [&](Index c) { return covariance(c, c % covariance.cols()); };
     detail::check_values(call, mean, variance_of);
     if (detail::all_finite(covariance)) return;
@@ -122,6 +130,13 @@ struct RunningCovariance {
   }
 
  private:
+  void check_sizes(const char* call) const {
+    const Index channels = mean.size(), rows = covariance.rows(), cols = covariance.cols();
+    if (rows == channels && (rows == 0 || (cols > 0 && rows % cols == 0))) return;
+    detail::fail(call, ": expected a running covariance of the ", channels,
+                 " channels of its mean, group below group, ", "got [", rows, ", ", cols, "]");
+  }
+
   static bool all_finite(const CovarianceMoments& moments) {
     return detail::all_finite(moments.mean) && detail::all_finite(moments.scatter);
   }

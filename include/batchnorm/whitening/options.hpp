@@ -55,7 +55,11 @@ const WhiteningOptions& checked(const WhiteningOptions& options) {
          options.groups);
   }
   if (options.iterations < 1) fail("WhiteningOptions: expected iterations >= 1, got ", options.iterations);
-  check_epsilon("WhiteningOptions", options.epsilon);
+  check_epsilon<Scalar>("WhiteningOptions", options.epsilon);
+  constexpr double least = 1e-205;  // its power 3/2 is divided by
+  if (options.epsilon < least) {
+    fail("WhiteningOptions: expected an epsilon of at least ", least, ", got ", options.epsilon, "; scale the data");
+  }
   return options;
 }
 
