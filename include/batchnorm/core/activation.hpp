@@ -115,7 +115,8 @@ class leaky_relu {
   constexpr leaky_relu() = default;
   /// Of this slope.
   ///
-  /// Throws   std::invalid_argument unless slope > 0 and a finite float: y of slope 0 is relu's and has no inverse
+  /// Throws   std::invalid_argument unless slope is a float above 0, neither denormal nor infinite: y of slope 0 is
+  ///          relu's and has no inverse
   constexpr explicit leaky_relu(double slope) : slope_(slope) {
     // A float's least normal number, so that z * slope and y / slope make sense in float too.
     if (!(slope >= double(std::numeric_limits<float>::min()) && slope <= double(std::numeric_limits<float>::max())))
