@@ -101,8 +101,9 @@ struct RenormSchedule {
 ///
 /// With limits r_max 1 and d_max 0 the layer is BatchNorm, bit for bit; so is it in modes that normalize with the running
 /// statistics. All that BatchNorm has and that is not declared here is BatchNorm's: infer(), running(),
-/// for_each_state() and so on. Passes through a reference to BatchNorm know of no r and d. A pass that is to be computed again (checkpointing) runs in Mode::probe first and in
-/// Mode::training then: in Mode::recompute, after training, it would meet other running statistics.
+/// for_each_state() and so on. Passes through a reference to BatchNorm know of no r and d. A pass that is to be computed
+/// again (checkpointing) runs in Mode::probe first and in Mode::training then: in Mode::recompute, after training, it
+/// would meet other running statistics.
 ///
 /// Copies are independent.
 ///

@@ -134,7 +134,7 @@ struct RunningCovariance {
     const Index channels = mean.size(), rows = covariance.rows(), cols = covariance.cols();
     if (rows == channels && (rows == 0 || (cols > 0 && rows % cols == 0))) return;
     detail::fail(call, ": expected a running covariance of the ", channels,
-                 " channels of its mean, group below group, ", "got [", rows, ", ", cols, "]");
+                 " channels of its mean, group below group, got [", rows, ", ", cols, "]");
   }
 
   static bool all_finite(const CovarianceMoments& moments) {

@@ -29,7 +29,7 @@ struct WhiteningOptions {
   WhiteningMethod method = WhiteningMethod::eigen;
   /// Newton-Schulz steps: IterNorm's five.
   int iterations = 5;
-  /// Added to the covariance's diagonal; in units of x squared.
+  /// Added to the covariance's diagonal; in units of x squared. At least 1e-205, in a layer of floats 8.7e-78.
   double epsilon = 1e-5;
   /// How much a new batch counts in the running statistics.
   Averaging averaging = exponential(0.1);
