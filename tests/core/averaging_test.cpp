@@ -118,6 +118,8 @@ TEST(Averaging, PrintsAsItWasMade) {
   EXPECT_EQ(printed(bn::cumulative()), "cumulative()");
   EXPECT_EQ(printed(bn::cumulative(100)), "cumulative(100)");
   EXPECT_EQ(printed(bn::none()), "none()");
+  EXPECT_EQ(printed(bn::exponential_decay(0.9999999)), "exponential_decay(0.9999999)");
+  EXPECT_EQ(printed(bn::cumulative(1234567)), "cumulative(1234567)");
 }
 
 }  // namespace averaging_test

@@ -96,6 +96,8 @@ TEST(Extremes, GradientsOfAnySizeAreThoseOfOrdinaryOnesTimesThatSize) {
       expect_accurate<float>(pattern(1e12L, count), gradient(size, count), inner, 1e-5L);
     }
     expect_accurate<float>(pattern(1e8L, count), gradient(1e-25L, count), inner, 1e-5L);
+    expect_accurate<float>(pattern(1e5L, count), gradient(1e-32L, count), inner, 1e-5L);
+    expect_accurate<float>(pattern(1e3L, count), gradient(1e-34L, count), inner, 1e-5L);
   }
 }
 
@@ -106,6 +108,24 @@ TEST(Extremes, ZerosMayBeFollowedByValuesOfAnySize) {
       Values x = pattern(a, count);
       x.topRows(count / 8).setZero();
       expect_accurate<float>(x, gradient(1e-3L, count), inner, 1e-76L);
+    }
+  }
+}
+
+// dx is of dy's size then, gamma / std of size 1.
+TEST(Extremes, AGammaOfTheSizeOfTheDeviationLosesNoGradient) {
+  for (const auto& [count, inner] : regimes) {
+    for (const auto& [a, size, epsilon] :
+         {std::array{1e20L, 1e-26L, 1e-5L}, {1e16L, 1e-25L, 1e-5L}, {1e-20L, 1e25L, 1e-50L}, {1e-16L, 1e30L, 1e-42L}}) {
+      const Values x = rounded_to<float>(pattern(a, count)), dy = rounded_to<float>(gradient(size, count));
+      bn::AffineParameters<float> affine(2);
+      affine.gamma.setConstant(float(a));
+      const KernelStep<float> step(x, dy, inner, double(epsilon), affine);
+      const auto expected = reference::backward(x, dy, affine.gamma.cast<Real>(), epsilon);
+      for (Index c = 0; c < 2; ++c) {
+        EXPECT_LE((step.dx.col(c) - expected.dx.col(c)).abs().maxCoeff(), 2e-6L * size)
+            << double(a) << ", inner " << inner;
+      }
     }
   }
 }

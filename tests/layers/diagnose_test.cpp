@@ -356,8 +356,10 @@ TEST(Diagnose, SaysHowLittleTheRunningStatisticsHaveSeen) {
   }
   const bn::Diagnosis diagnosis = diagnose(layer);
   EXPECT_EQ(kinds(diagnosis), Kinds(4, FindingKind::running_differs));
-  EXPECT_TRUE(has_parts("batchnorm: " + printed(diagnosis.findings[0]), "channel 0: inference would give",
-                        "; after 20 batches exponential_decay(0.99) leaves 81.8 % of what they began with"));
+  EXPECT_TRUE(has_parts(
+      "batchnorm: " + printed(diagnosis.findings[0]), "channel 0: inference would give",
+      "; if they were averaged in training, after 20 batches exponential_decay(0.99) leaves 81.8 % of what they "
+      "began with"));
 }
 
 // Blends as often as the layer has: what is left of a running mean of 1 when all batches have mean 0.

@@ -6,10 +6,13 @@
 #include <batchnorm/base/error.hpp>
 #include <batchnorm/base/finite.hpp>
 
+#include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <ostream>
+#include <string_view>
 #include <type_traits>
 
 namespace batchnorm {
@@ -52,15 +55,18 @@ class Averaging {
     return a.weight(0) == b.weight(0) && a.weight(1) == b.weight(1) && a.weight(last) == b.weight(last);
   }
 
-  /// Prints as it was made: `exponential(0.1)`, `exponential_decay(0.9)`, `debiased_decay(0.999)`, `cumulative()`,
-  /// `cumulative(100)`, `none()`.
+  /// Prints as it was made, all digits that tell it from another: `exponential(0.1)`, `exponential_decay(0.9)`,
+  /// `debiased_decay(0.999)`, `cumulative()`, `cumulative(100)`, `none()`.
   friend std::ostream& operator<<(std::ostream& out, const Averaging& averaging) {
+    char digits[32];
+    const std::string_view written(
+        digits, std::size_t(std::to_chars(digits, std::end(digits), averaging.written_).ptr - digits));
     switch (averaging.kind_) {
-      case Kind::exponential: return out << "exponential(" << averaging.written_ << ")";
-      case Kind::exponential_decay: return out << "exponential_decay(" << averaging.written_ << ")";
-      case Kind::debiased_decay: return out << "debiased_decay(" << averaging.written_ << ")";
+      case Kind::exponential: return out << "exponential(" << written << ")";
+      case Kind::exponential_decay: return out << "exponential_decay(" << written << ")";
+      case Kind::debiased_decay: return out << "debiased_decay(" << written << ")";
       case Kind::cumulative: return out << "cumulative()";
-      case Kind::cumulative_window: return out << "cumulative(" << averaging.written_ << ")";
+      case Kind::cumulative_window: return out << "cumulative(" << written << ")";
       case Kind::none: break;
     }
     return out << "none()";

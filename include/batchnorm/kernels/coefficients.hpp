@@ -104,7 +104,7 @@ struct ScaledNormalizer {
   EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(distance(x), scale, offset); }
 };
 
-/// With what turns dz into dx, gamma * inv_std, in two factors.
+/// With what turns dz into dx, gamma * inv_std, in two factors of like size: so what is between lies between dz and dx.
 template <class V>
 struct ScaledForward {
   ScaledNormalizer<V> normalizer;
@@ -159,14 +159,15 @@ Channels mark_extreme(const Channels& constant, const Channels& inv_std, double 
     return constant;
   }
 }
-/// The same where a factor of what is centered is a denormal Scalar, while 1 / inv_spread is so large that the product
-/// needs its digits.
+/// The same where a factor of what is centered is a denormal Scalar and not 0, while 1 / inv_spread is so large that the
+/// product needs its digits.
 template <class Scalar>
 Channels mark_extreme_factor(const Channels& constant, const Channels& factor, const Channels& inv_spread) {
   if constexpr (std::same_as<Scalar, float>) {
     const Channels infinite = all_channels(std::numeric_limits<double>::infinity());
-    const Channels marked = select_less_equal(abs(factor), all_channels(0x1p-126), infinite, constant);
-    return select_less_equal(abs(inv_spread), all_channels(0x1p-20), marked, constant);
+    const Channels size = abs(factor), marked = select_less_equal(size, all_channels(0), constant, infinite);
+    const Channels of_large = select_less_equal(abs(inv_spread), all_channels(0x1p-8), marked, constant);
+    return select_less_equal(size, all_channels(0x1p-126), of_large, constant);
   } else {
     return constant;
   }
@@ -200,10 +201,11 @@ ScaledNormalizer<Channels> scaled_normalizer(const Channels& mean, const Channel
   return {unit, -(mean * unit), scale_in_unit, offset - residual<Scalar>(mean * unit) * scale_in_unit};
 }
 
-template <class Scalar, class Forward>
+template <class Forward>
 ScaledForward<Channels> scaled_forward(Index c, auto lanes, const Forward& forward) {
-  const Channels inv_std = forward.inv_std(c, lanes), unit = inverse_unit_for<Scalar>(inv_std, all_channels(0));
-  return {forward.scaled(c, lanes), unit, forward.gamma(c, lanes) * inv_std / unit};
+  const Channels scale = forward.gamma(c, lanes) * forward.inv_std(c, lanes);
+  const Channels unit = power_of_two(sqrt(max(abs(scale), all_channels(std::numeric_limits<double>::min()))));
+  return {forward.scaled(c, lanes), unit, scale / unit};
 }
 
 /// What a forward pass computed, and a backward pass computes again from x:
@@ -298,7 +300,7 @@ struct NormalizerOf {
   const Forward& forward;
 
   Normalizer<Channels> operator()(Index c, auto lanes) const { return forward.normalizer(c, lanes); }
-  ScaledForward<Channels> scaled(Index c, auto lanes) const { return scaled_forward<Scalar>(c, lanes, forward); }
+  ScaledForward<Channels> scaled(Index c, auto lanes) const { return scaled_forward(c, lanes, forward); }
 };
 
 /// The constants of a pass that writes dx through batch statistics. No product of two factors that are large together,
@@ -322,7 +324,7 @@ struct InputGradientOf {
             dz_mean};
   }
   ScaledInputGradient<Channels> scaled(Index c, auto lanes) const {
-    const ScaledForward<Channels> z = scaled_forward<Scalar>(c, lanes, forward);
+    const ScaledForward<Channels> z = scaled_forward(c, lanes, forward);
     const Channels mean = forward.mean(c, lanes), dz_mean = this->dz_mean(c, lanes), unit = z.normalizer.inverse_unit;
     const Channels slope = correlation(c, lanes) * (forward.inv_spread(c, lanes) / unit);
     const Channels offset = -residual<Scalar>(dz_mean) - slope * residual<Scalar>(mean * unit);

@@ -266,8 +266,8 @@ class Examination {
     young.precision(3);
     const double left = 100 * diagnosis_.share_of_start;
     if (left > 1 && running_.batches > 0) {
-      young << "; after " << running_.batches << " batches " << options_.averaging << " leaves " << left
-            << " % of what they began with";
+      young << "; if they were averaged in training, after " << running_.batches << " batches " << options_.averaging
+            << " leaves " << left << " % of what they began with";
     }
     find(FindingKind::running_differs, c, "inference would give the last batch x_hat of mean ", channel.inferred_mean,
          " and standard deviation ", deviation, ", not 0 and 1 (z-scores of mean and variance: ", channel.mean_z, ", ",
@@ -356,7 +356,7 @@ class DiagnosisTable {
 
   void number(double value) {
     if (is_finite(value)) return cell(value);
-    cell(is_infinite(value) ? "inf" : "-");
+    cell(!is_infinite(value) ? "-" : std::signbit(value) ? "-inf" : "inf");
   }
 
   template <class Name>
