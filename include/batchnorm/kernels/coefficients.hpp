@@ -50,6 +50,7 @@ struct AffineView {
   AffineView(const AffineParameters<Scalar>& affine) : gammas(affine.gamma), betas(&affine.beta) {}
   AffineView(const Saved<Scalar>& saved) : gammas(saved.gamma), betas(&saved.beta) {}
 
+  /// The same gammas with betas of 0.
   AffineView without_shift() const {
     AffineView result = *this;
     result.betas = nullptr;

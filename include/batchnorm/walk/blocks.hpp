@@ -22,12 +22,9 @@ class EitherKind {
   /// body(what it is): std::visit, without an exception that cannot come.
   template <class Body>
   EIGEN_STRONG_INLINE auto visit(const Body& body) const {
-    if (const Planes* const planes = as_planes()) return body(*planes);
-    return body(*as_rows());
+    if (const auto* planes = std::get_if<Planes>(&kind_)) return body(*planes);
+    return body(*std::get_if<Rows>(&kind_));
   }
-  /// It as one of them; null if it is the other.
-  const Planes* as_planes() const { return std::get_if<Planes>(&kind_); }
-  const Rows* as_rows() const { return std::get_if<Rows>(&kind_); }
 
  protected:
   std::variant<Planes, Rows> kind_;
@@ -55,22 +52,16 @@ class Block : public EitherKind<PlaneBlock, RowBlock>, public ColumnShape {
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(Index chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
-    if (const PlaneBlock* const planes = as_planes()) {
-      planes->reduce(planes->chunk(chunk), table, term, inputs, sums);
-    } else {
-      as_rows()->reduce(as_rows()->chunk(chunk), table, term, inputs, sums);
-    }
+    visit([&](const auto& block) { block.reduce(block.chunk(chunk), table, term, inputs, sums); });
   }
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...).
   template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
   void write(Index chunk, const Ahead& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
-    if (const PlaneBlock* const planes = as_planes()) {
-      planes->write<Streaming>(planes->chunk(chunk), ahead, table, function, inputs, outputs);
-    } else {
-      as_rows()->write<Streaming>(as_rows()->chunk(chunk), ahead, table, function, inputs, outputs);
-    }
+    visit([&](const auto& block) {
+      block.template write<Streaming>(block.chunk(chunk), ahead, table, function, inputs, outputs);
+    });
   }
 };
 
@@ -107,7 +98,8 @@ class Blocks : public EitherKind<PlaneBlocks, RowBlocks> {
   /// Whether these are rows of which each line may be written once.
   template <class Element>
   bool may_write_lines_once(const ChannelView<Element>& v) const {
-    return as_rows() != nullptr && as_rows()->may_write_lines_once(v);
+    const RowBlocks* const rows = std::get_if<RowBlocks>(&kind_);
+    return rows != nullptr && rows->may_write_lines_once(v);
   }
   /// From now on each is. These are rows.
   void write_lines_once() { std::get_if<RowBlocks>(&kind_)->write_lines_once(); }
