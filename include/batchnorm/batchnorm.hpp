@@ -2,9 +2,10 @@
 /// Batch normalization over Eigen. Read it as a table of contents: each header with the names that it brings.
 ///
 /// Not here: WhiteningNorm, in whitening/whitening_norm.hpp, since it needs Eigen's eigenvalues; diagnose, in
-/// layers/diagnose.hpp, as its table takes a tenth of a second to compile; fold_into, in functions/fold_into.hpp, since few
-/// units export a network; GhostBatchNorm and BatchRenorm, in layers/ghost_batch_norm.hpp and layers/batch_renorm.hpp, since
-/// few networks have them. The mathematics and the rooms: README.md beside this file.
+/// layers/diagnose.hpp, as its table takes a tenth of a second to compile; fold_into, in functions/fold_into.hpp, since
+/// few units export a network; GhostBatchNorm and BatchRenorm, in layers/ghost_batch_norm.hpp and
+/// layers/batch_renorm.hpp, since few networks have them; jvp and backward_twice, in functions/derivatives.hpp,
+/// likewise; adapters/, which need other libraries. The mathematics and the rooms: README.md beside this file.
 ///
 /// Source   Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
 ///          Covariate Shift", arXiv:1502.03167.

@@ -1,6 +1,6 @@
 // A residual block as PyTorch 2.11 made it (torchvision's BasicBlock(6, 10, stride 2) with a downsampling branch) and
-// saved it with the safetensors library 0.8: read here, evaluated, trained by one step of gradient descent at rate .1 on
-// the mean square error, and written again. The file has what PyTorch computed: golden/README.md.
+// saved it with the safetensors library 0.8: read here, evaluated, trained by one step of gradient descent at rate .1
+// on the mean square error, and written again. The file has what PyTorch computed: golden/README.md.
 #include <gtest/gtest.h>
 #include <batchnorm/adapters/safetensors.hpp>
 #include <unsupported/Eigen/CXX11/Tensor>

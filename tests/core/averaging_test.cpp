@@ -55,8 +55,8 @@ TEST(Averaging, ADebiasedDecayGivesTheFirstBatchAllAndTheLastWhatADecayGives) {
   EXPECT_EQ(bn::debiased_decay(0.0), bn::exponential(1.0));
 }
 
-// A sum of old_weight^(k - j) over the batches j, updated as it grows. It forgets its roundings within about 1000 batches:
-// 2000 half epsilons, 2.2e-13, at most. The power errs by 1.1e-16, which beside 1 - 0.999^2 is 5.5e-14.
+// A sum of old_weight^(k - j) over the batches j, updated as it grows. It forgets its roundings within about 1000
+// batches: 2000 half epsilons, 2.2e-13, at most. The power errs by 1.1e-16, which beside 1 - 0.999^2 is 5.5e-14.
 TEST(Averaging, ADebiasedDecayIsTheReciprocalOfItsSumOfWeights) {
   double sum = 0;
   for (int batches = 0; batches < 5000; ++batches) {

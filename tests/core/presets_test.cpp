@@ -153,8 +153,8 @@ TEST(Presets, PyTorchWithTheOptionsOfANetworkComputesWhatItRecorded) {
 // place, 3e-8, of which two more steps leave nearly all.
 TEST(Presets, FlaxComputesWhatItRecorded) { compare_with_recorded("flax", presets::flax(1), 3e-8L); }
 
-// 1 - 0.9f is 0.1 and 2.4e-7 of it: as much more of each batch is in the recorded averages. With the attributes as floats
-// nothing is left.
+// 1 - 0.9f is 0.1 and 2.4e-7 of it: as much more of each batch is in the recorded averages. With the attributes as
+// floats nothing is left.
 TEST(Presets, OnnxComputesWhatItRecorded) {
   bn::Options options = presets::onnx(1);
   compare_with_recorded("onnx", options, 3e-7L);
@@ -197,9 +197,9 @@ TEST(Presets, FlaxIsAsPublished) {
                          [](Kept& kept, const Batch& batch) { blend(kept, 0.99L, 0.01L, batch.mean, batch.variance); });
 }
 
-// As Caffe keeps it: sums that begin at 0, and the sum of the weights to divide them by. 0.999 and its square are rounded
-// by 1.1e-16 at most, which is 1.1e-13 of 1 - 0.999 and half of that of 1 - 0.999^2: the weight of the second batch, 1/2,
-// errs by 2.8e-14, times a distance between batches of at most twice their average.
+// As Caffe keeps it: sums that begin at 0, and the sum of the weights to divide them by. 0.999 and its square are
+// rounded by 1.1e-16 at most, which is 1.1e-13 of 1 - 0.999 and half of that of 1 - 0.999^2: the weight of the second
+// batch, 1/2, errs by 2.8e-14, times a distance between batches of at most twice their average.
 TEST(Presets, CaffeIsAsPublished) {
   const Real f = 0.999L;
   PerChannel blob0 = PerChannel::Zero(2), blob1 = PerChannel::Zero(2);

@@ -145,7 +145,8 @@ TEST(Derivatives, AreWhatPyTorchRecorded) {
   expect_near(flat(tangent), values("jvp"), 1e-12);
 }
 
-// https://github.com/pytorch/pytorch/issues/196699: the second derivative along a curve, of which PyTorch's nested forward mode says -2.13.
+// https://github.com/pytorch/pytorch/issues/196699: the second derivative along a curve, of which PyTorch's nested
+// forward mode says -2.13.
 TEST(Derivatives, SecondDerivativeAlongACurve) {
   const double t = -6;
   Images x(2, 2, 2), first = like(x), second = like(x), w = like(x), dx = like(x), dx2 = like(x), ddy = like(x);

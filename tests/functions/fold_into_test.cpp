@@ -85,8 +85,8 @@ Images convolution(const Geometry& g, Images x, const Weight& weight, const std:
   return y;
 }
 
-/// Where a framework keeps weight(o, i, h, w): on these axes, and of the channels that lie on the axis which is not whole
-/// those of one group.
+/// Where a framework keeps weight(o, i, h, w): on these axes, and of the channels that lie on the axis which is not
+/// whole those of one group.
 enum class Whole { outputs, inputs };
 template <int Out, int In, int H, int W, Whole whole>
 struct Arrangement {
@@ -155,9 +155,9 @@ struct Norm {
   }
 };
 
-/// The relative error of a folded weight: the scale is rounded to the type of parameters, the product to that of weights.
-/// A bias is rounded once. Beside that, sums of `terms` products in double: each way one rounding for each of them and few
-/// for the normalization.
+/// The relative error of a folded weight: the scale is rounded to the type of parameters, the product to that of
+/// weights. A bias is rounded once. Beside that, sums of `terms` products in double: each way one rounding for each of
+/// them and few for the normalization.
 template <class Element>
 double allowance(const Geometry& g) {
   using Scalar = bn::statistics_t<Element>;

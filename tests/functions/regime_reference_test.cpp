@@ -36,9 +36,9 @@ void expect_the_reference(const Extents<A::rank>& extents, Real looser = 1) {
   expect_running_statistics(problem, looser * tolerance<typename A::Scalar>());
 }
 
-/// m2 of 512 rows errs by 2.3 u in the root mean square of many channels, of eight rows' mean as a shift. Among a thousand
-/// channels there is one whose shift is 1.2 deviations off, which more than doubles the squares that are added, and with
-/// them the error.
+/// m2 of 512 rows errs by 2.3 u in the root mean square of many channels, of eight rows' mean as a shift. Among a
+/// thousand channels there is one whose shift is 1.2 deviations off, which more than doubles the squares that are
+/// added, and with them the error.
 constexpr Real of_many_channels = 2;
 
 /// Every number of channels for which rows are folded in another way, and of rows that fill folds or leave some over.

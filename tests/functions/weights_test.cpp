@@ -1,4 +1,5 @@
-// Weights and masks against the reference, which knows neither: of a batch that has each value as often as its weight says.
+// Weights and masks against the reference, which knows neither: of a batch that has each value as often as its weight
+// says.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -227,8 +228,8 @@ TYPED_TEST(Weighted, AreAsManyValues) {
   }
 }
 
-// Chunks of a plane end anywhere in memory: where all behind is padding, or next to nothing, it adds no rounding either.
-// Sums are taken chunk by chunk: one of padding alone has nothing to estimate from.
+// Chunks of a plane end anywhere in memory: where all behind is padding, or next to nothing, it adds no rounding
+// either. Sums are taken chunk by chunk: one of padding alone has nothing to estimate from.
 TEST(Weights, OfPaddingThatIsLongerThanAChunkHideWhatItHolds) {
   const auto check = [](auto layout, Eigen::Index samples, Eigen::Index second, Eigen::Index third, float padding) {
     SCOPED_TRACE(testing::Message() << samples << "x" << second << "x" << third << " with " << padding);

@@ -1,5 +1,5 @@
-// Any bytes are either read or refused by a std::runtime_error; what was read is the same when it was written and is read
-// again.
+// Any bytes are either read or refused by a std::runtime_error; what was read is the same when it was written and is
+// read again.
 #include <batchnorm/adapters/safetensors.hpp>
 #include <batchnorm/batchnorm.hpp>
 

@@ -1,5 +1,5 @@
-// Sums whose rounding errors all go one way, gradients that are large beside their spread, and lanes behind the end of the
-// data: as accurate with every instruction set. Built once for each.
+// Sums whose rounding errors all go one way, gradients that are large beside their spread, and lanes behind the end of
+// the data: as accurate with every instruction set. Built once for each.
 #include <gtest/gtest.h>
 
 #include <limits>

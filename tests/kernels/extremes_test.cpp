@@ -1,5 +1,5 @@
-// Values of any size that the element type has: as accurate as ordinary ones, with every instruction set. Built once for
-// each.
+// Values of any size that the element type has: as accurate as ordinary ones, with every instruction set. Built once
+// for each.
 #include <gtest/gtest.h>
 
 #include <limits>

@@ -1,13 +1,21 @@
-// No call allocates memory once it has seen a shape: every allocation of the process is counted while it runs.
+// No call allocates memory once it has seen a shape: every allocation of the process is counted while it runs. And
+// where one fails, no layer goes on with half of what it needs.
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/batch_renorm.hpp>
+#include <batchnorm/layers/ghost_batch_norm.hpp>
+#include <batchnorm/whitening/whitening_norm.hpp>
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <vector>
 
+#include "support/compare.hpp"
 #include "support/containers.hpp"
 #include "support/kernels.hpp"
 #include "support/shapes.hpp"
@@ -17,11 +25,14 @@ namespace {
 bool counting = false;
 int allocations = 0;
 std::size_t allocated_bytes = 0;
+int allowed_allocations = std::numeric_limits<int>::max();
 
-void count_allocation(std::size_t bytes) {
-  if (!counting) return;
+/// Whether memory may be had.
+bool count_allocation(std::size_t bytes) {
+  if (!counting) return true;
   ++allocations;
   allocated_bytes += bytes;
+  return allocations <= allowed_allocations;
 }
 
 }  // namespace
@@ -49,21 +60,15 @@ void* __libc_calloc(std::size_t count, std::size_t bytes);
 void* __libc_realloc(void* old, std::size_t bytes);
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 
-void* malloc(std::size_t bytes) noexcept {
-  count_allocation(bytes);
-  return __libc_malloc(bytes);
-}
+void* malloc(std::size_t bytes) noexcept { return count_allocation(bytes) ? __libc_malloc(bytes) : nullptr; }
 void* calloc(std::size_t count, std::size_t bytes) noexcept {
-  count_allocation(count * bytes);
-  return __libc_calloc(count, bytes);
+  return count_allocation(count * bytes) ? __libc_calloc(count, bytes) : nullptr;
 }
 void* realloc(void* old, std::size_t bytes) noexcept {
-  count_allocation(bytes);
-  return __libc_realloc(old, bytes);
+  return count_allocation(bytes) ? __libc_realloc(old, bytes) : nullptr;
 }
 void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
-  count_allocation(bytes);
-  return __libc_memalign(alignment, bytes);
+  return count_allocation(bytes) ? __libc_memalign(alignment, bytes) : nullptr;
 }
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept { return memalign(alignment, bytes); }
 int posix_memalign(void** result, std::size_t alignment, std::size_t bytes) noexcept {
@@ -251,5 +256,89 @@ TYPED_TEST(Allocation, IsTheTwoSumsOfEachChannelInFusedBackwardFunctions) {
     expect_two_sums("backward, constants", [&] { bn::backward<L>(x, dy, affine, constants, dx, gradients); });
   });
 }
+
+#if !defined(BATCHNORM_TEST_SANITIZED)
+
+/// call(), in which all allocations but the first `allowed` fail. Whether there were enough.
+template <class Call>
+bool is_enough(int allowed, const Call& call) {
+  allocations = 0;
+  allowed_allocations = allowed;
+  counting = true;
+  bool enough = true;
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    enough = false;
+  }
+  counting = false;
+  allowed_allocations = std::numeric_limits<int>::max();
+  return enough;
+}
+
+using Batch = Eigen::Tensor<double, 2, Eigen::RowMajor>;
+using Images = Eigen::Tensor<double, 4, Eigen::RowMajor>;
+
+template <class Tensor>
+Tensor random_tensor(const Extents<std::size_t(Tensor::NumIndices)>& extents, unsigned seed) {
+  Tensor tensor(extents);
+  Random random(seed);
+  const Index channels = extents.back();
+  Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+      tensor.data(), tensor.size() / channels, channels) =
+      normal_values(tensor.size() / channels, channels, random).template cast<double>();
+  return tensor;
+}
+
+/// After a pass over x, one over `images` that runs out of memory at each place where it can: running statistics and
+/// gradients are as before, and so is dx, or backward says that there is no pass.
+template <class Layer>
+void expect_nothing_by_halves(const Layer& fresh) {
+  const Batch x = random_tensor<Batch>({12, 6}, 1), dy = random_tensor<Batch>({12, 6}, 2);
+  const Images images = random_tensor<Images>({24, 3, 2, 6}, 3);
+  Batch y, dx, other_dx, expected;
+  Layer trained = fresh;
+  trained.forward(x, y);
+  Layer(trained).backward(x, dy, expected);
+  int allowed = 0;
+  for (bool enough = false; !enough; ++allowed) {
+    SCOPED_TRACE(testing::Message() << "allocations " << allowed);
+    Layer layer = trained;
+    Images output;
+    enough = is_enough(allowed, [&] { layer.forward(images, output); });
+    if (enough) break;
+    EXPECT_EQ(layer.running().batches, trained.running().batches);
+    EXPECT_TRUE((layer.running().mean == trained.running().mean).all());
+    try {
+      layer.backward(x, dy, dx);
+      EXPECT_TRUE(equal_bits(dx, expected));
+    } catch (const std::invalid_argument& error) {
+      EXPECT_NE(std::string(error.what()).find("forward"), std::string::npos) << error.what();
+      EXPECT_TRUE((layer.gradients().gamma == 0).all());
+    }
+    Layer sound = trained;
+    for (Layer* next : {&layer, &sound}) {
+      next->zero_gradients();
+      next->forward(x, y);
+      next->backward(x, dy, next == &layer ? dx : other_dx);
+    }
+    EXPECT_TRUE(equal_bits(dx, other_dx)) << "after the next pass";
+    EXPECT_TRUE(equal_statistics(layer.gradients().gamma, sound.gradients().gamma));
+  }
+  EXPECT_GE(allowed, 2) << "a pass over other extents allocates";
+}
+
+TEST(OutOfMemory, LeavesALayerSound) {
+  expect_nothing_by_halves(bn::BatchNorm<double, bn::channel_last, bn::relu>({.channels = 6}));
+  expect_nothing_by_halves(bn::GhostBatchNorm<double, bn::channel_last>({.channels = 6}, {.samples = 4}));
+  expect_nothing_by_halves(bn::BatchRenorm<double, bn::channel_last>(
+      {.channels = 6}, {.plain_steps = 0, .r_max = 2, .r_steps = 0, .d_max = 1, .d_steps = 0}));
+  for (const auto method : {bn::WhiteningMethod::eigen, bn::WhiteningMethod::newton}) {
+    expect_nothing_by_halves(
+        bn::WhiteningNorm<double, bn::channel_last>({.channels = 6, .groups = 2, .method = method}));
+  }
+}
+
+#endif
 
 }  // namespace batch_norm_allocation_test

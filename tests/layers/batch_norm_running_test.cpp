@@ -1,4 +1,5 @@
-// Running statistics in a layer, in every layout: how accurate they are, and what is refused before anything is written.
+// Running statistics in a layer, in every layout: how accurate they are, and what is refused before anything is
+// written.
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>

@@ -130,7 +130,8 @@ TEST(WeightsOfALayer, GoWithHalf) {
   }
 }
 
-// The gradient through weighted statistics is that of the loss sum over i with w_i > 0 of dy_i y_i, by central differences.
+// The gradient through weighted statistics is that of the loss sum over i with w_i > 0 of dy_i y_i, by central
+// differences.
 TEST(WeightsOfALayer, HaveTheGradientOfWhatForwardComputes) {
   Random random(8);
   Eigen::MatrixXd x = random_values(9, 3, random).cast<double>().matrix(), y,

@@ -1,5 +1,5 @@
-// Batch renormalization: the schedule, the cases in which it is batch normalization or inference, every form of call, and
-// that a wrong call changes nothing.
+// Batch renormalization: the schedule, the cases in which it is batch normalization or inference, every form of call,
+// and that a wrong call changes nothing.
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>
@@ -260,7 +260,8 @@ TEST(BatchRenorm, GoesBackFromItsOutput) {
     layer.backward(x, dy, dx);
     other.forward(x, y);
     other.backward_from_output(y, dy, from_output);
-    // x_hat errs by epsilon (1 + |beta / gamma|) / 2 with |beta / gamma| below 3, beside |x_hat| below 3; S2 has 8 of them.
+    // x_hat errs by epsilon (1 + |beta / gamma|) / 2 with |beta / gamma| below 3, beside |x_hat| below 3; S2 has 8 of
+    // them.
     EXPECT_TRUE((dx - from_output).cwiseAbs().maxCoeff() < 1e-6f * dx.cwiseAbs().maxCoeff() * 4);
     EXPECT_TRUE(
         ((layer.gradients().gamma - other.gradients().gamma).abs() < 8 * 4 * 1.2e-7f * dy.cwiseAbs().maxCoeff()).all());
@@ -310,6 +311,26 @@ TEST(BatchRenorm, RefusesWrongCallsAndChangesNothing) {
   EXPECT_TRUE(has_parts(message_of([&] { layer.forward(x, y); }), "forward", "finite variance >= 0", "channel 3"));
   layer.running().variance.resize(2);
   EXPECT_TRUE(has_parts(message_of([&] { layer.forward(x, y); }), "running().variance", "got 2"));
+}
+
+TEST(BatchRenorm, ThroughAReferenceToBatchNormIsNeverHalfOfEach) {
+  Renorm layer({.channels = 5}, within(3, 5));
+  set_running(layer);
+  bn::BatchNorm<float>& as_batch_norm = layer;
+  Rows y, dx;
+  layer.forward(x1, y);
+  EXPECT_TRUE(has_parts(message_of([&] { as_batch_norm.backward(x1, dy1, dx); }), "backward(saved)", "BatchRenorm"));
+  EXPECT_TRUE(has_parts(message_of([&] { as_batch_norm.backward_from_output(y, dy1, dx); }), "BatchRenorm"));
+
+  as_batch_norm.forward(x2, y);  // has no r and d, and the backward pass of either has none
+  EXPECT_EQ(layer.correction().r.size(), 0);
+  bn::BatchNorm<float> plain({.channels = 5});
+  Rows plain_dx;
+  plain.forward(x2, y);
+  plain.backward(x2, dy2, plain_dx);
+  layer.backward(x2, dy2, dx);
+  EXPECT_TRUE(equal_bits(dx, plain_dx));
+  EXPECT_TRUE((layer.gradients().gamma == plain.gradients().gamma).all());
 }
 
 }  // namespace batch_renorm_test

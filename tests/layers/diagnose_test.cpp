@@ -390,8 +390,8 @@ TEST(Diagnose, FindsStatisticsOfOtherDataThanTheLastBatch) {
   EXPECT_EQ(kinds(diagnose(layer, bn::Moments())), none);
 }
 
-// Over 2000 channels of one normal population both scores are nearly standard normal: their mean errs by 0.022 and their
-// standard deviation by 0.016. The bounds are five times that, and for the variance 0.03 more: the cube root of a
+// Over 2000 channels of one normal population both scores are nearly standard normal: their mean errs by 0.022 and
+// their standard deviation by 0.016. The bounds are five times that, and for the variance 0.03 more: the cube root of a
 // chi-square of 7 degrees of freedom is not quite normal.
 TEST(Diagnose, ScoresAreStandardNormal) {
   constexpr Index channels = 2000;

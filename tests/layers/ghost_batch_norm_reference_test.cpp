@@ -1,4 +1,5 @@
-// Ghost batches, in every kind of layout: each against the formulas, one of them against BatchNorm, and what is left over.
+// Ghost batches, in every kind of layout: each against the formulas, one of them against BatchNorm, and what is left
+// over.
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>

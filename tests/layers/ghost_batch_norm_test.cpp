@@ -1,5 +1,5 @@
-// Ghost batches: against BatchNorm on the ghosts in turn, with every form of call; modes, single values, values that are
-// not finite, and that a wrong call changes nothing.
+// Ghost batches: against BatchNorm on the ghosts in turn, with every form of call; modes, single values, values that
+// are not finite, and that a wrong call changes nothing.
 #include <gtest/gtest.h>
 
 #include <batchnorm/batchnorm.hpp>

@@ -111,13 +111,21 @@ struct Sum {
   void add(const auto& lanes, V& s1, V&, const float* x) const { s1 = s1 + lanes.keep(lanes.load(x, V::broadcast(0))); }
 };
 
+/// Labels the channels of a block by their numbers, the first one by `first`.
+template <class Scalar>
+void label_channels(batchnorm::detail::ColumnTable<Scalar, Label>& table, const batchnorm::detail::ColumnShape& block,
+                    Index first) {
+  using V = batchnorm::Packet<Scalar>;
+  table.fill(block, [&](Index c) { return Label<V>{V::count_up() + V::broadcast(Scalar(first + c))}; });
+}
+
 /// Walks a chunk as a reduction does.
 template <class Block, class Chunk, class Element, std::size_t N, class Visit>
 void visit_chunk(const Block& block, const Chunk& chunk, const std::array<batchnorm::ChannelView<Element>, N>& inputs,
                  const Visit& visit) {
   using Scalar = batchnorm::statistics_t<Element>;
   batchnorm::detail::ColumnTable<Scalar, Label> table;
-  table.fill(block, [&](Index c) { return Label<Scalar>{Scalar(block.first_channel + c)}; });
+  label_channels(table, block, block.first_channel);
   batchnorm::detail::ChannelSums sums;
   block.reduce(
       chunk, table,
@@ -133,8 +141,8 @@ Index values_in(const Blocks& blocks, Index range) {
   return Index(blocks.total(range, [](const batchnorm::detail::PlaneChunk& chunk) { return double(chunk.values()); }));
 }
 
-/// How many elements of the sample of a block, whose elements hold their places, are another channel's, or none that the
-/// block has been seen to read.
+/// How many elements of the sample of a block, whose elements hold their places, are another channel's, or none that
+/// the block has been seen to read.
 template <class Block, class Scalar>
 Index sampled_strays(const Block& block, const batchnorm::ChannelView<const Scalar>& view,
                      const std::vector<int>& owners, const std::vector<int>& visits) {
@@ -199,8 +207,8 @@ void expect_each_element_is_read_once(const Blocks& blocks, const Extent& extent
   EXPECT_EQ(wrong, 0) << "elements that are not read exactly once";
 }
 
-/// That the blocks write each element once, with the constants of its channel, and nothing in the gaps: y += channel + 1
-/// in place, or streamed to other memory that begins with element `place` of a line.
+/// That the blocks write each element once, with the constants of its channel, and nothing in the gaps: y += channel +
+/// 1 in place, or streamed to other memory that begins with element `place` of a line.
 template <bool Streaming, class Scalar, class Blocks>
 void expect_each_element_is_written_once(const Blocks& blocks, const Extent& extent, Index place = 0) {
   namespace detail = batchnorm::detail;

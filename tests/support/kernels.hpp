@@ -1,7 +1,8 @@
 /// \file
 /// The kernels for the elements and activations that most tests use, compiled once, in kernels_*.cpp. They are declared
-/// here, and this is precompiled into the tests that have the same flags: so a test does not instantiate them again, which
-/// was three quarters of its compile time. What is not listed is instantiated where it is used, as in a user's program.
+/// here, and this is precompiled into the tests that have the same flags: so a test does not instantiate them again,
+/// which was three quarters of its compile time. What is not listed is instantiated where it is used, as in a user's
+/// program.
 ///
 /// Macros, since nothing else lists declarations. `Linkage` is extern here, and nothing where they are compiled.
 #pragma once

@@ -14,8 +14,8 @@ inline batchnorm::RenormSchedule within(double r_max, double d_max) {
   return {.plain_steps = 0, .r_max = r_max, .r_steps = 0, .d_max = d_max, .d_steps = 0};
 }
 
-/// Running statistics, off those of the small batches: r is near 2.5 in channel 0, near .3 in 1, near 1 in 2; d is far up
-/// in channel 3, far down in 4.
+/// Running statistics, off those of the small batches: r is near 2.5 in channel 0, near .3 in 1, near 1 in 2; d is far
+/// up in channel 3, far down in 4.
 template <class Layer>
 void set_running(Layer& layer) {
   batchnorm::Moments moments;

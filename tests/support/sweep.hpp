@@ -10,7 +10,8 @@
 
 namespace testing_support {
 
-/// Both signs of magnitudes from the least denormal to 2^10, sixty-four to an octave, and of steps of 1/512 from 0 to 20.
+/// Both signs of magnitudes from the least denormal to 2^10, sixty-four to an octave, and of steps of 1/512 from 0 to
+/// 20.
 template <class Scalar>
 std::vector<Scalar> sweep() {
   std::vector<Scalar> values;
@@ -26,8 +27,8 @@ std::vector<Scalar> sweep() {
   return values;
 }
 
-/// |actual - reference| / |reference| in units of Scalar's epsilon. One of them is an ulp of a number just above a power
-/// of two, and two ulp of one just below.
+/// |actual - reference| / |reference| in units of Scalar's epsilon. One of them is an ulp of a number just above a
+/// power of two, and two ulp of one just below.
 template <class Scalar>
 double relative_epsilons(Scalar actual, Real reference) {
   return static_cast<double>(std::abs((Real(actual) - reference) / reference) /

@@ -53,8 +53,8 @@ constexpr Real coarse_tolerance(Index count) {
   return tolerance<Element>() * (1 + Real(std::min<Index>(count, 8192) / 16 + 8) / 16);
 }
 
-/// epsilon of a type from the digits of its mantissa: that of numeric_limits<Eigen::half> is 2^-13 in Eigen 3.4, an eighth
-/// of what it should be.
+/// epsilon of a type from the digits of its mantissa: that of numeric_limits<Eigen::half> is 2^-13 in Eigen 3.4, an
+/// eighth of what it should be.
 template <class Element>
 constexpr Real epsilon_of() {
   Real result = 1;
@@ -62,8 +62,8 @@ constexpr Real epsilon_of() {
   return result;
 }
 
-/// What storing a number in 16 bits may add to its error: half an epsilon of its magnitude, and half of the least denormal
-/// where that is more. Float and double results are not rounded once more when they are stored.
+/// What storing a number in 16 bits may add to its error: half an epsilon of its magnitude, and half of the least
+/// denormal where that is more. Float and double results are not rounded once more when they are stored.
 struct StorageRounding {
   Real epsilon = 0, least = 0;
 

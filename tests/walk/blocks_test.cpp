@@ -17,7 +17,7 @@ template <class Kind>
 void expect_the_same(const detail::Block& block, const Kind& kind) {
   EXPECT_EQ(block.first_channel, kind.first_channel);
   EXPECT_EQ(block.channels, kind.channels);
-  EXPECT_EQ(block.columns, kind.columns());
+  EXPECT_EQ(block.columns, detail::ColumnShape(kind).columns);
   EXPECT_EQ(block.range, kind.range);
   ASSERT_EQ(block.chunks(), kind.chunks());
   for (Index k = 0; k < block.chunks(); ++k) {
@@ -79,9 +79,11 @@ TEST(Block, SumsAndWritesAChunkOfEitherKind) {
       block.reduce(
           k, table, [](const auto&) { return testing_support::Sum(); }, inputs, sums);
       total += sums.s1[2];
-      block.write<false>(
-          k, {}, table, [](const auto& label, const auto& x) { return std::array{x + label.channel}; }, inputs,
-          outputs);
+      block.visit([&](const auto& kind) {
+        kind.template write<false>(
+            kind.chunk(k), {}, table, [](const auto& label, const auto& x) { return std::array{x + label.channel}; },
+            inputs, outputs);
+      });
     }
     EXPECT_EQ(total, double(extent.outer));
     for (std::size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], 1.0f + float(i % 3)) << i;

@@ -46,17 +46,18 @@ TYPED_TEST(ColumnTable, HoldsTheConstantsOfEachColumnsChannel) {
       });
       detail::ColumnTable<S, Pair> filled;
       filled.fill(block, [&](Index c) {
-        const S channel = S(block.first_channel + c);
-        return Pair<S>{channel, channel * channel};
+        const auto channel = Packet<S>::count_up() + Packet<S>::broadcast(S(block.first_channel + c));
+        return Pair<Packet<S>>{channel, channel * channel};
       });
-      for (Index j = 0; j < block.columns(); ++j) {
+      const Index columns = detail::ColumnShape(block).columns;
+      for (Index j = 0; j < columns; ++j) {
         const S channel = S(block.first_channel + j / repeat % block.channels);
         expect_column<S>(computed, j, channel, channel * channel);
         expect_column<S>(filled, j, channel, channel * channel);
       }
       // What a packet reads behind the last column is there, and is nothing strange.
       S lanes[Packet<S>::size];
-      computed.packet(block.columns() - 1).first.store(lanes);
+      computed.packet(columns - 1).first.store(lanes);
       for (Index lane = 1; lane < Packet<S>::size; ++lane) EXPECT_EQ(lanes[lane], S(0));
     }
   };

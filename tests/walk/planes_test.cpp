@@ -86,7 +86,7 @@ TEST(PlaneBlocks, AddFewNumbersInALaneBeforeTheyGoToDouble) {
       ASSERT_EQ(blocks.count(), 1);
       const detail::Views<const float, 1> inputs{extent.view(memory.data())};
       detail::ColumnTable<float, testing_support::Label> table;
-      table.fill(blocks[0], [](Index) { return testing_support::Label<float>{0}; });
+      testing_support::label_channels(table, blocks[0], 0);
       detail::ChannelSums sums;
       blocks[0].reduce(
           blocks[0].chunk(0), table, [](const auto&) { return testing_support::Sum(); }, inputs, sums);

@@ -225,7 +225,7 @@ TEST(RowBlock, GathersTheSumsOfItsColumnsByChannel) {
     ASSERT_EQ(blocks.count(), 1);
     const auto block = blocks[0];
     detail::ColumnTable<float, testing_support::Label> table;
-    table.fill(block, [](Index c) { return testing_support::Label<float>{float(c + 1)}; });
+    testing_support::label_channels(table, block, 1);
     detail::ChannelSums sums;
     std::vector<double> t1(s1.size()), t2(s1.size());
     for (Index chunk = 0; chunk < block.chunks(); ++chunk) {

@@ -183,8 +183,8 @@ TYPED_TEST(Runs, AreStreamedSideBySide) {
   }
 }
 
-// A sequence cut into runs, short ones too, each of which knows the function of those behind it: in any order each element
-// is written, and nothing else, which a sanitizer sees of the inputs as well.
+// A sequence cut into runs, short ones too, each of which knows the function of those behind it: in any order each
+// element is written, and nothing else, which a sanitizer sees of the inputs as well.
 TYPED_TEST(Runs, AreStreamedAsPartsOfASequence) {
   using E = typename TestFixture::Element;
   using P = typename TestFixture::Packet;

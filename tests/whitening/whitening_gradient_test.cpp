@@ -111,8 +111,8 @@ struct Reference {
   RealMatrix y, dx;
 };
 
-/// In long double. The roots S = Sigma^(1/2) and W = Sigma^(-1/2) by the iteration of Denman and Beavers, and the gradient
-/// from the Lyapunov equation S X + X S = -W dW W as a system of d^2 linear equations: ways of their own.
+/// In long double. The roots S = Sigma^(1/2) and W = Sigma^(-1/2) by the iteration of Denman and Beavers, and the
+/// gradient from the Lyapunov equation S X + X S = -W dW W as a system of d^2 linear equations: ways of their own.
 ///
 /// Source   Higham 2008, "Functions of Matrices", section 6.3.
 Reference reference_whitening(const RealMatrix& x, const RealMatrix& dy, Real epsilon) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -22,8 +23,8 @@ class MpiError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The processes of a communicator: `norm.forward(x, y, {.across = &ranks})`. They talk through a duplicate of it, so that
-/// what they say mixes with nothing else.
+/// The processes of a communicator: `norm.forward(x, y, {.across = &ranks})`. They talk through a duplicate of it, so
+/// that what they say mixes with nothing else.
 ///
 /// A rank whose call throws tells the others, as Reducer has it. One that ends for any other reason should take them
 /// along: do not catch the exception, or call MPI_Abort where you do; they would wait in MPI_Allgather for ever.
@@ -37,7 +38,7 @@ class Ranks final : public Reducer {
   /// Throws   MpiError before MPI_Init or after MPI_Finalize
   explicit Ranks(MPI_Comm communicator = MPI_COMM_WORLD) : Reducer(size_of(communicator)) {
     check(MPI_Comm_dup(communicator, &communicator_), "MPI_Comm_dup");
-    MPI_Comm_rank(communicator_, &rank_);
+    check(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
   }
   Ranks(const Ranks&) = delete;
   Ranks& operator=(const Ranks&) = delete;
@@ -50,8 +51,8 @@ class Ranks final : public Reducer {
 
   /// See Reducer::gather.
   ///
-  /// Throws   MpiError if that fails, or if another rank came with a number of numbers of its own; then in all calls after,
-  ///          since what was under way may still arrive
+  /// Throws   MpiError if that fails, or if another rank came with a number of numbers of its own; then in all calls
+  ///          after, since what was under way may still arrive
   void gather(std::span<const double> mine, std::span<double> all) const override {
     const std::size_t each = mine.size() + 1;
     if (all.size() != mine.size() * static_cast<std::size_t>(ranks()) || each > most_numbers) {

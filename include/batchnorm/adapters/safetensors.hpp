@@ -137,8 +137,8 @@ struct FileShapeText {
   }
 };
 
-/// Takes a header in from the events of a parser: the first thing that no header has ends it, so that a hostile one costs
-/// memory in proportion to its bytes, and no stack however deep it is nested.
+/// Takes a header in from the events of a parser: the first thing that no header has ends it, so that a hostile one
+/// costs memory in proportion to its bytes, and no stack however deep it is nested.
 class HeaderReader {
  public:
   explicit HeaderReader(const std::string& file) : file_(file) {}
@@ -337,8 +337,8 @@ inline const std::string& file_name_of(std::string_view state, const safetensors
 
 namespace safetensors {
 
-/// A file that is open for reading. Its header has been checked, whoever made it: all extents and places agree with each
-/// other and with the size of the file. Elements are read when they are asked for.
+/// A file that is open for reading. Its header has been checked, whoever made it: all extents and places agree with
+/// each other and with the size of the file. Elements are read when they are asked for.
 ///
 /// Threads  one call at a time
 class Reader {
@@ -358,12 +358,12 @@ class Reader {
   /// Whether there is a tensor of this name.
   bool contains(const std::string& name) const { return tensors_.contains(name); }
 
-  /// Reads a tensor into a Matrix, Array or Tensor of double, float, half, bfloat16 or std::int64_t. Floating-point types
-  /// are converted.
+  /// Reads a tensor into a Matrix, Array or Tensor of double, float, half, bfloat16 or std::int64_t. Floating-point
+  /// types are converted.
   ///
   /// Shapes   out: the extents in the file, or none: it takes them then. Of a vector, the one extent
-  /// Throws   std::runtime_error if there is no such tensor, if its extents or type do not fit, or if a finite element is
-  ///          beyond the largest number of out's type; out has not changed then
+  /// Throws   std::runtime_error if there is no such tensor, if its extents or type do not fit, or if a finite element
+  ///          is beyond the largest number of out's type; out has not changed then
   template <detail::Fillable T>
   void read(const std::string& name, T&& out) {
     using Scalar = detail::scalar_t<T>;
@@ -393,9 +393,9 @@ class Reader {
   /// Reads the state of a layer: the tensors whose names are the prefix and one of options.names.
   ///
   /// State    gamma, beta and running(); where the file has no number of batches, that is kept
-  /// Throws   std::runtime_error if a tensor is missing, unless options.partial; if one of the layer's prefix is none of
-  ///          its state (where the prefix is not empty); if extents or types do not fit; if gamma, beta or the running
-  ///          mean is not finite, or the running variance not or negative; the layer has not changed then
+  /// Throws   std::runtime_error if a tensor is missing, unless options.partial; if one of the layer's prefix is none
+  ///          of its state (where the prefix is not empty); if extents or types do not fit; if gamma, beta or the
+  ///          running mean is not finite, or the running variance not or negative; the layer has not changed then
   template <detail::HasState Layer>
   void load(const std::string& prefix, Layer& layer, const LoadOptions& options = {}) {
     check_names(prefix, layer, options.names);
@@ -626,7 +626,8 @@ class Reader {
 /// A file to be: keeps copies of what is added until it is written.
 class Writer {
  public:
-  /// Adds a Matrix, Array or Tensor of double, float, half, bfloat16 or std::int64_t, as it is. A vector has one extent.
+  /// Adds a Matrix, Array or Tensor of double, float, half, bfloat16 or std::int64_t, as it is. A vector has one
+  /// extent.
   ///
   /// Throws   std::invalid_argument if there is a tensor of this name already
   template <detail::StoredArray T>
@@ -663,15 +664,17 @@ class Writer {
   void write(const std::filesystem::path& path) const {
     std::filesystem::path beside = path;
     beside += ".part";
-    {
-      std::ofstream out(beside, std::ios::binary);
-      write(out);
-      out.close();
-      if (!out) detail::fail_as<std::runtime_error>(path.string(), ": expected to write it, got an error");
-    }
+    std::ofstream out(beside, std::ios::binary);
+    const bool is_open = out.is_open();
+    write(out);
+    out.close();
     std::error_code error;
-    std::filesystem::rename(beside, path, error);
-    if (error) detail::fail_as<std::runtime_error>(path.string(), ": expected to write it, got ", error.message());
+    if (out) std::filesystem::rename(beside, path, error);
+    if (out && !error) return;
+    std::error_code ignored;  // what could not be written, it may be, cannot be removed
+    if (is_open) std::filesystem::remove(beside, ignored);
+    detail::fail_as<std::runtime_error>(path.string(), ": expected to write it, got ",
+                                        error ? error.message() : "an error");
   }
   /// Writes to a stream; whether that took everything is the stream's to say.
   void write(std::ostream& out) const {

@@ -1,16 +1,16 @@
 /// \file
-/// What the library needs of the compiler and of Eigen, the name of its inline namespace, and the record of the units of
-/// a program that disagree about it.
+/// What the library needs of the compiler and of Eigen, the name of its inline namespace, and the record of the units
+/// of a program that disagree about it.
 ///
 /// Eigen's packet width and the alignment of its heap memory follow the compiler's flags, so two translation units
 /// built with different -march flags disagree about both. BATCHNORM_ABI is spelled from the two, for example
-/// `avx512_fma_align64`: each unit uses its own copy of the library, and a call that hands a layer from one to the other
-/// is a link error.
+/// `avx512_fma_align64`: each unit uses its own copy of the library, and a call that hands a layer from one to the
+/// other is a link error.
 ///
 /// That does not protect Eigen's own functions, of which the linker keeps one copy for all units: one unit's memory may
 /// be freed by the other's function. So each unit that uses the library puts itself on record before any object of the
 /// program is made, and every constructor of a layer and every public call throws where the record has two kinds of
-/// units (core/error.hpp). Shared libraries with hidden visibility have records of their own, as they have functions of
+/// units (base/error.hpp). Shared libraries with hidden visibility have records of their own, as they have functions of
 /// their own.
 #pragma once
 
@@ -77,8 +77,8 @@
 /// Outside the inline namespace: one record for all units, whatever their flags.
 namespace batchnorm::program_record {
 
-/// The first kind of unit that came. Weak and not inline, so that it is shared exactly where Eigen's functions are: inline
-/// variables g++ shares with libraries that dlopen() keeps apart, too.
+/// The first kind of unit that came. Weak and not inline, so that it is shared exactly where Eigen's functions are:
+/// inline variables g++ shares with libraries that dlopen() keeps apart, too.
 // NOLINTNEXTLINE(misc-definitions-in-headers)
 [[gnu::weak]] constinit std::atomic<const char*> first_unit{nullptr};
 /// The first that differed from it.
@@ -93,8 +93,8 @@ inline namespace BATCHNORM_ABI {
 namespace detail {
 
 /// The kind of this unit, for example `avx512_fma_align64_static64_malloc0_index8`: what units must agree on to share
-/// Eigen's functions. Beside the name of the namespace that is the alignment of objects of fixed size, whether malloc is
-/// used as it is (0 under g++'s address sanitizer, too), and how wide an Eigen::Index is.
+/// Eigen's functions. Beside the name of the namespace that is the alignment of objects of fixed size, whether malloc
+/// is used as it is (0 under g++'s address sanitizer, too), and how wide an Eigen::Index is.
 inline constexpr const char* this_unit =
     sizeof(Eigen::Index) == 8 ? BATCHNORM_UNIT "_index8" : BATCHNORM_UNIT "_index4";
 

@@ -113,8 +113,8 @@ class BlockQueue {
 
 /// Where a call runs: on the calling thread, which the threads of an Eigen::ThreadPoolDevice may help.
 ///
-/// Made from an Eigen device where one is asked for: `norm.forward(x, y, {.device = pool})`. It keeps the device's pool,
-/// which must outlive the call. The number of threads changes no bit of any result.
+/// Made from an Eigen device where one is asked for: `norm.forward(x, y, {.device = pool})`. It keeps the device's
+/// pool, which must outlive the call. The number of threads changes no bit of any result.
 class Device {
  public:
   /// The calling thread alone.
@@ -124,15 +124,15 @@ class Device {
   template <class EigenDevice>
   requires(!std::same_as<EigenDevice, Device>) Device(const EigenDevice& device) {
     if constexpr (detail::BarePool<EigenDevice>) {
-      static_assert(detail::never<EigenDevice>,
+      static_assert(detail::always_false<EigenDevice>,
                     "batchnorm: a thread pool is not a device: make one of it, Eigen::ThreadPoolDevice device(&pool, "
                     "threads), and pass that");
     } else if constexpr (detail::UndefinedDevice<EigenDevice>) {
-      static_assert(detail::never<EigenDevice>,
+      static_assert(detail::always_false<EigenDevice>,
                     "batchnorm: Eigen::ThreadPoolDevice has no members here: define EIGEN_USE_THREADS before the first "
                     "#include of unsupported/Eigen/CXX11/Tensor");
     } else if constexpr (!std::same_as<EigenDevice, Eigen::DefaultDevice> && !detail::PoolDevice<EigenDevice>) {
-      static_assert(detail::never<EigenDevice>,
+      static_assert(detail::always_false<EigenDevice>,
                     "batchnorm: runs on the CPU only: pass an Eigen::DefaultDevice or Eigen::ThreadPoolDevice");
     } else if constexpr (detail::PoolDevice<EigenDevice>) {
       threads_ = static_cast<int>(device.numThreads());
@@ -147,23 +147,23 @@ class Device {
   /// traffic keep busy.
   ///
   /// The caller works too, and waits only for blocks that a running thread has begun: a call from inside a task of the
-  /// same pool ends even if no other thread of it ever comes. What a block throws is thrown here, when no thread is in a
-  /// block any more; the blocks behind it may not have been run then.
+  /// same pool ends even if no other thread of it ever comes. What a block throws is thrown here, when no thread is in
+  /// a block any more; the blocks behind it may not have been run then.
   template <class Body>
   void for_each_block(Index blocks, Index bytes, const Body& body) const {
     run(blocks, bytes, {&body, detail::call_for_blocks<Body>});
   }
 
-  /// The same for what neighboring blocks have in common: calls body(first, last) for parts of [0, blocks), once for all
-  /// of it where one thread is kept busy.
+  /// The same for what neighboring blocks have in common: calls body(first, last) for parts of [0, blocks), once for
+  /// all of it where one thread is kept busy.
   template <class Body>
   void for_each_part(Index blocks, Index bytes, const Body& body) const {
     run(blocks, bytes, {&body, detail::call_for_part<Body>});
   }
 
  private:
-  /// A sleeping thread takes about 0.1 ms to wake: none is woken for less memory traffic than this, and for more as many
-  /// as have so much each.
+  /// A sleeping thread takes about 0.1 ms to wake: none is woken for less memory traffic than this, and for more as
+  /// many as have so much each.
   static constexpr Index least_bytes = Index(2) << 20, bytes_per_thread = Index(512) << 10;
 
   void run(Index blocks, Index bytes, const detail::BlockBody& body) const {

@@ -12,8 +12,8 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// f(values[0], values[1], ...). Not std::apply, each call of which costs a compiler a dozen instantiations, nor a lambda
-/// of indices, through whose captures g++ 12 makes slower code: short planes take 1.03 to 1.08 times as long.
+/// f(values[0], values[1], ...). Not std::apply, each call of which costs a compiler a dozen instantiations, nor a
+/// lambda of indices, through whose captures g++ 12 makes slower code: short planes take 1.03 to 1.08 times as long.
 template <class T, std::size_t N, class F, std::size_t... i>
 EIGEN_STRONG_INLINE auto unpack(const std::array<T, N>& values, const F& f, std::index_sequence<i...>) {
   return f(values[i]...);

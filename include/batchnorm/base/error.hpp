@@ -16,9 +16,9 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// False, but not before there are Ts: for a static_assert that refuses whoever comes.
+/// False for whatever Ts: for a static_assert that fires only where a template is instantiated.
 template <class... Ts>
-inline constexpr bool never = false;
+inline constexpr bool always_false = false;
 
 /// A part of a message, seen without its type: so what prints a message is compiled once, not for each list of types.
 class MessagePart {
@@ -61,8 +61,8 @@ template <class... Parts>
   fail_as<std::invalid_argument>(parts...);
 }
 
-/// That all units of the program that use the library were compiled alike; puts this one on record (core/abi.hpp).
-/// Comes before a call touches any object of Eigen's.
+/// Throws unless all units of the program that use the library were compiled for the same instruction set and
+/// alignment; puts this one on record (base/abi.hpp). Comes before a call touches any object of Eigen's.
 EIGEN_DONT_INLINE inline void check_program(const char* call) {
   [[maybe_unused]] const void* const on_record = &unit_record<>;
   const char* const other = program_record::other_unit.load(std::memory_order_relaxed);

@@ -129,8 +129,8 @@ struct ChannelView {
 
 namespace detail {
 
-/// The view of dense memory in which the channel axis has `channels` elements, `before` of whatever precedes it and
-/// `after` follow it.
+/// The view of dense memory in which the channel axis has `channels` elements, `outer` of whatever precedes it and
+/// `inner` follow it.
 template <class Element>
 constexpr ChannelView<Element> dense_view(Element* data, Index outer, Index channels, Index inner) {
   return {data, outer, channels, inner, channels * inner, inner};
@@ -222,8 +222,8 @@ inline constexpr bool is_channel_slice = false;
 template <class Element, int Rank, int StorageOrder, int Axis>
 inline constexpr bool is_channel_slice<ChannelSlice<Element, Rank, StorageOrder, Axis>> = true;
 
-/// Whether channel_view takes a T, which is neither const nor a reference. If not, the compiler says why: in one sentence,
-/// as the callers leave out what would not compile either.
+/// Whether channel_view takes a T, which is neither const nor a reference. If not, the compiler says why: in one
+/// sentence, as the callers leave out what would not compile either.
 template <class Layout, class T>
 consteval bool has_channel_view() {
   if constexpr (is_tensor_ref<T>) {
@@ -260,8 +260,8 @@ consteval bool has_channel_view() {
 ///
 /// Shapes   t: rank >= 2, with memory of its own: Matrix, Array, Map, Ref, blocks and transposes of them, Tensor,
 ///          TensorFixedSize, TensorMap
-/// Throws   std::invalid_argument if a matrix has an inner stride other than 1, and if the address of the elements is no
-///          multiple of their alignment
+/// Throws   std::invalid_argument if a matrix has an inner stride other than 1, and if the address of the elements is
+///          no multiple of their alignment
 template <class Layout, class T>
 auto channel_view(T&& t, const char* name = "x") {
   if constexpr (detail::has_channel_view<Layout, std::remove_cvref_t<T>>()) {
@@ -279,8 +279,8 @@ auto channel_view(T&& t, const char* name = "x") {
   }
 }
 
-/// Channels [first, first + count) of a tensor, where they lie: norm.forward(channel_slice<L>(x, 0, 64), y). Of matrices,
-/// blocks do: x.leftCols(64).
+/// Channels [first, first + count) of a tensor, where they lie: norm.forward(channel_slice<L>(x, 0, 64), y). Of
+/// matrices, blocks do: x.leftCols(64).
 ///
 /// Shapes   t: as for channel_view, rank >= 2; the result: t's, with `count` channels
 /// Aliasing the result is of t's memory
@@ -314,8 +314,8 @@ consteval int sample_axis() {
   return Layout::template axis<Rank>() == 0 ? 1 : 0;
 }
 
-/// Samples [first, first + count) of the view of a tensor. In row-major storage they are the slowest axis of `outer`, or
-/// of `inner` where the channels come first of all; in column-major storage the fastest.
+/// Samples [first, first + count) of the view of a tensor. In row-major storage they are the slowest axis of `outer`,
+/// or of `inner` where the channels come first of all; in column-major storage the fastest.
 ///
 /// Throws   std::invalid_argument where samples and another axis share `inner` or `outer` so that the rest is no view
 template <class Layout, class T>
@@ -351,9 +351,9 @@ ChannelView<element_t<T>> slice_samples(T& t, Index first, Index count) {
   return view;
 }
 
-/// Calls visit(view) for parts of a tensor that together are indices [first, first + count) of the axis of `Along`, seen
-/// by the channels of `Layout`, which lie on another axis. One part in most cases; where a third axis lies between the
-/// two in memory, or around both, as many as that has indices.
+/// Calls visit(view) for parts of a tensor that together are indices [first, first + count) of the axis of `Along`,
+/// seen by the channels of `Layout`, which lie on another axis. One part in most cases; where a third axis lies between
+/// the two in memory, or around both, as many as that has indices.
 template <class Layout, class Along, class T, class Visit>
 void for_each_part(T& t, Index first, Index count, const Visit& visit) {
   constexpr int rank = rank_of<T>(), channels = Layout::template axis<rank>(), along = Along::template axis<rank>();
@@ -382,10 +382,6 @@ void for_each_part(T& t, Index first, Index count, const Visit& visit) {
     }
   }
 }
-
-}  // namespace detail
-
-namespace detail {
 
 /// The memory of a view as equal runs of consecutive elements, in equal groups: gaps between runs are those of matrices
 /// with an outer stride or of channel slices, and between groups too those of some samples of a column-major tensor.

@@ -5,7 +5,9 @@
 #include <batchnorm/base/intrinsics.hpp>
 #include <batchnorm/base/tensor.hpp>
 
+#include <bit>
 #include <concepts>
+#include <cstring>
 #include <limits>
 
 namespace batchnorm {
@@ -187,8 +189,8 @@ struct Packet {
   }
 
  private:
-  /// Whose business NaN is: with AVX-512 that of with_nan_of, by mask registers; elsewhere Eigen's, unless that is undone by
-  /// -ffast-math.
+  /// Whose business NaN is: with AVX-512 that of with_nan_of, by mask registers; elsewhere Eigen's, unless that is
+  /// undone by -ffast-math.
 #if defined(EIGEN_VECTORIZE_AVX512)
   static constexpr int nan_propagation = Eigen::PropagateFast;
 #else

@@ -107,7 +107,7 @@ Extents<rank_of<T>()> extents_of(const T& t) {
   }
 }
 
-/// Of what every call refuses it may be any type.
+/// Of a type that every call refuses it may be any.
 template <class T>
 struct plain {
   using type = Eigen::MatrixXf;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <batchnorm/base/error.hpp>
+#include <batchnorm/base/finite.hpp>
 #include <batchnorm/base/packet.hpp>
 
 #include <concepts>
@@ -23,8 +24,8 @@ inline namespace BATCHNORM_ABI {
 ///
 /// `z` is what the normalization gives. backward sees the same bits of it as forward did: it is recomputed from x, and
 /// nothing else is kept. The members are templates over Scalar if the activation is for float and double. An activation
-/// is copied freely and called from several threads at once, so it holds at most a few constants. Whether two are the same
-/// is told by operator== where there is one, else by their bytes or, where those cannot be compared, name().
+/// is copied freely and called from several threads at once, so it holds at most a few constants. Whether two are the
+/// same is told by operator== where there is one, else by their bytes or, where those cannot be compared, name().
 template <class A, class Scalar = float>
 concept FusableActivation = std::copy_constructible<A> &&
     requires(const A& activation, const Packet<Scalar>& z, const Packet<Scalar>& dy) {
@@ -119,7 +120,8 @@ class leaky_relu {
   ///          relu's and has no inverse
   constexpr explicit leaky_relu(double slope) : slope_(slope) {
     // A float's least normal number, so that z * slope and y / slope make sense in float too.
-    if (!(slope >= double(std::numeric_limits<float>::min()) && slope <= double(std::numeric_limits<float>::max())))
+    if (!(detail::is_finite(slope) && slope >= double(std::numeric_limits<float>::min()) &&
+          slope <= double(std::numeric_limits<float>::max())))
       detail::fail("leaky_relu(slope): expected a positive and finite slope, got ", slope, "; for slope 0 use relu");
   }
 

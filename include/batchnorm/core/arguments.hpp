@@ -18,12 +18,14 @@
 #include <cmath>
 #include <limits>
 #include <tuple>
+#include <vector>
 
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 
 /// How a call with explicit state runs; new fields come at the end. The activation is the call's second template
-/// argument, so that a plain list of fields can be written: `normalize<L, leaky_relu>(..., {.activation = leaky_relu(.2)})`.
+/// argument, so that a plain list of fields can be written: `normalize<L, leaky_relu>(..., {.activation =
+/// leaky_relu(.2)})`.
 template <class Activation>
 struct FusedOptions {
   /// The calling thread, unless said otherwise.
@@ -32,8 +34,8 @@ struct FusedOptions {
   Activation activation = {};
 };
 
-/// FusedOptions for a batch whose values do not all count alike. A type of its own: who has no weights compiles no passes
-/// for them. So have the others.
+/// FusedOptions for a batch whose values do not all count alike. A type of its own: who has no weights compiles no
+/// passes for them. So have the others.
 template <class Activation>
 struct WeightedFusedOptions {
   /// The calling thread, unless said otherwise.
@@ -119,7 +121,8 @@ struct Reads {};
 template <class... Ts>
 struct Writes {};
 
-/// Whether an output, of the type that a call deduced for `Y&&`, is a temporary whose values nobody can read afterwards.
+/// Whether an output, of the type that a call deduced for `Y&&`, is a temporary whose values nobody can read
+/// afterwards.
 template <class Y>
 inline constexpr bool is_lost = !std::is_lvalue_reference_v<Y> && owns_memory<std::remove_cvref_t<Y>>();
 
@@ -138,31 +141,31 @@ consteval bool accepts_tensors(Reads<X, Others...>, Writes<Outputs...>) {
     return false;
   } else if constexpr (!(((rank_of<X>() == rank_of<Others>()) && ...) &&
                          ((rank_of<X>() == rank_of<Outputs>()) && ...))) {
-    static_assert(never<X>, "batchnorm: all tensors of a call must have the rank of x");
+    static_assert(always_false<X>, "batchnorm: all tensors of a call must have the rank of x");
     return false;
   } else if constexpr (!(((is_row_major<X>() == is_row_major<Others>()) && ...) &&
                          ((is_row_major<X>() == is_row_major<Outputs>()) && ...))) {
-    static_assert(never<X>,
+    static_assert(always_false<X>,
                   "batchnorm: all tensors of a call must have the storage order of x: row-major or column-major");
     return false;
   } else if constexpr (!((std::same_as<scalar_t<X>, scalar_t<Others>> && ...) &&
                          (std::same_as<scalar_t<X>, scalar_t<Outputs>> && ...))) {
-    static_assert(never<X>, "batchnorm: all tensors of a call must have the element type of x");
+    static_assert(always_false<X>, "batchnorm: all tensors of a call must have the element type of x");
     return false;
   } else if constexpr (!std::same_as<statistics_t<scalar_t<X>>, Scalar>) {
     static_assert(
-        never<X>,
+        always_false<X>,
         "batchnorm: the element type does not go with that of the parameters: BatchNorm<float> takes float, half and "
         "bfloat16 tensors, BatchNorm<double> double ones");
     return false;
   } else if constexpr ((std::is_const_v<element_t<Outputs>> || ...)) {
     static_assert(
-        never<X>,
+        always_false<X>,
         "batchnorm: an output is const: pass a matrix or tensor that can be written, or a Map of non-const elements");
     return false;
   } else if constexpr ((is_lost<Outputs> || ...)) {
     static_assert(
-        never<X>,
+        always_false<X>,
         "batchnorm: an output is a temporary, whose values would be lost: pass a variable, or a view of memory "
         "that lives on, for example y.leftCols(3) or a Map");
     return false;
@@ -177,15 +180,16 @@ consteval bool accepts_activation() {
   if constexpr (!is_parameter_type<Scalar>) {
     return false;
   } else if constexpr (ResidualActivation<Activation, Scalar> && Residuals == 0) {
-    static_assert(never<Activation>,
+    static_assert(always_false<Activation>,
                   "batchnorm: the activation takes a residual: forward(x, residual, y), "
                   "backward(x, residual, dy, dx, dresidual), infer(x, residual, y)");
     return false;
   } else if constexpr (FusableActivation<Activation, Scalar> && Residuals == 1) {
-    static_assert(never<Activation>, "batchnorm: the activation takes no residual: use add_relu or one of your own");
+    static_assert(always_false<Activation>,
+                  "batchnorm: the activation takes no residual: use add_relu or one of your own");
     return false;
   } else if constexpr (!FusableActivation<Activation, Scalar> && !ResidualActivation<Activation, Scalar>) {
-    static_assert(never<Activation>,
+    static_assert(always_false<Activation>,
                   "batchnorm: an activation has forward(z), backward(z, dy) and name(): see the concept "
                   "FusableActivation");
     return false;
@@ -371,8 +375,8 @@ struct Call {
   }
 
   /// That statistics are constants or those of all of x, whose values have this weight, but for the rounding of sums of
-  /// weights: sums over a part of the batch would be divided by the count of the whole. An empty part has no gradients that
-  /// could be wrong.
+  /// weights: sums over a part of the batch would be divided by the count of the whole. An empty part has no gradients
+  /// that could be wrong.
   template <class Input>
   void check_whole_batch(const Statistics& statistics, const Input& x, double count) const {
     if (statistics.count == 0 || x.view.count() == 0) return;

@@ -126,8 +126,9 @@ constexpr Averaging exponential_decay(double old_weight) {
   return Averaging(Averaging::Kind::exponential_decay, old_weight);
 }
 
-/// The same average over the batches alone, without what it began with: after k batches their weights add up to 1, where
-/// those of exponential_decay add up to 1 - old_weight^k. `moving_average_fraction` in Caffe, the bias correction of Adam.
+/// The same average over the batches alone, without what it began with: after k batches their weights add up to 1,
+/// where those of exponential_decay add up to 1 - old_weight^k. `moving_average_fraction` in Caffe, the bias correction
+/// of Adam.
 ///
 ///   running = sum_j old_weight^(k - j) batch_j / sum_j old_weight^(k - j)        j = 1 ... k
 ///

@@ -75,8 +75,8 @@ struct SpreadAxis {
 ///
 ///   multiples of irrational numbers, one for each axis, which no extents divide, and their point reflections;
 ///   a half, a quarter, an eighth ... of all axes: on an axis of N images that is the middle of an image, or the start
-///   of its middle row, for the power of two that divides 2N, and of it and three neighbors one is inside a border of up
-///   to three.
+///   of its middle row, for the power of two that divides 2N, and of it and three neighbors one is inside a border of
+///   up to three.
 ///
 /// So some lie inside, whichever axes the height and the width are part of.
 template <class Element, class Visit>
@@ -119,10 +119,10 @@ EIGEN_STRONG_INLINE void visit_all(const ChannelView<Element>& x, const Visit& v
 
 /// A hash of some elements of a tensor: enough to notice that backward was handed another x, or x overwritten.
 ///
-/// Tensors of up to 384 elements are read whole, of larger ones those that visit_spread chooses by the extents alone. So
-/// two tensors whose differences all lie elsewhere pass for the same: two random ones that differ in a share s of their
-/// elements with probability (1 - s)^66 at most, .001 for a tenth. Two batches of images with borders of up to three
-/// constant pixels differ where it looks. One live channel among more than 50 constant ones may be
+/// Tensors of up to 384 elements are read whole, of larger ones those that visit_spread chooses by the extents alone.
+/// So two tensors whose differences all lie elsewhere pass for the same: two random ones that differ in a share s of
+/// their elements with probability (1 - s)^66 at most, .001 for a tenth. Two batches of images with borders of up to
+/// three constant pixels differ where it looks. One live channel among more than 50 constant ones may be
 /// missed. Different bits have the same hash with a probability of about 2^-32.
 class Fingerprint {
  public:

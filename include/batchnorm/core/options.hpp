@@ -74,8 +74,8 @@ enum class NonFinite {
   error       ///< throw before anything is written
 };
 
-/// What training does with one value per channel, of which no variance can be estimated. Running statistics leave it out
-/// and count it in `skipped`.
+/// What training does with one value per channel, of which no variance can be estimated. Running statistics leave it
+/// out and count it in `skipped`.
 enum class SingleValue {
   error,          ///< throw
   zero_variance,  ///< normalize with the variance that there is: 0 of one value, so y = beta

@@ -17,11 +17,11 @@ inline namespace BATCHNORM_ABI {
 /// adapters/mpi.hpp does it over MPI; for other transports derive a class with a constructor and one function.
 ///
 /// Calls across ranks are made by all of them alike: the same calls in the same order, on layers with the same options,
-/// mode and state. Each has as many samples as it likes, none too. What a rank is told it merges in the order of ranks, so
-/// that all come to the same bits.
+/// mode and state. Each has as many samples as it likes, none too. What a rank is told it merges in the order of ranks,
+/// so that all come to the same bits.
 ///
-/// Where a call throws on one rank before it has told its numbers, it throws on all, if the exception is caught somewhere:
-/// nobody is left waiting. A call that tells no numbers, such as one in mode inference, has nobody to tell.
+/// Where a call throws on one rank before it has told its numbers, it throws on all, if the exception is caught
+/// somewhere: nobody is left waiting. A call that tells no numbers, such as one in mode inference, has nobody to tell.
 class Reducer {
  public:
   virtual ~Reducer() = default;
@@ -30,8 +30,8 @@ class Reducer {
   int ranks() const { return ranks_; }
 
   /// Puts the numbers of all ranks one behind the other, those of rank 0 first, when all have brought theirs. Each rank
-  /// has as many of its own, not always the same number. Also called while an exception is on its way: what it throws then
-  /// is lost.
+  /// has as many of its own, not always the same number. Also called while an exception is on its way: what it throws
+  /// then is lost.
   ///
   /// Shapes   mine: [n]; all: [ranks() n]
   /// Throws   what says why they did not come
@@ -64,8 +64,8 @@ inline std::size_t size_of(Message message, Index channels) {
   return static_cast<std::size_t>(message == Message::population ? 5 + 3 * channels : 2 + 2 * channels);
 }
 
-/// The one point of a call at which ranks meet. A rank that an exception drives out of the call before tells the others,
-/// who throw in their turn: else they would wait for it for ever.
+/// The one point of a call at which ranks meet. A rank that an exception drives out of the call before tells the
+/// others, who throw in their turn: else they would wait for it for ever.
 class Meeting {
  public:
   /// No rank meets another where `across` is null.
@@ -199,13 +199,13 @@ class Meeting {
 
 }  // namespace detail
 
-/// Merges parts of all ranks in the order of ranks: all have the same bits of the whole afterwards. These are the moments
-/// of all values, for statistics().
+/// Merges parts of all ranks in the order of ranks: all have the same bits of the whole afterwards. These are the
+/// moments of all values, for statistics().
 ///
 /// Shapes   moments: [C], the same C on all ranks
 /// Cost     one gather of 2 C + 2 numbers
-/// Throws   std::invalid_argument if sizes differ, std::runtime_error if a rank comes with an exception instead, and what Reducer::gather throws; nothing has
-///          changed then
+/// Throws   std::invalid_argument if sizes differ, std::runtime_error if a rank comes with an exception instead, and
+///          what Reducer::gather throws; nothing has changed then
 inline void all_reduce(Moments& moments, const Reducer& across) {
   detail::Meeting("all_reduce", &across, detail::Message::moments, moments.channels()).merge(moments);
 }

@@ -101,12 +101,20 @@ struct SavedTensors {
 
 }  // namespace detail
 
+/// What batch renormalization makes of x_hat: x_hat r + d, by channel. Empty where r is 1 and d is 0.
+struct Correction {
+  /// What the batch's x_hat was multiplied by.
+  Eigen::ArrayXd r;
+  /// What was added to that.
+  Eigen::ArrayXd d;
+};
+
 /// What backward needs of a forward pass: a few arrays of C numbers, nothing of x's size.
 ///
 /// Filled by BatchNorm::forward; its storage is reused from call to call. A Saved outlives changes of the layer's mode
 /// and running statistics.
 ///
-/// Shapes   statistics: [C]; gamma, beta: [C] or empty, as in the layer
+/// Shapes   statistics: [C]; gamma, beta: [C] or empty, as in the layer; correction: [C] or empty
 template <class Scalar>
 struct Saved {
   /// What y was normalized with; running statistics are constants, of count 0.
@@ -115,6 +123,8 @@ struct Saved {
   ChannelArray<Scalar> gamma;
   /// The shift that forward ran with.
   ChannelArray<Scalar> beta;
+  /// BatchRenorm's, with which gamma and beta are r gamma and beta + d gamma; empty of all other passes.
+  Correction correction;
   /// Whether backward accumulates dgamma and dbeta.
   bool parameter_gradients = false;
   /// What y went through last.

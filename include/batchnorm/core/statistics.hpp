@@ -35,7 +35,8 @@ namespace detail {
 ///
 ///   inv_std = 1 / sqrt(spread / divisor + epsilon)
 ///
-/// NaN where the spread is infinite, that of numbers whose squares are no doubles: 0 would make them beta without a word.
+/// NaN where the spread is infinite, that of numbers whose squares are no doubles: 0 would make them beta without a
+/// word.
 struct StatisticsView {
   /// Null: 0 everywhere.
   const Eigen::ArrayXd* means;

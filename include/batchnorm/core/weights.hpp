@@ -20,12 +20,12 @@ inline namespace BATCHNORM_ABI {
 ///
 ///   n = sum_i w_i        mean_c = (1/n) sum_i w_i x_ci        variance_c = (1/n) sum_i w_i (x_ci - mean_c)^2
 ///
-/// A weight of k counts as k equal values do, so n stands for the number of values wherever that is asked for. A weight of
-/// 0 says that nothing is there: what x and dy hold there, NaN included, enters no sum; dx is 0 there, and y is what the
-/// formula makes of x.
+/// A weight of k counts as k equal values do, so n stands for the number of values wherever that is asked for. A weight
+/// of 0 says that nothing is there: what x and dy hold there, NaN included, enters no sum; dx is 0 there, and y is what
+/// the formula makes of x.
 ///
-/// Shapes   [N], one for each sample, whose axis is the first that is not the channels'; or the extents of x without its
-///          channels, one for each position. In any storage order
+/// Shapes   [N], one for each sample, whose axis is the first that is not the channels'; or the extents of x without
+///          its channels, one for each position. In any storage order
 class Weights {
  public:
   /// From a vector, matrix, array, Map or Tensor with memory of its own.
@@ -116,7 +116,7 @@ std::optional<Extents<Rank>> strides_along(const Weights& weights, const Extents
   return strides;
 }
 
-/// The first of some weights that is none, a finite Scalar >= 0, or their number.
+/// The index of the first weight that is not a finite Scalar >= 0, or `count`.
 template <class Scalar>
 Index find_bad_weight(const double* weights, Index count) {
   constexpr double most = static_cast<double>(std::numeric_limits<Scalar>::max());
@@ -129,8 +129,8 @@ Index find_bad_weight(const double* weights, Index count) {
 
 /// One weight for each position of x, in the order in which x lies in memory.
 ///
-/// Throws   std::invalid_argument unless their extents are those of x's samples or positions, and all are finite and not
-///          negative
+/// Throws   std::invalid_argument unless their extents are those of x's samples or positions, and all are finite and
+///          not negative
 template <class Scalar, std::size_t Rank>
 std::vector<Scalar> weights_by_position(const char* call, const Weights& weights, const ShapeText<Rank>& x,
                                         std::size_t channel_axis) {

@@ -13,8 +13,8 @@ namespace detail {
 /// The backward pass of x, dy and, where the activation adds one, the residual; outputs are dx and then that residual's
 /// gradient.
 template <class Layout, class Activation, class Scalar, class Options, class... Ys, class... Xs>
-void backward(const AffineParameters<Scalar>& affine, const Statistics& statistics, Gradients<Scalar>& gradients,
-              const Options& options, const std::tuple<Named<Ys>...>& outputs, const Named<Xs>&... xs) {
+void run_backward(const AffineParameters<Scalar>& affine, const Statistics& statistics, Gradients<Scalar>& gradients,
+                  const Options& options, const std::tuple<Named<Ys>...>& outputs, const Named<Xs>&... xs) {
   const Call<Layout> call{"backward"};
   const auto in = call.inputs(statistics.channels(), xs...);
   with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
@@ -30,8 +30,8 @@ void backward(const AffineParameters<Scalar>& affine, const Statistics& statisti
 }
 
 template <class Layout, class Activation, class Scalar, class Options, class X, class DY>
-void gradient_sums(const AffineParameters<Scalar>& affine, const Statistics& statistics, GradientSums& sums,
-                   const Options& options, const Named<X>& x, const Named<DY>& dy) {
+void run_gradient_sums(const AffineParameters<Scalar>& affine, const Statistics& statistics, GradientSums& sums,
+                       const Options& options, const Named<X>& x, const Named<DY>& dy) {
   const Call<Layout> call{"gradient_sums"};
   const auto in = call.inputs(statistics.channels(), x, dy);
   with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
@@ -44,8 +44,8 @@ void gradient_sums(const AffineParameters<Scalar>& affine, const Statistics& sta
 }
 
 template <class Layout, class Activation, class Scalar, class Options, class X, class DY, class DX>
-void input_gradient(const AffineParameters<Scalar>& affine, const Statistics& statistics, const GradientSums& sums,
-                    const Options& options, const Named<DX>& dx, const Named<X>& x, const Named<DY>& dy) {
+void run_input_gradient(const AffineParameters<Scalar>& affine, const Statistics& statistics, const GradientSums& sums,
+                        const Options& options, const Named<DX>& dx, const Named<X>& x, const Named<DY>& dy) {
   const Call<Layout> call{"input_gradient"};
   const auto in = call.inputs(statistics.channels(), x, dy);
   with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
@@ -60,9 +60,9 @@ void input_gradient(const AffineParameters<Scalar>& affine, const Statistics& st
 }
 
 template <class Layout, class Activation, class Scalar, class Options, class Y, class DY, class DX>
-void backward_from_output(const AffineParameters<Scalar>& affine, const Statistics& statistics,
-                          Gradients<Scalar>& gradients, const Options& options, const Named<DX>& dx, const Named<Y>& y,
-                          const Named<DY>& dy) {
+void run_backward_from_output(const AffineParameters<Scalar>& affine, const Statistics& statistics,
+                              Gradients<Scalar>& gradients, const Options& options, const Named<DX>& dx,
+                              const Named<Y>& y, const Named<DY>& dy) {
   const Call<Layout> call{"backward_from_output"};
   const auto in = call.inputs(statistics.channels(), y, dy);
   with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
@@ -84,8 +84,8 @@ void backward_from_output(const AffineParameters<Scalar>& affine, const Statisti
 ///
 ///   sums.dy_c = sum_i dz_ci        sums.dy_x_c = sum_i dz_ci (x_ci - mean_c)
 ///
-/// where dz = dy * activation'(z), with z recomputed from x. x is the batch that the statistics are of, or a part of it;
-/// of constants, count 0, it may be any.
+/// where dz = dy * activation'(z), with z recomputed from x. x is the batch that the statistics are of, or a part of
+/// it; of constants, count 0, it may be any.
 ///
 /// Shapes   x, dy: the same extents, rank >= 2; gamma, beta: [C] or empty; statistics, sums: [C]
 /// State    `sums` become those of x and dy
@@ -96,8 +96,8 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void gradient_sums(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
                    GradientSums& sums, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>())) {
-    detail::gradient_sums<Layout, Activation>(affine, statistics, sums, options, detail::Named{"x", x},
-                                              detail::Named{"dy", dy});
+    detail::run_gradient_sums<Layout, Activation>(affine, statistics, sums, options, detail::Named{"x", x},
+                                                  detail::Named{"dy", dy});
   }
 }
 /// The same where values count by their weights: the sums are over those with a weight above 0, all alike.
@@ -105,8 +105,8 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void gradient_sums(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
                    GradientSums& sums, const WeightedFusedOptions<Activation>& options) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>())) {
-    detail::gradient_sums<Layout, Activation>(affine, statistics, sums, options, detail::Named{"x", x},
-                                              detail::Named{"dy", dy});
+    detail::run_gradient_sums<Layout, Activation>(affine, statistics, sums, options, detail::Named{"x", x},
+                                                  detail::Named{"dy", dy});
   }
 }
 
@@ -128,8 +128,8 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
                     const GradientSums& sums, DX&& dx, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
-    detail::input_gradient<Layout, Activation>(affine, statistics, sums, options, detail::Named{"dx", dx},
-                                               detail::Named{"x", x}, detail::Named{"dy", dy});
+    detail::run_input_gradient<Layout, Activation>(affine, statistics, sums, options, detail::Named{"dx", dx},
+                                                   detail::Named{"x", x}, detail::Named{"dy", dy});
   }
 }
 /// The same where values count by their weights.
@@ -140,8 +140,8 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void input_gradient(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics,
                     const GradientSums& sums, DX&& dx, const WeightedFusedOptions<Activation>& options) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
-    detail::input_gradient<Layout, Activation>(affine, statistics, sums, options, detail::Named{"dx", dx},
-                                               detail::Named{"x", x}, detail::Named{"dy", dy});
+    detail::run_input_gradient<Layout, Activation>(affine, statistics, sums, options, detail::Named{"dx", dx},
+                                                   detail::Named{"x", x}, detail::Named{"dy", dy});
   }
 }
 
@@ -162,8 +162,7 @@ void parameter_gradients(const GradientSums& sums, const Statistics& statistics,
   if (gradients.gamma.size() != 0) call.check_size("gradients.gamma", gradients.gamma.size(), channels);
   if (gradients.beta.size() != 0) call.check_size("gradients.beta", gradients.beta.size(), channels);
   const AffineParameters<Scalar> none;
-  detail::parameter_gradients(
-      sums, detail::Normalization<Scalar, activations::identity>{statistics, none, activations::identity()}, gradients);
+  detail::parameter_gradients(sums, detail::Linear<Scalar>{statistics, none, {}}, gradients);
 }
 
 /// Gradients of a batch that was normalized with these statistics: of its own, or constants.
@@ -189,8 +188,9 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics, DX&& dx,
               Gradients<Scalar>& gradients, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
-    detail::backward<Layout, Activation>(affine, statistics, gradients, options, std::tuple{detail::Named{"dx", dx}},
-                                         detail::Named{"x", x}, detail::Named{"dy", dy});
+    detail::run_backward<Layout, Activation>(affine, statistics, gradients, options,
+                                             std::tuple{detail::Named{"dx", dx}}, detail::Named{"x", x},
+                                             detail::Named{"dy", dy});
   }
 }
 /// The same where values count by their weights w; sums and means are over those above 0, and dx is 0 at the others.
@@ -201,8 +201,9 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, const Statistics& statistics, DX&& dx,
               Gradients<Scalar>& gradients, const WeightedFusedOptions<Activation>& options) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
-    detail::backward<Layout, Activation>(affine, statistics, gradients, options, std::tuple{detail::Named{"dx", dx}},
-                                         detail::Named{"x", x}, detail::Named{"dy", dy});
+    detail::run_backward<Layout, Activation>(affine, statistics, gradients, options,
+                                             std::tuple{detail::Named{"dx", dx}}, detail::Named{"x", x},
+                                             detail::Named{"dy", dy});
   }
 }
 
@@ -217,17 +218,18 @@ void backward(const X& x, const DY& dy, const AffineParameters<Scalar>& affine, 
 /// Cost     reads x, dy and the residual twice, writes dx and dresidual once; allocates the sums
 /// Throws   std::invalid_argument if extents or sizes differ, if statistics are of another number of values than x has,
 ///          or if dx or dresidual overlap a part of an input or each other
-/// Threads  safe if no two calls write the same outputs or gradients; the number of threads changes no bit of the result
+/// Threads  safe if no two calls write the same outputs or gradients; the number of threads changes no bit of the
+///          result
 template <class Layout = samples_in_rows, class Activation = add_relu, class X, class R, class DY, class Scalar,
           class DX, class DR>
 void backward(const X& x, const R& residual, const DY& dy, const AffineParameters<Scalar>& affine,
               const Statistics& statistics, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
               const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, DY, R>(), detail::Writes<DX, DR>())) {
-    detail::backward<Layout, Activation>(affine, statistics, gradients, options,
-                                         std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
-                                         detail::Named{"x", x}, detail::Named{"dy", dy},
-                                         detail::Named{"residual", residual});
+    detail::run_backward<Layout, Activation>(affine, statistics, gradients, options,
+                                             std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
+                                             detail::Named{"x", x}, detail::Named{"dy", dy},
+                                             detail::Named{"residual", residual});
   }
 }
 /// The same where values count by their weights.
@@ -237,10 +239,10 @@ void backward(const X& x, const R& residual, const DY& dy, const AffineParameter
               const Statistics& statistics, DX&& dx, DR&& dresidual, Gradients<Scalar>& gradients,
               const WeightedFusedOptions<Activation>& options) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, DY, R>(), detail::Writes<DX, DR>())) {
-    detail::backward<Layout, Activation>(affine, statistics, gradients, options,
-                                         std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
-                                         detail::Named{"x", x}, detail::Named{"dy", dy},
-                                         detail::Named{"residual", residual});
+    detail::run_backward<Layout, Activation>(affine, statistics, gradients, options,
+                                             std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
+                                             detail::Named{"x", x}, detail::Named{"dy", dy},
+                                             detail::Named{"residual", residual});
   }
 }
 
@@ -267,8 +269,9 @@ void backward_from_output(const Y& y, const DY& dy, const AffineParameters<Scala
                           const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
                 detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
-    detail::backward_from_output<Layout, Activation>(affine, statistics, gradients, options, detail::Named{"dx", dx},
-                                                     detail::Named{"y", y}, detail::Named{"dy", dy});
+    detail::run_backward_from_output<Layout, Activation>(affine, statistics, gradients, options,
+                                                         detail::Named{"dx", dx}, detail::Named{"y", y},
+                                                         detail::Named{"dy", dy});
   }
 }
 /// The same where values count by their weights.
@@ -279,8 +282,9 @@ void backward_from_output(const Y& y, const DY& dy, const AffineParameters<Scala
                           const WeightedFusedOptions<Activation>& options) {
   if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
                 detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
-    detail::backward_from_output<Layout, Activation>(affine, statistics, gradients, options, detail::Named{"dx", dx},
-                                                     detail::Named{"y", y}, detail::Named{"dy", dy});
+    detail::run_backward_from_output<Layout, Activation>(affine, statistics, gradients, options,
+                                                         detail::Named{"dx", dx}, detail::Named{"y", y},
+                                                         detail::Named{"dy", dy});
   }
 }
 

@@ -60,7 +60,7 @@ void jvp(const X& x, const TX& x_tangent, const AffineParameters<Scalar>& affine
     const auto in = call.inputs(statistics.channels(), detail::Named{"x", x}, detail::Named{"x_tangent", x_tangent});
     detail::check_derivative(call, in[0], affine, statistics, options);
     const auto out = call.output(detail::Named{"y_tangent", y_tangent}, in);
-    detail::tangent(options.device, detail::views(in), detail::Plain<Scalar>{statistics, affine, {}}, options.gamma,
+    detail::tangent(options.device, detail::views(in), detail::Linear<Scalar>{statistics, affine, {}}, options.gamma,
                     options.beta, std::array{out.view});
   }
 }
@@ -83,14 +83,15 @@ void jvp(const X& x, const TX& x_tangent, const AffineParameters<Scalar>& affine
 /// Source   derived from section 3 of Ioffe & Szegedy 2015, arXiv:1502.03167: the function's part in a channel is
 ///          gamma inv_std count B + a sum(dy x_hat) + b sum(dy), of which d inv_std / dx = -inv_std^2 x_hat / count and
 ///          d sum(w x_hat) / dx = inv_std (w - mean(w) - x_hat mean(w x_hat)) for any w.
-/// Shapes   x, dy, v, dx2, ddy: the same extents, rank >= 2; gamma, beta, options.gamma, options.beta and the gradients:
-///          [C] or empty; statistics: [C]
+/// Shapes   x, dy, v, dx2, ddy: the same extents, rank >= 2; gamma, beta, options.gamma, options.beta and the
+///          gradients: [C] or empty; statistics: [C]
 /// Aliasing dx2 and ddy may each be x, dy or v, not each other
 /// State    adds to gradients.gamma; an empty one starts at zero. Nothing here depends on beta
 /// Cost     reads x, dy and v three times, writes dx2 and ddy once; allocates the sums
 /// Throws   std::invalid_argument if extents or sizes differ, if statistics are of another number of values than x has,
 ///          or if dx2 or ddy overlap a part of an input or each other
-/// Threads  safe if no two calls write the same outputs or gradients; the number of threads changes no bit of the result
+/// Threads  safe if no two calls write the same outputs or gradients; the number of threads changes no bit of the
+///          result
 template <class Layout = samples_in_rows, class X, class DY, class V, class Scalar, class DX2, class DDY>
 void backward_twice(const X& x, const DY& dy, const V& v, const AffineParameters<Scalar>& affine,
                     const Statistics& statistics, DX2&& dx2, DDY&& ddy, Gradients<Scalar>& gradients,
@@ -103,7 +104,7 @@ void backward_twice(const X& x, const DY& dy, const V& v, const AffineParameters
     detail::check_derivative(call, in[0], affine, statistics, options);
     const auto out = call.outputs(std::tuple{detail::Named{"dx2", dx2}, detail::Named{"ddy", ddy}}, in);
     call.prepare_gradients(affine, gradients);
-    detail::backward_twice(options.device, detail::views(in), detail::Plain<Scalar>{statistics, affine, {}},
+    detail::backward_twice(options.device, detail::views(in), detail::Linear<Scalar>{statistics, affine, {}},
                            options.gamma, options.beta, gradients.gamma, detail::views(out));
   }
 }

@@ -27,8 +27,8 @@ struct ScaleShift {
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, step 11.
 /// Shapes   gamma, beta: [C] or empty; statistics: [C]
-/// Throws   std::invalid_argument if sizes differ, or if scale or shift of finite statistics and parameters are beyond the
-///          largest Scalar: normalize, which subtracts the mean first, may have room for them
+/// Throws   std::invalid_argument if sizes differ, or if scale or shift of finite statistics and parameters are beyond
+///          the largest Scalar: normalize, which subtracts the mean first, may have room for them
 template <class Scalar>
 ScaleShift<Scalar> fold(const AffineParameters<Scalar>& affine, const Statistics& statistics) {
   const Index channels = statistics.channels();

@@ -30,8 +30,8 @@ struct FoldOptions {
   double small_gamma = 1e-4;
 };
 
-/// What folding a normalization costs, and where to look if the result is worse than expected. Channels are those of the
-/// normalization.
+/// What folding a normalization costs, and where to look if the result is worse than expected. Channels are those of
+/// the normalization.
 ///
 /// The layer folded into gives values about `mean` less its bias, where normalize would subtract that before it
 /// multiplies. So of a value of y's spread about these bits are rounded off:
@@ -109,21 +109,22 @@ consteval bool accepts_weights() {
   if constexpr (!accepts_tensors<Output, Scalar>(Reads<Weights>(), Writes<>())) {
     return false;
   } else if constexpr (is_channel_slice<std::remove_cvref_t<Weights>>) {
-    static_assert(never<Weights>, "batchnorm: weights are folded into as a whole: pass a Matrix, Array or Tensor");
+    static_assert(always_false<Weights>,
+                  "batchnorm: weights are folded into as a whole: pass a Matrix, Array or Tensor");
     return false;
   } else if constexpr (!DenseVector<Bias>) {
-    static_assert(never<Weights>,
+    static_assert(always_false<Weights>,
                   "batchnorm: a bias is an Eigen vector, for example a VectorXf or a Map of one; an empty one is none");
     return false;
   } else if constexpr (std::same_as<Input, NoLayout>) {
     return true;
   } else if constexpr (!LayoutTag<Input>) {
-    static_assert(never<Weights>,
+    static_assert(always_false<Weights>,
                   "batchnorm: the second template argument is a layout: write for example "
                   "channel_axis<1>, where the input channels of the weights lie");
     return false;
   } else if constexpr (Output::template axis<rank_of<Weights>()>() == Input::template axis<rank_of<Weights>()>()) {
-    static_assert(never<Weights>, "batchnorm: the output and the input channels of weights lie on two axes");
+    static_assert(always_false<Weights>, "batchnorm: the output and the input channels of weights lie on two axes");
     return false;
   } else {
     return true;
@@ -196,27 +197,8 @@ ChannelArray<Scalar> representable(const char* call, const char* name, const Eig
   return rounded;
 }
 
-/// The first channel with a value that is NaN or infinite, or the number of channels.
-template <class Element>
-Index find_non_finite(const Device& device, const ChannelView<const Element>& view) {
-  Moments moments;
-  batch_moments(device, view, moments);
-  if (moments.all_finite()) return view.channels;
-  // Or is it only sums of finite values that are not?
-  Index found = view.channels;
-  for (Index o = 0; o < view.outer; ++o) {
-    for (Index c = 0; c < found; ++c) {
-      const Element* const plane = view.plane(o, c);
-      const bool finite =
-          std::all_of(plane, plane + view.inner, [](Element x) { return is_finite(static_cast<double>(x)); });
-      if (!finite) found = c;
-    }
-  }
-  return found;
-}
-
-/// Calls visit(first, view) for the groups of weights, the views being of channels [first, first + view.channels): those
-/// of group g begin at 0 on their own axis, and lie within the g-th part of the axis of Along.
+/// Calls visit(first, view) for the groups of weights, the views being of channels [first, first + view.channels):
+/// those of group g begin at 0 on their own axis, and lie within the g-th part of the axis of Along.
 template <class Layout, class Along, class T, class Visit>
 void for_each_group(T& weights, Index groups, const Visit& visit) {
   const auto visit_if_any = [&](Index first, const auto& view) {
@@ -354,9 +336,9 @@ struct WeightsCall {
 /// Shapes   weights: rank >= 2; bias: [C] or empty, which is none; gamma, beta: [C] or empty; running: [C]
 /// Units    epsilon: those of the layer's output squared
 /// Cost     copies the weights; reads them three times and writes them once
-/// Throws   std::invalid_argument if sizes do not fit, if running statistics are not usable, if epsilon is not positive,
-///          if the weights are not finite, and if folded weights or their bias are beyond their type; the channel is
-///          named
+/// Throws   std::invalid_argument if sizes do not fit, if running statistics are not usable, if epsilon is not
+///          positive, if the weights are not finite, and if folded weights or their bias are beyond their type; the
+///          channel is named
 /// Threads  safe; the number of threads changes no bit of the result
 template <class Output, class Input = detail::NoLayout, class Weights, class Bias, class Scalar>
 FoldedLayer<detail::plain_t<Weights>, Scalar> fold_into(const Weights& weights, const Bias& bias,
@@ -385,8 +367,8 @@ FoldedLayer<detail::plain_t<Weights>, Scalar> fold_into(const Weights& weights, 
 ///   bias'_o  = bias_o + sum_ik weights_oik (beta_i - mean_i gamma_i inv_std_i)        of all that o sees
 ///
 /// Right where each output sees all the weights of its channel: dense layers, and convolutions without zeros beyond the
-/// border. Those are zeros after the normalization, and no longer where it is folded; so options.padding must be said of
-/// a convolution, and Padding::zeros, which every transposed one has, is refused unless all of the normalization's
+/// border. Those are zeros after the normalization, and no longer where it is folded; so options.padding must be said
+/// of a convolution, and Padding::zeros, which every transposed one has, is refused unless all of the normalization's
 /// constants are 0. Nothing may stand between the two, no activation and no pooling.
 ///
 /// One of the axes has all of its channels, and the other those of one of options.groups:
@@ -435,9 +417,9 @@ FoldedLayer<detail::plain_t<Weights>, Scalar> fold_into_next(const Weights& weig
   }
 }
 
-/// How far what a folded layer gives lies from what it gave before it was normalized: the proof on a sample. The library
-/// has no convolutions, so both are computed by the caller: y with the layer and normalize or infer, folded_y with the
-/// folded layer, from the same x.
+/// How far what a folded layer gives lies from what it gave before it was normalized: the proof on a sample. The
+/// library has no convolutions, so both are computed by the caller: y with the layer and normalize or infer, folded_y
+/// with the folded layer, from the same x.
 ///
 /// Shapes   y, folded_y: the same extents, rank >= 2
 /// Throws   std::invalid_argument if extents differ, or if a channel has NaN or infinity

@@ -11,8 +11,8 @@ inline namespace BATCHNORM_ABI {
 namespace detail {
 
 template <class Layout, class Scalar, class Options, class Y, class... Xs>
-void train_forward(const AffineParameters<Scalar>& affine, double epsilon, Moments& moments, const Options& options,
-                   const Named<Y>& y, const Named<Xs>&... xs) {
+void run_train_forward(const AffineParameters<Scalar>& affine, double epsilon, Moments& moments, const Options& options,
+                       const Named<Y>& y, const Named<Xs>&... xs) {
   const Call<Layout> call{"train_forward"};
   const auto in = call.inputs(xs...);
   with_weights<Scalar>(call, options, in[0], [&](const auto& weights) {
@@ -26,7 +26,7 @@ void train_forward(const AffineParameters<Scalar>& affine, double epsilon, Momen
 }
 
 template <class Layout, class Options, class X>
-void batch_moments(const Named<X>& x, Moments& moments, const Options& options) {
+void run_batch_moments(const Named<X>& x, Moments& moments, const Options& options) {
   const Call<Layout> call{"batch_moments"};
   const auto in = call.inputs(x)[0];
   with_weights<statistics_t<scalar_t<X>>>(
@@ -34,8 +34,8 @@ void batch_moments(const Named<X>& x, Moments& moments, const Options& options) 
 }
 
 template <class Layout, class Activation, class Scalar, class Y, class... Xs>
-void normalize(const AffineParameters<Scalar>& affine, const Statistics& statistics,
-               const FusedOptions<Activation>& options, const Named<Y>& y, const Named<Xs>&... xs) {
+void run_normalize(const AffineParameters<Scalar>& affine, const Statistics& statistics,
+                   const FusedOptions<Activation>& options, const Named<Y>& y, const Named<Xs>&... xs) {
   const Call<Layout> call{"normalize"};
   const auto in = call.inputs(statistics.channels(), xs...);
   call.check_statistics(statistics, in[0].view.channels);
@@ -66,7 +66,7 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void train_forward(const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X>(), detail::Writes<Y>())) {
-    detail::train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x});
+    detail::run_train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x});
   }
 }
 /// The same where values count by their weights; mean, variance and count are as Weights has them.
@@ -77,13 +77,14 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void train_forward(const X& x, const AffineParameters<Scalar>& affine, double epsilon, Y&& y, Moments& moments,
                    const WeightedFusedOptions<Activation>& options) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X>(), detail::Writes<Y>())) {
-    detail::train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x});
+    detail::run_train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x});
   }
 }
 
 /// train_forward with a residual that is added before the activation, as at the end of a residual block.
 ///
-///   y = activation(gamma (x - mean) / sqrt(variance + epsilon) + beta, residual)        add_relu: max(... + residual, 0)
+///   y = activation(gamma (x - mean) / sqrt(variance + epsilon) + beta, residual)        add_relu: max(... + residual,
+///   0)
 ///
 /// Source   He, Zhang, Ren & Sun 2016, "Deep Residual Learning for Image Recognition", arXiv:1512.03385, figure 2.
 /// Shapes   x, residual, y: the same extents, rank >= 2; gamma, beta: [C] or empty
@@ -98,8 +99,8 @@ template <class Layout = samples_in_rows, class Activation = add_relu, class X, 
 void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
                    Moments& moments, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, R>(), detail::Writes<Y>())) {
-    detail::train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x},
-                                  detail::Named{"residual", residual});
+    detail::run_train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x},
+                                      detail::Named{"residual", residual});
   }
 }
 /// The same where values count by their weights.
@@ -107,8 +108,8 @@ template <class Layout = samples_in_rows, class Activation = add_relu, class X, 
 void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>& affine, double epsilon, Y&& y,
                    Moments& moments, const WeightedFusedOptions<Activation>& options) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, R>(), detail::Writes<Y>())) {
-    detail::train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x},
-                                  detail::Named{"residual", residual});
+    detail::run_train_forward<Layout>(affine, epsilon, moments, options, detail::Named{"y", y}, detail::Named{"x", x},
+                                      detail::Named{"residual", residual});
   }
 }
 
@@ -124,7 +125,7 @@ void train_forward(const X& x, const R& residual, const AffineParameters<Scalar>
 template <class Layout = samples_in_rows, class X>
 void batch_moments(const X& x, Moments& moments, const CallOptions& options = {}) {
   if constexpr (detail::accepts<Layout>(detail::Reads<X>())) {
-    detail::batch_moments<Layout>(detail::Named{"x", x}, moments, options);
+    detail::run_batch_moments<Layout>(detail::Named{"x", x}, moments, options);
   }
 }
 /// The same where values count by their weights: count = sum_i w_i, and so on. Without a weight above 0 that is 0.
@@ -133,7 +134,7 @@ void batch_moments(const X& x, Moments& moments, const CallOptions& options = {}
 template <class Layout = samples_in_rows, class X>
 void batch_moments(const X& x, Moments& moments, const WeightedCallOptions& options) {
   if constexpr (detail::accepts<Layout>(detail::Reads<X>())) {
-    detail::batch_moments<Layout>(detail::Named{"x", x}, moments, options);
+    detail::run_batch_moments<Layout>(detail::Named{"x", x}, moments, options);
   }
 }
 
@@ -153,7 +154,7 @@ template <class Layout = samples_in_rows, class Activation = activations::identi
 void normalize(const X& x, const AffineParameters<Scalar>& affine, const Statistics& statistics, Y&& y,
                const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 0>(detail::Reads<X>(), detail::Writes<Y>())) {
-    detail::normalize<Layout>(affine, statistics, options, detail::Named{"y", y}, detail::Named{"x", x});
+    detail::run_normalize<Layout>(affine, statistics, options, detail::Named{"y", y}, detail::Named{"x", x});
   }
 }
 
@@ -170,8 +171,8 @@ template <class Layout = samples_in_rows, class Activation = add_relu, class X, 
 void normalize(const X& x, const R& residual, const AffineParameters<Scalar>& affine, const Statistics& statistics,
                Y&& y, const FusedOptions<Activation>& options = {}) {
   if constexpr (detail::accepts<Layout, Scalar, Activation, 1>(detail::Reads<X, R>(), detail::Writes<Y>())) {
-    detail::normalize<Layout>(affine, statistics, options, detail::Named{"y", y}, detail::Named{"x", x},
-                              detail::Named{"residual", residual});
+    detail::run_normalize<Layout>(affine, statistics, options, detail::Named{"y", y}, detail::Named{"x", x},
+                                  detail::Named{"residual", residual});
   }
 }
 

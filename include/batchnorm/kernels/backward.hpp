@@ -5,12 +5,12 @@
 /// Where a forward pass is gone through again from its output, x is y: Normalization and Recovery know the difference.
 #pragma once
 
-#include <batchnorm/core/options.hpp>
 #include <batchnorm/core/reducer.hpp>
 #include <batchnorm/kernels/coefficients.hpp>
 #include <batchnorm/kernels/normalize.hpp>
 #include <batchnorm/walk/passes.hpp>
 
+#include <algorithm>
 #include <concepts>
 
 namespace batchnorm {
@@ -25,8 +25,8 @@ struct GradientConstants {
   EIGEN_STRONG_INLINE ScaledNormalizer<V> normalizer() const { return {inverse_unit, shift, scale, offset}; }
 };
 
-/// S1 += u, S2 += u v with u = (dz - w dz_shift) * dz_scale and v = (x - mean) * inverse_unit, but for rounding: both are
-/// of dz's size. The weight w is 1 unless the lanes have others.
+/// S1 += u, S2 += u v with u = (dz - w dz_shift) * dz_scale and v = (x - mean) * inverse_unit, but for rounding: both
+/// are of dz's size. The weight w is 1 unless the lanes have others.
 template <class V, class Forward>
 struct GradientTerm {
   ScaledNormalizer<V> normalizer;
@@ -60,9 +60,9 @@ struct GradientTerms {
   }
 };
 
-/// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the smallest of four
-/// values if these have one sign, else not at all. The smallest, so that an outlier among them costs the others nothing.
-/// Weighted values by their share of it, as w (x - mean) is what adds up to 0.
+/// Where dz is shifted to be summed, so that a dz which is large beside its spread loses no digits: to the smallest of
+/// four values if these have one sign, else not at all. The smallest, so that an outlier among them costs the others
+/// nothing. Weighted values by their share of it, as w (x - mean) is what adds up to 0.
 template <class Element, std::size_t N, class Weights, class Forward>
 class GradientShift {
   using Scalar = statistics_t<Element>;
@@ -114,8 +114,8 @@ class GradientShift {
   static constexpr Scalar tiny_weight = Scalar(0x1p-60);
 };
 
-/// sum w (position - mean) over the values of channel c in some planes, in double: of a sum in Scalar nothing but rounding
-/// errors would be left.
+/// sum w (position - mean) over the values of channel c in some planes, in double: of a sum in Scalar nothing but
+/// rounding errors would be left.
 template <class Element, class Weights, class Forward>
 EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelView<const Element>& x,
                                           const Weights& weights, const Forward& forward, Index c, double mean) {
@@ -141,8 +141,8 @@ EIGEN_DONT_INLINE double sum_of_distances(const PlaneChunk& part, const ChannelV
   return sum + sum_of_some;
 }
 
-/// The gradient sums of the channels of a block, chunk by chunk, whatever the kind of block: from Scalar sums of a shifted
-/// dz about the rounded mean to double sums of dz about the mean.
+/// The gradient sums of the channels of a block, chunk by chunk, whatever the kind of block: from Scalar sums of a
+/// shifted dz about the rounded mean to double sums of dz about the mean.
 template <class Element, std::size_t N, class Weights, class Forward>
 class BlockGradients {
   using Scalar = statistics_t<Element>;
@@ -153,22 +153,23 @@ class BlockGradients {
   /// `whole`: whether the mean is that of all values of x, whose distances then add up to 0.
   BlockGradients(const ColumnShape& block, const Views<const Element, N>& inputs, const Weights& weights,
                  const Forward& forward, bool whole)
-      : block_(block), forward_(forward), constants_(block, Make{forward}, [&](Table& constants) {
-          Shift(inputs, weights, forward).complete(constants, block.first_channel, block.channels, whole);
-          const auto &inverse_units = constants.row(0), &shifts = Shift::shifts(constants);
-          for (Index c = 0; c < block.channels; c += Channels::size) {
-            inverse_unit_.store(c, Channels::load(inverse_units.values + c));
-            dz_shift_.store(c, Channels::load(shifts.values + c));
-          }
-        }) {
+      : block_(block), forward_(forward) {
+    constants_.compute(block, Make{forward});
+    Shift(inputs, weights, forward).complete(constants_, block.first_channel, block.channels, whole);
+    const auto &inverse_units = constants_.row(0), &shifts = Shift::shifts(constants_);
+    for (Index c = 0; c < block.channels; c += Channels::size) {
+      inverse_unit_.store(c, Channels::load(inverse_units.values + c));
+      dz_shift_.store(c, Channels::load(shifts.values + c));
+    }
+    constants_.spread(block);
     so_far_.set_zero(block.channels);
   }
 
   /// What chunks are summed with.
   const Table& constants() const { return constants_; }
 
-  /// Takes the sums of a chunk of values of weight n, made with dz times a scale. Returns with which scale they are to be
-  /// made again, 0 if they are good.
+  /// Takes the sums of a chunk of values of weight n, made with dz times a scale. Returns with which scale they are to
+  /// be made again, 0 if they are good.
   Scalar take(const ChannelSums& sums, double n, Scalar scale) {
     if (scale != 1) return rescue(sums, n, scale);
     if (is_any_in_need(sums)) {
@@ -306,11 +307,11 @@ bool is_whole_batch(const ChannelView<Element>& x, const Weights& weights, const
   return forward.statistics.count == weights.total(x);
 }
 
-/// The sums that all gradients are made of: sum dz and sum dz (x - mean) for each channel. What has no weight has no part
-/// in them; weights that differ do not matter.
+/// The sums that all gradients are made of: sum dz and sum dz (x - mean) for each channel. What has no weight has no
+/// part in them; weights that differ do not matter.
 ///
-/// Shapes   inputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums: [channels]; count:
-///          values per channel that the mean is of, 0 if it is a constant
+/// Shapes   inputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums: [channels];
+///          forward.statistics.count: values per channel that the mean is of, 0 if it is a constant
 template <class Element, std::size_t N, class Forward, class Weights = Unweighted>
 void gradient_sums(const Device& device, const Views<const Element, N>& all_inputs, const Forward& forward,
                    GradientSums& sums, const Weights& weights = {}) {
@@ -347,23 +348,23 @@ auto through_statistics(const Forward& forward) {
       };
 }
 
-/// pass(make, function, inputs) with what writes dx through statistics that are constants, from the inputs that it takes.
+/// pass(make, function, inputs) with what writes dx through statistics that are constants, from the inputs that it
+/// takes.
 template <std::size_t M, class Element, std::size_t N, class Forward, class Weights, class Pass>
 void through_constants(const Views<const Element, N>& inputs, const Forward& forward, const Weights& weights,
                        const Pass& pass) {
   using Scalar = statistics_t<Element>;
   if constexpr (Forward::dz_is_dy && !Weights::is_weighted) {
     // The linear part of what normalizes; x is not read.
-    using Linear = Normalization<Scalar, activations::identity>;
-    const Linear linear{forward.statistics.without_mean(), forward.affine.without_shift(), {}};
-    pass(NormalizerOf<Scalar, Linear>{linear}, activated(linear.activation), Views<const Element, 1>{inputs[1]});
+    const Linear<Scalar> linear{forward.statistics.without_mean(), forward.affine.without_shift(), {}};
+    pass(NormalizerOf{linear}, activated(linear.activation), Views<const Element, 1>{inputs[1]});
   } else {
     const auto gradients = [&forward]<class V>(const auto& weight, const auto& constants, const V& x, const V& dy,
                                                const auto&... residual) {
       const V dz = forward.dz(constants, forward.position(x), dy, residual...);
       return gradients_of_inputs<M>(weight.keep(constants.gradient(dz)), weight.keep(dz));
     };
-    pass(NormalizerOf<Scalar, Forward>{forward}, weighted_function(gradients, weights), inputs);
+    pass(NormalizerOf{forward}, weighted_function(gradients, weights), inputs);
   }
 }
 
@@ -387,8 +388,8 @@ void frozen_input_gradient(const Device& device, const Views<const Element, N>& 
 /// where w is the weight of x, and dx = 0 where that is 0. Through constants the sums are not looked at.
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3, the chain rule with its terms collected.
-/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums: [channels];
-///          count: values per channel in the sums
+/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums:
+///          [channels]; forward.statistics.count: values per channel in the sums
 template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void input_gradient(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
                     const GradientSums& sums, const Views<Element, M>& outputs, const Weights& weights = {}) {
@@ -439,12 +440,12 @@ void sums_and_input_gradient(const Device& device, const Views<const Element, N>
   }
 }
 
-/// A whole backward pass: the sums, which are merged with those of other ranks where these meet, the outputs, then dgamma
-/// and dbeta if `gradients` is not null. On running statistics, which are constants, nothing but the parameters needs the
-/// sums.
+/// A whole backward pass: the sums, which are merged with those of other ranks where these meet, the outputs, then
+/// dgamma and dbeta if `gradients` is not null. On running statistics, which are constants, nothing but the parameters
+/// needs the sums.
 ///
-/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums, gradients:
-///          [channels]; count: values per channel behind batch statistics
+/// Shapes   inputs, outputs: the same outer x channels x inner; weights: outer x inner; those of forward, sums,
+///          gradients: [channels]; forward.statistics.count: values per channel behind batch statistics
 template <class Element, std::size_t N, std::size_t M, class Forward, class Weights = Unweighted>
 void backward(const Device& device, const Views<const Element, N>& inputs, const Forward& forward, GradientSums& sums,
               Gradients<statistics_t<Element>>* gradients, const Views<Element, M>& outputs,

@@ -11,7 +11,6 @@
 #include <batchnorm/walk/columns.hpp>
 
 #include <limits>
-#include <type_traits>
 
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
@@ -24,7 +23,8 @@ EIGEN_DONT_INLINE inline void resize(Statistics& statistics, Index channels, dou
   statistics.count = count;
 }
 
-/// Copies the statistics of the channels [first, first + channels), with the bits that a pass on the view computes with.
+/// Copies the statistics of the channels [first, first + channels), with the bits that a pass on the view computes
+/// with.
 EIGEN_DONT_INLINE inline void assign_channels(Statistics& statistics, const StatisticsView& from, Index first,
                                               Index channels) {
   for_each_overlapping_packet<double>(channels, [&](Index k, auto lanes) {
@@ -66,8 +66,8 @@ struct AffineView {
 };
 
 /// mean - round(mean): what the value that the kernels subtract leaves over. Without it backward loses digits where
-/// |mean| >> std. The statement without an instruction hides from g++ 12 that the same numbers come back: from -O2 on it
-/// drops the conversions of a vector from double to float and back as if nothing were rounded.
+/// |mean| >> std. The statement without an instruction hides from g++ 12 that the same numbers come back: from -O2 on
+/// it drops the conversions of a vector from double to float and back as if nothing were rounded.
 template <class Scalar>
 EIGEN_STRONG_INLINE Channels residual(const Channels& mean) {
   Scalar rounded[Channels::size];
@@ -92,8 +92,8 @@ struct Normalizer {
   EIGEN_STRONG_INLINE V gradient(const V& dz) const { return dz * scale; }
 };
 
-/// The same in a unit of the data's own, 1 / inverse_unit, which is a power of two near the standard deviation: the same
-/// bits where the Normalizer's numbers neither over- nor underflow, and no such limit.
+/// The same in a unit of the data's own, 1 / inverse_unit, which is a power of two near the standard deviation: the
+/// same bits where the Normalizer's numbers neither over- nor underflow, and no such limit.
 ///
 ///   d = x * inverse_unit + shift        z = d * scale + offset
 ///   shift = -round(mean * inverse_unit)        scale = gamma * inv_std / inverse_unit
@@ -105,7 +105,8 @@ struct ScaledNormalizer {
   EIGEN_STRONG_INLINE V operator()(const V& x) const { return multiply_add(distance(x), scale, offset); }
 };
 
-/// With what turns dz into dx, gamma * inv_std, in two factors of like size: so what is between lies between dz and dx.
+/// ScaledNormalizer and gamma * inv_std, which turns dz into dx, in two factors of like size: so what is between lies
+/// between dz and dx.
 template <class V>
 struct ScaledForward {
   ScaledNormalizer<V> normalizer;
@@ -115,14 +116,15 @@ struct ScaledForward {
   EIGEN_STRONG_INLINE V gradient(const V& dz) const { return dz * dx_unit * dx_scale; }
 };
 
-/// dx = (dz - w dz_center) * scale + w ((x - center) * slope + offset): the gradient through batch statistics, where with
-/// S1 = sum dz and S2 = sum dz (x - mean) over the values of the channel, of which x counts w, and all of them `count`
+/// dx = (dz - w dz_center) * scale + w ((x - center) * slope + offset): the gradient through batch statistics, where
+/// with S1 = sum dz and S2 = sum dz (x - mean) over the values of the channel, of which x counts w, and all of them
+/// `count`
 ///
 ///   slope = -scale * inv_spread^2 * S2 / count        dz_center = round(S1 / count)
 ///   offset = -scale * (S1 / count - dz_center) - slope * (mean - center)
 ///
-/// center, scale and forward_offset are the Normalizer's. dz is centered as x is: where it is large beside its spread, dx
-/// is what is left of it.
+/// center, scale and forward_offset are the Normalizer's. dz is centered as x is: where it is large beside its spread,
+/// dx is what is left of it.
 template <class V>
 struct InputGradient {
   V center, scale, forward_offset, slope, offset, dz_center;
@@ -160,8 +162,8 @@ Channels mark_extreme(const Channels& constant, const Channels& inv_std, double 
     return constant;
   }
 }
-/// The same where a factor of what is centered is a denormal Scalar and not 0, while 1 / inv_spread is so large that the
-/// product needs its digits.
+/// The same of a channel whose factor of what is centered is a denormal Scalar and not 0, while 1 / inv_spread is so
+/// large that the product needs the digits it has lost.
 template <class Scalar>
 Channels mark_extreme_factor(const Channels& constant, const Channels& factor, const Channels& inv_spread) {
   if constexpr (std::same_as<Scalar, float>) {
@@ -256,7 +258,11 @@ struct Normalization {
   }
 };
 
-/// The same where y is at hand and not x: z = activation^-1(y) is normalized by beta and gamma,
+/// The normalization alone, without an activation.
+template <class Scalar>
+using Linear = Normalization<Scalar, activations::identity>;
+
+/// A forward pass that y is at hand of and not x: z = activation^-1(y) is normalized by beta and gamma,
 ///
 ///   x_hat = (z - beta) / gamma
 ///
@@ -296,13 +302,15 @@ struct Recovery {
 };
 
 /// The constants of a pass that normalizes.
-template <class Scalar, class Forward>
+template <class Forward>
 struct NormalizerOf {
   const Forward& forward;
 
   Normalizer<Channels> operator()(Index c, auto lanes) const { return forward.normalizer(c, lanes); }
   ScaledForward<Channels> scaled(Index c, auto lanes) const { return scaled_forward(c, lanes, forward); }
 };
+template <class Forward>
+NormalizerOf(const Forward&) -> NormalizerOf<Forward>;
 
 /// The constants of a pass that writes dx through batch statistics. No product of two factors that are large together,
 /// or small, comes on the way to another.

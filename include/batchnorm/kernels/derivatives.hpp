@@ -8,16 +8,12 @@ namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// The normalization alone, without an activation.
-template <class Scalar>
-using Plain = Normalization<Scalar, activations::identity>;
-
 /// The constants of the tangent of z along v, and gamma', beta', of which either may be empty:
 ///
 ///   z' = gamma inv_std (v - V1 / count - x_hat V2 / count) + gamma' x_hat + beta'
 template <class Scalar>
 struct TangentOf {
-  const Plain<Scalar>& forward;
+  const Linear<Scalar>& forward;
   /// Of v; not looked at where statistics are constants.
   const GradientSums& sums;
   const ChannelArray<Scalar>& gammas;
@@ -96,7 +92,7 @@ struct SecondGradientsOf {
 
 /// The tangent of z. Inputs are x and v.
 template <class Element, class Scalar>
-void tangent(const Device& device, const Views<const Element, 2>& inputs, const Plain<Scalar>& forward,
+void tangent(const Device& device, const Views<const Element, 2>& inputs, const Linear<Scalar>& forward,
              const ChannelArray<Scalar>& gammas, const ChannelArray<Scalar>& betas, const Views<Element, 1>& outputs) {
   GradientSums sums;
   if (forward.statistics.count > 0) gradient_sums(device, inputs, forward, sums);
@@ -108,10 +104,10 @@ void tangent(const Device& device, const Views<const Element, 2>& inputs, const 
       inputs, outputs);
 }
 
-/// The gradients of a function of dx, dgamma and dbeta. Inputs are x, dy and v, outputs dx2 and ddy; dgamma2 is added to
-/// unless it is empty.
+/// The gradients of a function of dx, dgamma and dbeta. Inputs are x, dy and v, outputs dx2 and ddy; dgamma2 is added
+/// to unless it is empty.
 template <class Element, class Scalar>
-void backward_twice(const Device& device, const Views<const Element, 3>& inputs, const Plain<Scalar>& forward,
+void backward_twice(const Device& device, const Views<const Element, 3>& inputs, const Linear<Scalar>& forward,
                     const ChannelArray<Scalar>& gammas, const ChannelArray<Scalar>& betas,
                     ChannelArray<Scalar>& dgamma2, const Views<Element, 2>& outputs) {
   const auto& [x, dy, v] = inputs;
@@ -127,7 +123,7 @@ void backward_twice(const Device& device, const Views<const Element, 3>& inputs,
     Statistics of_dy{Eigen::ArrayXd::Zero(channels), Eigen::ArrayXd::Ones(channels), count};
     if (count > 0) of_dy.mean = dy_sums.dy / count;
     const AffineParameters<Scalar> none;
-    gradient_sums(device, Views<const Element, 2>{dy, v}, Plain<Scalar>{of_dy, none, {}}, products);
+    gradient_sums(device, Views<const Element, 2>{dy, v}, Linear<Scalar>{of_dy, none, {}}, products);
   }
   write_all<SecondGradients>(
       device, Order::backwards, SecondGradientsOf<Scalar>{{forward, v_sums, gammas, betas}, dy_sums, products.dy_x},

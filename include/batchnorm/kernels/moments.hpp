@@ -16,12 +16,14 @@
 #include <batchnorm/core/moments.hpp>
 #include <batchnorm/walk/passes.hpp>
 
+#include <algorithm>
+
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
 
-/// S1 += w d, S2 += w d^2 with d = x * scale + offset, which is (x - shift) / unit bit for bit: scale is 1 / unit, a power
-/// of two, and offset -shift / unit. The weight w is 1 unless the lanes have others.
+/// S1 += w d, S2 += w d^2 with d = x * scale + offset, which is (x - shift) / unit bit for bit: scale is 1 / unit, a
+/// power of two, and offset -shift / unit. The weight w is 1 unless the lanes have others.
 template <class V>
 struct ShiftedSums {
   V scale, offset;
@@ -94,8 +96,8 @@ class Shifts {
     }
   }
 
-  /// What to do about the sums of n values of a channel, of which m2 is known already. Returns whether anything was done,
-  /// so that they have to be taken again.
+  /// What to do about the sums of n values of a channel, of which m2 is known already. Returns whether anything was
+  /// done, so that they have to be taken again.
   EIGEN_DONT_INLINE bool adjust(Index c, double s1, double s2, double n, double m2) {
     const double scale = inverse_unit_[c], known = m2 * scale * scale;
     if constexpr (std::same_as<Scalar, float>) {
@@ -181,12 +183,12 @@ class BlockMoments {
 
   /// What a chunk is summed with.
   const ColumnTable<Scalar, ShiftedSums>& constants() {
-    constants_.fill_by_packets(block_, [&](Index c) { return shifts_.term(c); });
+    constants_.fill(block_, [&](Index c) { return shifts_.term(c); });
     return constants_;
   }
 
-  /// Whether the sums of a chunk of n values have to be taken again, with other constants. Channels whose sums were good
-  /// get the same ones, bit for bit, each time.
+  /// Whether the sums of a chunk of n values have to be taken again, with other constants. Channels whose sums were
+  /// good get the same ones, bit for bit, each time.
   bool again(const ChannelSums& sums, double n, int attempt) {
     if (attempt == shifts_.attempts || !is_any_bad(sums, n)) return false;
     bool result = false;
@@ -290,6 +292,25 @@ void batch_moments(const Device& device, const ChannelView<const Element>& view,
       });
   if (merged.count > 0) std::swap(moments, merged);
   moments.count = weights.total(x);  // and not the sum of what ranges have, which may be rounded another way
+}
+
+/// The first channel with a value that is NaN or infinite, or the number of channels.
+template <class Element>
+Index find_non_finite(const Device& device, const ChannelView<const Element>& view) {
+  Moments moments;
+  batch_moments(device, view, moments);
+  if (moments.all_finite()) return view.channels;
+  // Or is it only sums of finite values that are not?
+  Index found = view.channels;
+  for (Index o = 0; o < view.outer; ++o) {
+    for (Index c = 0; c < found; ++c) {
+      const Element* const plane = view.plane(o, c);
+      const bool finite =
+          std::all_of(plane, plane + view.inner, [](Element x) { return is_finite(static_cast<double>(x)); });
+      if (!finite) found = c;
+    }
+  }
+  return found;
 }
 
 }  // namespace detail

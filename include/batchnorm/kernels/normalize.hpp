@@ -26,15 +26,16 @@ auto activated(const Activation& activation) {
 template <class Element, std::size_t N, class Forward>
 void normalize(const Device& device, const Views<const Element, N>& inputs, const Forward& forward,
                const ChannelView<Element>& y, Order order = Order::forwards) {
-  write_all<Normalizer>(device, order, NormalizerOf<statistics_t<Element>, Forward>{forward},
-                        activated(forward.activation), inputs, Views<Element, 1>{y});
+  write_all<Normalizer>(device, order, NormalizerOf{forward}, activated(forward.activation), inputs,
+                        Views<Element, 1>{y});
 }
 
 /// Normalizes a batch with its own statistics: batch_moments and normalize with the same bits, but blocks that hold
-/// all values of their channels are normalized while they are still in cache.
+/// all values of their channels are normalized while they are still in cache. *statistics, if asked
+/// for, become what it normalized with.
 ///
-/// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner, of a weight above 0; weights: outer x
-///          inner; affine, moments: [channels]
+/// Shapes   inputs: x or x and the residual; y: the same outer x channels x inner, of a weight above 0; weights: outer
+///          x inner; affine, moments, *statistics: [channels]
 template <class Element, std::size_t N, class Activation, class Weights = Unweighted>
 void train_forward(const Device& device, const Views<const Element, N>& inputs,
                    const AffineView<statistics_t<Element>>& affine, double epsilon, const Activation& activation,
@@ -59,8 +60,7 @@ void train_forward(const Device& device, const Views<const Element, N>& inputs,
         block_moments(block, x, weights, moments);
         if (statistics) assign_channels(*statistics, of_moments, block.first_channel, block.channels);
       },
-      NormalizerOf<Scalar, Normalization<Scalar, Activation>>{forward}, activated(activation), inputs,
-      Views<Element, 1>{y});
+      NormalizerOf{forward}, activated(activation), inputs, Views<Element, 1>{y});
 }
 
 /// x * scale + shift.

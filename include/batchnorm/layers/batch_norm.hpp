@@ -70,7 +70,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// Refused: a bare number does not say what it is.
   template <class Refused = void>
   explicit BatchNorm(Index channels) : BatchNorm(Options{.channels = channels}) {
-    static_assert(detail::never<Refused> || !is_valid,
+    static_assert(detail::always_false<Refused> || !is_valid,
                   "batchnorm: options have names: write BatchNorm<float> norm({.channels = 2})");
   }
 
@@ -101,9 +101,9 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   /// The same where values count by their weights, in all that the batch is read for; backward takes the same weights.
   ///
   /// Cost     allocates a Scalar for each position
-  /// Throws   std::invalid_argument also if weights have other extents than the samples or the positions of x, or if one
-  ///          is negative or not finite; and if they add up to less than 2 where the mode reads the batch, as for single
-  ///          values
+  /// Throws   std::invalid_argument also if weights have other extents than the samples or the positions of x, or if
+  ///          one is negative or not finite; and if they add up to less than 2 where the mode reads the batch, as for
+  ///          single values
   template <class X, class Y>
   void forward(const X& x, Y&& y, const WeightedForwardOptions<Scalar>& options) {
     if constexpr (accepts<0>(detail::Reads<X>(), detail::Writes<Y>())) {
@@ -133,8 +133,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   ///          gradients, and dy alone without an activation
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
   ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if
-  ///          options.saved is of another activation or channel axis, if dy or dx have other extents, or if dx overlaps a
-  ///          part of x or dy
+  ///          options.saved is of another activation or channel axis, if dy or dx have other extents, or if dx overlaps
+  ///          a part of x or dy
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <class X, class DY, class DX>
   void backward(const X& x, const DY& dy, DX&& dx, const BackwardOptions<Scalar>& options = {}) {
@@ -243,21 +243,21 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
   template <class... Args>
   void forward(const Args&...) const {
     static_assert(
-        detail::never<Args...> || !is_valid,
+        detail::always_false<Args...> || !is_valid,
         "batchnorm: forward takes (x, y[, options]), or (x, residual, y[, options]) where the activation has a "
         "residual; it updates statistics and keeps what backward needs, so on a const layer call infer(x, y)");
   }
   /// Refused likewise.
   template <class... Args>
   void backward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: backward takes (x, dy, dx[, options]), or (x, residual, dy, dx, dresidual[, options]) "
                   "where the activation has a residual; it adds to gradients(), so the layer must not be const");
   }
   /// Refused likewise.
   template <class... Args>
   void backward_from_output(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: backward_from_output takes (y, dy, dx[, options]); it adds to gradients(), so the layer "
                   "must not be const");
   }
@@ -341,6 +341,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
       normalize(options.device, source, detail::views(in), weights, out.view, ranks);
       Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
       keep(saved);
+      saved.correction = {};
       saved.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
       saved.tensors.weights = detail::Fingerprint::of(weights.view());
       saved.tensors.count = count;
@@ -349,8 +350,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     });
   }
 
-  /// The pass itself: gathers incoming_ where the mode reads the batch and no ranks have met for it, statistics_, and
-  /// writes y.
+  /// The pass itself: computes incoming_, where the mode reads the batch and the ranks have not merged it already, and
+  /// statistics_, and writes y.
   template <class Inputs, class Weights, class View>
   void normalize(const Device& device, StatisticsSource source, const Inputs& inputs, const Weights& weights,
                  const View& y, const detail::Meeting& ranks) {
@@ -373,8 +374,10 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     return {running_, options_.epsilon};
   }
 
-  /// What backward needs of this pass, beside its tensors.
+  /// What backward needs of this pass, beside its tensors. If memory runs out meanwhile there is no pass to go back
+  /// through.
   void keep(Saved<Scalar>& saved) const {
+    saved.tensors.extents.clear();
     saved.statistics = statistics_;
     saved.gamma = affine_.gamma;
     saved.beta = affine_.beta;
@@ -442,8 +445,8 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
         out.view);
   }
 
-  /// Of all ranks, if the pass back needs sums: as the forward pass had it or, where there was none, whose error is to be
-  /// told, as the mode has it on the others.
+  /// Meets all ranks if the backward pass needs sums, as the forward pass had it. Where there was none, which is an
+  /// error, the mode decides, so that the other ranks learn of it.
   detail::Meeting meeting_for(const Call& call, const Reducer* across, const Saved<Scalar>& saved) const {
     const bool is_first = saved.tensors.extents.empty();
     const bool of_batch = is_first ? mode_.statistics == StatisticsSource::batch : saved.statistics.count > 0;
@@ -486,6 +489,11 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
                    ", got that of one with ", saved.activation.name(),
                    saved.activation.name() == activation_.name() ? " of other parameters" : "",
                    "; hand it to the layer that ran forward, or to one with the same activation");
+    }
+    if (saved.correction.r.size() != 0) {
+      detail::fail(call.name,
+                   "(saved): expected a pass without r and d, got one of BatchRenorm; hand it to the layer that "
+                   "ran forward, as a BatchRenorm and not as the BatchNorm that it is made of");
     }
     call.check_same(x, saved.tensors, expected,
                     "keep a copy of what is overwritten in place, and a Saved for each of several passes");

@@ -51,8 +51,8 @@ struct RenormSchedule {
   ///   r_max = 1 + (r_max - 1) f((step - plain_steps) / r_steps)        f(t) = min(max(t, 0), 1)
   ///   d_max = d_max f((step - plain_steps) / d_steps)
   ///
-  /// Throws   std::invalid_argument if the step or a number of steps is negative, r_max < 1, d_max < 0, or a limit is not
-  ///          finite
+  /// Throws   std::invalid_argument if the step or a number of steps is negative, r_max < 1, d_max < 0, or a limit is
+  ///          not finite
   RenormLimits limits(std::int64_t step) const {
     check();
     if (step < 0) detail::fail("RenormSchedule::limits(step): expected a step >= 0, got ", step);
@@ -87,21 +87,22 @@ struct RenormSchedule {
 ///               d = min(max((mean(x) - mean) / sigma, -d_max), d_max)
 ///   inference:  that of BatchNorm
 ///
-/// with sigma_B = sqrt(variance(x) + epsilon), biased as always in training, and mean and sigma of the running statistics
-/// as they are before this batch. r and d are constants to the backward pass. Where no limit is reached, y is exactly
-/// what inference would give.
+/// with sigma_B = sqrt(variance(x) + epsilon), biased as always in training, and mean and sigma of the running
+/// statistics as they are before this batch. r and d are constants to the backward pass. Where no limit is reached, y
+/// is exactly what inference would give.
 ///
 /// sigma = sqrt(running().variance + epsilon) is what inference divides by. It differs from the paper's, which averages
 /// sigma_B itself: an average of variances makes sigma a little larger, and so does the unbiased variance that is
 /// kept by default (RunningVariance::biased keeps the other).
 ///
-/// The limits follow a schedule. Its step is running().batches, the batches that the running statistics have seen, which
-/// is what r and d rest on: it advances by itself, and is saved and loaded with them. What replaces running(), as
+/// The limits follow a schedule. Its step is running().batches, the batches that the running statistics have seen,
+/// which is what r and d rest on: it advances by itself, and is saved and loaded with them. What replaces running(), as
 /// recalibrate() does, replaces it: to train on, put the number back. Averaging none() never advances it.
 ///
-/// With limits r_max 1 and d_max 0 the layer is BatchNorm, bit for bit; so is it in modes that normalize with the running
-/// statistics. All that BatchNorm has and that is not declared here is BatchNorm's: infer(), running(),
-/// for_each_state() and so on. Passes through a reference to BatchNorm know of no r and d. A pass that is to be computed
+/// With limits r_max 1 and d_max 0 the layer is BatchNorm, bit for bit; so is it in modes that normalize with the
+/// running statistics. All that BatchNorm has and that is not declared here is BatchNorm's: infer(), running(),
+/// for_each_state() and so on. A forward pass through a reference to BatchNorm has no r and d; backward through one
+/// refuses a pass that had. A pass that is to be computed
 /// again (checkpointing) runs in Mode::probe first and in Mode::training then: in Mode::recompute, after training, it
 /// would meet other running statistics.
 ///
@@ -165,7 +166,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   template <class X, class DY, class DX>
   void backward(const X& x, const DY& dy, DX&& dx, const CallOptions& options = {}) {
     if constexpr (Base::template accepts<0>(detail::Reads<X, DY>(), detail::Writes<DX>())) {
-      if (is_plain(correction_)) return Base::backward(x, dy, dx, {.device = options.device});
+      if (was_plain()) return Base::backward(x, dy, dx, {.device = options.device});
       run_backward(options.device, std::tuple{detail::Named{"dx", dx}}, detail::Named{"x", x}, detail::Named{"dy", dy});
     }
   }
@@ -175,7 +176,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   template <class X, class R, class DY, class DX, class DR>
   void backward(const X& x, const R& residual, const DY& dy, DX&& dx, DR&& dresidual, const CallOptions& options = {}) {
     if constexpr (Base::template accepts<1>(detail::Reads<X, DY, R>(), detail::Writes<DX, DR>())) {
-      if (is_plain(correction_)) return Base::backward(x, residual, dy, dx, dresidual, {.device = options.device});
+      if (was_plain()) return Base::backward(x, residual, dy, dx, dresidual, {.device = options.device});
       run_backward(options.device, std::tuple{detail::Named{"dx", dx}, detail::Named{"dresidual", dresidual}},
                    detail::Named{"x", x}, detail::Named{"dy", dy}, detail::Named{"residual", residual});
     }
@@ -193,7 +194,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   void backward_from_output(const Y& y, const DY& dy, DX&& dx, const CallOptions& options = {}) {
     if constexpr (detail::accepts_inverse<Activation, Scalar>() &&
                   Base::template accepts<0>(detail::Reads<Y, DY>(), detail::Writes<DX>())) {
-      if (is_plain(correction_)) return Base::backward_from_output(y, dy, dx, {.device = options.device});
+      if (was_plain()) return Base::backward_from_output(y, dy, dx, {.device = options.device});
       run_backward_from_output(options.device, detail::Named{"dx", dx}, detail::Named{"y", y}, detail::Named{"dy", dy});
     }
   }
@@ -201,14 +202,14 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   /// Refused: calls on a const layer, and all that the declarations above do not take.
   template <class... Args>
   void forward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: forward takes (x, y[, options]), or (x, residual, y[, options]) where the activation has "
                   "a residual; it updates statistics, so on a const layer call infer(x, y)");
   }
   /// Refused likewise.
   template <class... Args>
   void backward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: backward takes (x, dy, dx[, options]), or (x, residual, dy, dx, dresidual[, options]) "
                   "where the activation has a residual; it adds to gradients(), so the layer must not be const");
   }
@@ -225,15 +226,8 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   /// The limits of the next forward pass.
   RenormLimits limits() const { return schedule_.limits(running_.batches); }
 
-  /// r and d by channel, of the last forward pass; empty if that was batch normalization, r 1 and d 0.
-  struct Correction {
-    /// What the batch's x_hat was multiplied by.
-    Eigen::ArrayXd r;
-    /// What was added to that.
-    Eigen::ArrayXd d;
-  };
-  /// r and d of the last forward pass.
-  const Correction& correction() const { return correction_; }
+  /// r and d of the last forward pass; empty if that was batch normalization, r 1 and d 0.
+  const Correction& correction() const { return saved_.correction; }
 
   /// BatchNorm's line, and the limits of the next forward pass.
   std::string describe() const {
@@ -251,7 +245,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   using typename Base::Call;
   using Through = detail::Normalization<Scalar, Activation>;
 
-  static bool is_plain(const Correction& correction) { return correction.r.size() == 0; }
+  bool was_plain() const { return saved_.correction.r.size() == 0; }
 
   template <class Y, class... Xs>
   void run_forward(const Device& device, const detail::Named<Y>& y, const detail::Named<Xs>&... xs) {
@@ -262,9 +256,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
         Base::source_for(call, in[0], detail::Unweighted(), static_cast<double>(in[0].view.count()));
     const RenormLimits within = limits();
     if (source == StatisticsSource::running || within.is_plain()) {
-      Base::forward(xs.tensor..., y.tensor, {.device = device});
-      correction_ = {};
-      return;
+      return Base::forward(xs.tensor..., y.tensor, {.device = device});
     }
     running_.check_usable(call.name);
     const auto out = call.output(y, in);
@@ -279,7 +271,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
     saved_.gamma = corrected_.gamma;
     saved_.beta = corrected_.beta;
     saved_.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
-    std::swap(correction_, incoming_correction_);
+    std::swap(saved_.correction, correction_);
     Base::take_in_batch();
   }
 
@@ -288,7 +280,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   ///   gamma (x_hat r + d) + beta = (r gamma) x_hat + (beta + d gamma)
   void choose_correction(const RenormLimits& within) {
     const Statistics batch = statistics(incoming_, options_.epsilon), running = statistics(running_, options_.epsilon);
-    auto& [r, d] = incoming_correction_;
+    auto& [r, d] = correction_;
     r.resize(options_.channels);
     d.resize(options_.channels);
     corrected_.gamma.resize(options_.channels);
@@ -339,16 +331,17 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
     if (!saved_.parameter_gradients) return;
     Gradients<double> corrected(options_.channels);
     detail::parameter_gradients(sums_, forward, corrected);
+    const auto& [r, d] = saved_.correction;
     const auto add = [](ChannelArray<Scalar>& total, const auto& gradient) {
       total = (total.template cast<double>() + gradient).template cast<Scalar>();
     };
-    if (options_.scale) add(gradients_.gamma, correction_.r * corrected.gamma + correction_.d * corrected.beta);
+    if (options_.scale) add(gradients_.gamma, r * corrected.gamma + d * corrected.beta);
     if (options_.shift) add(gradients_.beta, corrected.beta);
   }
 
   RenormSchedule schedule_;
-  /// Of the last forward pass, and where one that may throw puts it.
-  Correction correction_, incoming_correction_;
+  /// Where a pass that may throw puts what it makes of the batch.
+  Correction correction_;
   AffineParameters<Scalar> corrected_;
 };
 

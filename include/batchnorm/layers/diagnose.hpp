@@ -44,7 +44,8 @@ struct Finding {
   }
 };
 
-/// One channel: its state, and what follows from that. What cannot be computed, for want of a batch or of numbers, is NaN.
+/// One channel: its state, and what follows from that. What cannot be computed, for want of a batch or of numbers, is
+/// NaN.
 struct ChannelDiagnosis {
   double gamma;             ///< The scale; 1 without one.
   double beta;              ///< The shift; 0 without one.
@@ -52,10 +53,11 @@ struct ChannelDiagnosis {
   double running_variance;  ///< As kept.
   double batch_mean;        ///< That of the last batch.
   double batch_variance;    ///< That of the last batch, m2 / count.
-  /// The distance of the means in standard errors of a batch: (batch_mean - running_mean) / sqrt(running_variance / count).
+  /// The distance of the means in standard errors of a batch: (batch_mean - running_mean) / sqrt(running_variance /
+  /// count).
   double mean_z;
-  /// The ratio q of the variances, of the estimate that the layer keeps, as a standard normal number: with n = count - 1,
-  /// (cbrt(q) - 1 + 2 / (9 n)) / sqrt(2 / (9 n)).
+  /// The ratio q of the variances, of the estimate that the layer keeps, as a standard normal number: with n = count -
+  /// 1, (cbrt(q) - 1 + 2 / (9 n)) / sqrt(2 / (9 n)).
   double variance_z;
   /// The mean of x_hat if the last batch went through inference.
   double inferred_mean;
@@ -79,8 +81,8 @@ struct Diagnosis {
   std::int64_t batches = 0;
   /// Batches that were left out.
   std::int64_t skipped = 0;
-  /// How much of mean 0 and variance 1, with which running statistics begin, the averaging leaves after as many batches.
-  /// Statistics that were assigned or recalibrated have none of it.
+  /// How much of mean 0 and variance 1, with which running statistics begin, the averaging leaves after as many
+  /// batches. Statistics that were assigned or recalibrated have none of it.
   double share_of_start = 0;
   /// The weight of a new batch in the long run.
   double weight = 0;
@@ -108,8 +110,8 @@ struct Diagnosis {
     return std::any_of(begin(), end(), [kind](const Finding& finding) { return finding.kind == kind; });
   }
 
-  /// Prints the table: the least, the median and the largest number of each column, the channels that have findings, and
-  /// the findings, sixteen of each at most.
+  /// Prints the table: the least, the median and the largest number of each column, the channels that have findings,
+  /// and the findings, sixteen of each at most.
   friend std::ostream& operator<<(std::ostream& out, const Diagnosis& diagnosis);
 };
 
@@ -244,9 +246,9 @@ class Examination {
     if (usable && has_batch) compare(c, untouched || constant, channel);
   }
 
-  /// The running statistics with the last batch. What differs must be more than chance, 5 deviations, and large enough to
-  /// be seen in y: the values of an image are alike, so that their means differ by more than those of as many independent
-  /// ones.
+  /// The running statistics with the last batch. What differs must be more than chance, 5 deviations, and large enough
+  /// to be seen in y: the values of an image are alike, so that their means differ by more than those of as many
+  /// independent ones.
   void compare(Index c, bool known, ChannelDiagnosis& channel) {
     const double m = batch_.count, distance = channel.batch_mean - channel.running_mean;
     const double kept = channel.running_variance,
@@ -443,17 +445,17 @@ inline std::ostream& operator<<(std::ostream& out, const Diagnosis& diagnosis) {
   return out << detail::DiagnosisTable(diagnosis).print();
 }
 
-/// Looks at what a layer has: at parameters, gradients, running statistics, and at `batch`, the moments of some batch of
-/// its inputs: those of test data tell whether inference fits them.
+/// Looks at what a layer has: at parameters, gradients, running statistics, and at `batch`, the moments of some batch
+/// of its inputs: those of test data tell whether inference fits them.
 ///
-/// Where it speaks of z, the input of the activation, it takes x_hat for normal with mean 0 and variance 1, since x is not
-/// at hand: the quantile p of z is then beta + |gamma| t, t that of the standard normal distribution, and what is beyond a
-/// bound is a value of erfc. A sigmoid or tanh is called flat where its slope is below a tenth of the largest, for |z|
-/// above 3.64 and 1.82.
+/// Where it speaks of z, the input of the activation, it takes x_hat for normal with mean 0 and variance 1, since x is
+/// not at hand: the quantile p of z is then beta + |gamma| t, t that of the standard normal distribution, and what is
+/// beyond a bound is a value of erfc. A sigmoid or tanh is called flat where its slope is below a tenth of the largest,
+/// for |z| above 3.64 and 1.82.
 ///
 /// The suggested weight w of a new batch makes a running mean, over independent values, err by 1 % of a standard
-/// deviation: w / (2 - w) / count = 0.01^2, so w = 2 count / (10^4 + count), but at least 0.001, to forget old parameters,
-/// and at most 0.1, as the values of an image are not independent.
+/// deviation: w / (2 - w) / count = 0.01^2, so w = 2 count / (10^4 + count), but at least 0.001, to forget old
+/// parameters, and at most 0.1, as the values of an image are not independent.
 ///
 /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, Figure 1 (the quantiles); Wilson & Hilferty 1931, "The Distribution
 ///          of Chi-Square" (the cube root, for variance_z).

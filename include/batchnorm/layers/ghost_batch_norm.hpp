@@ -130,8 +130,9 @@ class GhostBatchNorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Ac
   /// State    saved(), moments() where the mode reads the batch, running() where it updates them
   /// Cost     as BatchNorm::forward of each ghost; for more than one, copies of running() and moments(), and under
   ///          NonFinite::error x is read once more
-  /// Throws   as BatchNorm::forward; no state has changed then. Where there is more than one ghost, a column-major tensor
-  ///          is refused whose channels are neither on axis 1 nor on the last: its samples cannot be seen by themselves
+  /// Throws   as BatchNorm::forward; no state has changed then. Where there is more than one ghost, a column-major
+  ///          tensor is refused whose channels are neither on axis 1 nor on the last: its samples cannot be seen by
+  ///          themselves
   /// Threads  one call at a time per layer; the number of threads of the device changes no bit of the result
   template <class X, class Y>
   void forward(const X& x, Y&& y, const CallOptions& options = {}) {
@@ -205,14 +206,14 @@ class GhostBatchNorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Ac
   /// Refused: calls on a const layer, and all that the declarations above do not take.
   template <class... Args>
   void forward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: forward takes (x, y[, options]), or (x, residual, y[, options]) where the activation has "
                   "a residual; it updates statistics, so on a const layer call infer(x, y)");
   }
   /// Refused likewise.
   template <class... Args>
   void backward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: backward takes (x, dy, dx[, options]), or (x, residual, dy, dx, dresidual[, options]) "
                   "where the activation has a residual; it adds to gradients(), so the layer must not be const");
   }
@@ -252,6 +253,7 @@ class GhostBatchNorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Ac
     const auto out = call.output(y, in);  // of the whole: the y of one ghost must not be a part of another's x
     const auto fingerprints = detail::fingerprints_of(in);
     const detail::Ghosts ghosts = ghosts_of(in[0]);
+    tensors_.extents.reserve(in[0].shape.extents.size());  // so that nothing is thrown after the ghosts' passes
     const bool is_one = ghosts.number == 1 || mode_.statistics == StatisticsSource::running;
     incoming_ghosts_.resize(is_one ? 1 : std::size_t(ghosts.number));
     if (!is_one) check_ghosts(options.device, ghosts, xs...);

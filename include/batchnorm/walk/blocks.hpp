@@ -47,21 +47,12 @@ class Block : public EitherKind<PlaneBlock, RowBlock>, public ColumnShape {
     return visit([&](const auto& block) { return block.part(block.chunk(chunk)); });
   }
 
-  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
-  /// contributes.
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a
+  /// packet contributes.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(Index chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
     visit([&](const auto& block) { block.reduce(block.chunk(chunk), table, term, inputs, sums); });
-  }
-
-  /// Writes a chunk: outputs = function(constants, packets of the inputs...).
-  template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
-  void write(Index chunk, const Ahead& ahead, const Table& table, const Function& function,
-             const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
-    visit([&](const auto& block) {
-      block.template write<Streaming>(block.chunk(chunk), ahead, table, function, inputs, outputs);
-    });
   }
 };
 
@@ -106,8 +97,8 @@ class Blocks : public EitherKind<PlaneBlocks, RowBlocks> {
 
   /// How a pass that only writes asks for its inputs.
   template <class Element>
-  Ahead ahead(const ChannelView<Element>& v) const {
-    return visit([&](const auto& blocks) { return Ahead{blocks.ahead(v), decltype(blocks[0])::writes_from}; });
+  Prefetch ahead(const ChannelView<Element>& v) const {
+    return visit([&](const auto& blocks) { return Prefetch{blocks.ahead(v), decltype(blocks[0])::writes_from}; });
   }
   /// How far behind the elements of a block those of the next block lie.
   template <class Element>

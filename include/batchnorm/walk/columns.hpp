@@ -6,6 +6,7 @@
 #include <batchnorm/walk/partition.hpp>
 #include <batchnorm/walk/weights.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -129,8 +130,8 @@ struct ColumnShape {
       auto& row = rows[k];
       for (Index c = channels - 1; repeat > 1 && c >= 0; --c) std::fill_n(row.values + c * repeat, repeat, row[c]);
     }
-    // All rows take a step before the next one: a packet of what was written in parts has to wait for that. What packets
-    // copy beyond is copied again, or behind the columns.
+    // All rows take a step before the next one: a packet of what was written in parts has to wait for that. What
+    // packets copy beyond is copied again, or behind the columns.
     for (Index done = channels * repeat; done < columns; done *= 2) {
       for (std::size_t k = 0; k < count; ++k) {
         for (Index i = 0; i < std::min(done, columns - done); i += W) rows[k].store(done + i, rows[k].packet(i));
@@ -147,9 +148,10 @@ class ColumnTable {
   using Scalar = Scalar_;
 
   ColumnTable() = default;
-  /// Computes the constants in double and rounds them once: make(c, lanes) gives those of channels c, c + 1, ...
   template <class Make>
-  ColumnTable(const ColumnShape& block, const Make& make) : ColumnTable(block, make, [](const ColumnTable&) {}) {
+  ColumnTable(const ColumnShape& block, const Make& make) {
+    compute(block, make);
+    spread(block);
     for (Index j = 0; block.following > 0 && j < Row::room; ++j) {
       const PartialPacket<double> one{1};
       const Index next = block.first_channel + block.channels + j / block.repeat;
@@ -158,9 +160,10 @@ class ColumnTable {
     }
   }
 
-  /// The same, but finish(table) may read and write the constants while column c is still channel c.
-  template <class Make, class Finish>
-  ColumnTable(const ColumnShape& block, const Make& make, const Finish& finish) {
+  /// Computes the constants in double and rounds them once: make(c, lanes) gives those of channels c, c + 1, ... Column
+  /// c is that of channel c until they are spread.
+  template <class Make>
+  void compute(const ColumnShape& block, const Make& make) {
     Channels extreme = all_channels(0);
     for_each_overlapping_packet<double>(block.channels, [&](Index c, auto lanes) {
       const auto values = members_of<Packet<double>>(make(block.first_channel + c, lanes));
@@ -174,29 +177,20 @@ class ColumnTable {
                 select_less_equal(all_channels(largest_constant), lanes.keep(size), all_channels(1), all_channels(0));
     });
     has_extremes_ = sum(extreme) > 0;
-    finish(*this);
-    spread(block);
   }
 
-  /// The same where they are known: channel c of the block has constants(c).
+  /// The same where they are known: constants(c) gives those of channels c, c + 1, ..., as far as packets reach.
   template <class Constants>
   void fill(const ColumnShape& block, const Constants& constants) {
-    for (Index c = 0; c < block.channels; ++c) {
-      const auto values = members_of<Scalar>(constants(c));
-      for (std::size_t k = 0; k < members; ++k) rows_[k][c] = values[k];
-    }
-    spread(block);
-  }
-
-  /// The same, for the channels c, c + 1, ... at a time, as far as packets reach.
-  template <class Constants>
-  void fill_by_packets(const ColumnShape& block, const Constants& constants) {
     for (Index c = 0; c < block.channels; c += Packet<Scalar>::size) {
       const auto values = members_of<Packet<Scalar>>(constants(c));
       for (std::size_t k = 0; k < members; ++k) rows_[k].store(c, values[k]);
     }
     spread(block);
   }
+
+  /// From one column per channel to all.
+  void spread(const ColumnShape& block) { block.spread(rows_.data(), members); }
 
   /// One row: a constant for each column.
   auto& row(std::size_t member) { return rows_[member]; }
@@ -235,8 +229,6 @@ class ColumnTable {
     return [&]<std::size_t... K>(std::index_sequence<K...>) { return Coefficients<Packet<Scalar>>{member(K)...}; }
     (std::make_index_sequence<members>{});
   }
-
-  void spread(const ColumnShape& block) { block.spread(rows_.data(), members); }
 
   std::array<Row, members> rows_;
   bool has_extremes_ = false;

@@ -142,8 +142,8 @@ EIGEN_ALWAYS_INLINE void add_packet(const Term& term, const Lanes& lanes, Packet
   add_packet(term, lanes, s1, s2, from, i, std::make_index_sequence<N>{});
 }
 
-/// The most additions that a lane goes through before it is added to a double: the error of a sum of one sign grows by a
-/// quarter of the unit roundoff with each, whatever the width of a packet.
+/// The most additions that a lane goes through before it is added to a double: the error of a sum of one sign grows by
+/// a quarter of the unit roundoff with each, whatever the width of a packet.
 inline constexpr Index lane_additions = 16;
 
 /// totals[k] += lane k of the packet; `is_first`: = it, since there is no total yet.

@@ -20,21 +20,21 @@ inline constexpr Index enough_blocks = 16;
 inline constexpr Index prefetch_bytes = Index(16) << 10;
 /// The most ranges that the values of a channel are cut into, and so the most partial sums that it has.
 inline constexpr Index max_ranges = 64;
-/// Sums are taken over at most this many values of a plane, or rows, before they are looked at and merged: few enough to
-/// be in cache still if they have to be taken again.
+/// Sums are taken over at most this many values of a plane, or rows, before they are looked at and merged: few enough
+/// to be in cache still if they have to be taken again.
 inline constexpr Index chunk_values = Index(32) << 10;
 inline constexpr Index chunk_rows = 512;
 /// The columns of a block, each with constants and sums of its own, which stay in L1.
 inline constexpr Index max_columns = 1024;
-/// Cache lines hold a whole number of these many elements, or these a whole number of lines.
+/// The floats of a cache line: half a line of 16-bit elements, two lines of doubles.
 inline constexpr Index line_elements = 16;
 
 /// Planes that are shorter are walked as rows where there are at least so many slices: as planes each would cost more
 /// than its packets.
 inline constexpr Index short_plane = 64, enough_rows = 16;
 
-/// Whether planes that lie side by side are walked as rows. Where something differs from one position to the next, which
-/// rows have for each column, only planes of less than a line: for longer ones that would be as much as the data.
+/// Whether planes that lie side by side are walked as rows. Where something differs from one position to the next,
+/// which rows have for each column, only planes of less than a line: for longer ones that would be as much as the data.
 constexpr bool may_be_rows(Index outer, Index inner, bool by_position) {
   return inner == 1 || (inner < (by_position ? line_elements : short_plane) && outer >= enough_rows);
 }
@@ -52,8 +52,8 @@ constexpr Index block_bytes(Index bytes) {
   return is_from_memory(bytes) ? std::min(bytes / enough_blocks, most_block_bytes) : most_block_bytes;
 }
 
-/// How many of `count` things of some size fit into some room, all of them if not fewer. As in what follows nothing is
-/// divided that need not be: a few divisions take as long as all else that is done to cut a small tensor.
+/// min(count, room / size), without dividing where all fit: a few divisions take as long as all else that is done to
+/// cut a small tensor.
 constexpr Index fitting(Index room, Index count, Index size) { return count * size <= room ? count : room / size; }
 
 /// Consecutive parts of [0, extent), equal but for the last.

@@ -6,6 +6,7 @@
 #include <batchnorm/base/device.hpp>
 #include <batchnorm/walk/blocks.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -84,7 +85,7 @@ struct Traffic {
   /// Whether chunks are taken from the last to the first: a pass that follows another then starts in what is cached.
   bool backwards;
   /// How inputs are prefetched, in the first chunks of a block.
-  Ahead ahead;
+  Prefetch ahead;
   Index chunks_ahead;
 };
 
@@ -101,7 +102,7 @@ bool streams(const Views<const Element, N>& inputs, const Views<Element, M>& out
          std::all_of(outputs.begin(), outputs.end(), is_apart);
 }
 
-/// Constants of which make(c, lanes).scaled knows a form for channels of any size.
+/// What makes constants, and with scaled(c, lanes) others that have room for channels of any size.
 template <class Make>
 concept HasScaledForm = requires(const Make& make) {
   make.scaled(Index(0), PartialPacket<double>{1});
@@ -178,12 +179,14 @@ EIGEN_DONT_INLINE void write_block(const Block& block, const Table& table, const
   const Index chunks = block.chunks();
   for (Index i = 0; i < chunks; ++i) {
     const Index chunk = traffic.backwards ? chunks - 1 - i : i;
-    const Ahead ahead{chunk < traffic.chunks_ahead ? traffic.ahead.elements : 0, traffic.ahead.into};
-    if (traffic.streaming) {
-      block.write<true>(chunk, ahead, table, function, inputs, outputs);
-    } else {
-      block.write<false>(chunk, ahead, table, function, inputs, outputs);
-    }
+    const Prefetch ahead{chunk < traffic.chunks_ahead ? traffic.ahead.elements : 0, traffic.ahead.into};
+    block.visit([&](const auto& kind) {
+      if (traffic.streaming) {
+        kind.template write<true>(kind.chunk(chunk), ahead, table, function, inputs, outputs);
+      } else {
+        kind.template write<false>(kind.chunk(chunk), ahead, table, function, inputs, outputs);
+      }
+    });
   }
 }
 
@@ -210,7 +213,7 @@ EIGEN_DONT_INLINE WritePlan plan_writing(Order order, const Views<const Element,
                                          const Views<Element, M>& outputs, bool by_position) {
   const Blocks blocks = blocks_for(Pass::writes, inputs, outputs, by_position);
   const Index bytes = bytes_of(inputs) + bytes_of(outputs);
-  const Ahead ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : Ahead{};
+  const Prefetch ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : Prefetch{};
   const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
   return {blocks,
           {streaming, order == Order::backwards, ahead, std::numeric_limits<Index>::max()},
@@ -270,8 +273,8 @@ void reduce_and_write(const Device& device, const Blocks& blocks, const Reduce& 
 }
 
 /// The pass that reduces: reduce(block, part) for every block. Where channels are cut into ranges, `part` is one of
-/// `make_part()` for each range, and merge(part, weight of a channel's values in it) is called for them in order; else it
-/// is `whole`.
+/// `make_part()` for each range, and merge(part, weight of a channel's values in it) is called for them in order; else
+/// it is `whole`.
 template <class Part, class MakePart, class Reduce, class Merge, class Weights, class Element, std::size_t N>
 void reduce_all(const Device& device, const Views<const Element, N>& inputs, const Weights& weights, Part& whole,
                 const MakePart& make_part, const Reduce& reduce, const Merge& merge) {

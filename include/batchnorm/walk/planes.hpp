@@ -11,6 +11,8 @@
 #include <batchnorm/walk/runs.hpp>
 #include <batchnorm/walk/weights.hpp>
 
+#include <algorithm>
+
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
@@ -41,11 +43,10 @@ class PlaneBlock : public BlockExtent {
   static PlaneChunk part(const PlaneChunk& chunk) { return chunk; }
 
   /// A column of constants stands for a channel.
-  Index columns() const { return channels; }
   operator ColumnShape() const { return {first_channel, channels, 1, channels}; }
 
-  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
-  /// contributes.
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a
+  /// packet contributes.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(const PlaneChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
@@ -67,7 +68,7 @@ class PlaneBlock : public BlockExtent {
 
   /// Writes a chunk: outputs = function(constants, packets of the inputs...).
   template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
-  void write(const PlaneChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
+  void write(const PlaneChunk& chunk, const Prefetch& ahead, const Table& table, const Function& function,
              const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
     const Index length = chunk.end - chunk.begin;
     const bool adjacent = Streaming && are_adjacent(length, inputs) && are_adjacent(length, outputs);
@@ -121,7 +122,7 @@ class PlaneBlock : public BlockExtent {
 
   /// Four accumulators, with which the packets of a plane take turns: that hides the latency of the additions.
   template <class Scalar>
-  struct Turns {
+  struct Accumulators {
     Packet<Scalar> s1[4], s2[4];
 
     EIGEN_ALWAYS_INLINE void start() {
@@ -142,7 +143,7 @@ class PlaneBlock : public BlockExtent {
     auto from = each(inputs, [&](const auto& x) { return x.plane(chunk.first, c) + chunk.begin; });
     const auto to_next = each(inputs, [&](const auto& x) { return x.outer_stride - all_steps * step; });
     LaneTotals<Scalar> totals = {};
-    Turns<Scalar> sums;
+    Accumulators<Scalar> sums;
     sums.start();
     // What is left of a plane behind its last step is one more addition.
     Index left = lane_additions - 1;
@@ -177,7 +178,8 @@ class PlaneBlock : public BlockExtent {
   }
 
   template <class Term, class Scalar, class Element, std::size_t N>
-  static EIGEN_ALWAYS_INLINE void add_step(const Term& term, Turns<Scalar>& sums, std::array<const Element*, N>& from) {
+  static EIGEN_ALWAYS_INLINE void add_step(const Term& term, Accumulators<Scalar>& sums,
+                                           std::array<const Element*, N>& from) {
     constexpr Index W = Packet<Scalar>::size;
     constexpr WholePacket<Scalar> whole;
     add_packet(term, whole, sums.s1[0], sums.s2[0], from, 0);
@@ -189,7 +191,7 @@ class PlaneBlock : public BlockExtent {
 
   /// What is left of a plane behind its last step.
   template <class Term, class Scalar, class Element, std::size_t N>
-  static EIGEN_ALWAYS_INLINE void add_rest(const Term& term, Index rest, Turns<Scalar>& sums,
+  static EIGEN_ALWAYS_INLINE void add_rest(const Term& term, Index rest, Accumulators<Scalar>& sums,
                                            const std::array<const Element*, N>& from) {
     constexpr Index W = Packet<Scalar>::size;
     constexpr WholePacket<Scalar> whole;
@@ -254,7 +256,7 @@ class PlaneBlock : public BlockExtent {
     constexpr Index step = 4 * Packet<Scalar>::size;
     const Index length = chunk.end - chunk.begin, steps = length / step, rest = length % step;
     const auto& in_plane = term_in_plane(term, o, chunk.begin, from[0]);
-    Turns<Scalar> sums;
+    Accumulators<Scalar> sums;
     sums.start();
     for (Index k = 0; k < steps; ++k) add_step(in_plane, sums, from);
     add_rest(in_plane, rest, sums, from);

@@ -14,6 +14,9 @@
 #include <batchnorm/walk/runs.hpp>
 #include <batchnorm/walk/weights.hpp>
 
+#include <algorithm>
+#include <tuple>
+
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
 namespace detail {
@@ -55,8 +58,8 @@ class RowBlock : public BlockExtent {
   Index run_columns() const { return shape_.runs == 1 ? columns() : channels * shape_.repeat; }
   operator ColumnShape() const { return {first_channel, channels, shape_.repeat, columns(), shape_.channels}; }
 
-  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a packet
-  /// contributes.
+  /// Two sums per channel over a chunk: term(constants).add(lanes, s1, s2, addresses in the inputs...) adds what a
+  /// packet contributes.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void reduce(const RowChunk& chunk, const Table& table, const MakeTerm& term, const Views<const Element, N>& inputs,
               ChannelSums& sums) const {
@@ -65,12 +68,13 @@ class RowBlock : public BlockExtent {
     gather(chunk.folds, {sums.s1.values, sums.s2.values});
   }
 
-  /// Writes a chunk: outputs = function(constants, packets of the inputs...). In memory order, one row at a time or two.
-  /// A function of its own: where g++ 12 inlined it, pointers of its loops lay in memory, and it took up to 1.8 times as
-  /// long.
+  /// Writes a chunk: outputs = function(constants, packets of the inputs...). In memory order, one row at a time or
+  /// two. A function of its own: where g++ 12 inlined it, pointers of its loops lay in memory, and it took up to 1.8
+  /// times as long.
   template <bool Streaming, class Table, class Function, class Element, std::size_t N, std::size_t M>
-  EIGEN_DONT_INLINE void write(const RowChunk& chunk, const Ahead& ahead, const Table& table, const Function& function,
-                               const Views<const Element, N>& inputs, const Views<Element, M>& outputs) const {
+  EIGEN_DONT_INLINE void write(const RowChunk& chunk, const Prefetch& ahead, const Table& table,
+                               const Function& function, const Views<const Element, N>& inputs,
+                               const Views<Element, M>& outputs) const {
     Index r = chunk.first;
     const Index end = r + chunk.rows;
     if constexpr (!Streaming) {
@@ -81,7 +85,7 @@ class RowBlock : public BlockExtent {
     for (; r < end; ++r) {
       for_each_run(chunk, [&](Index run, Index first, Index length) {
         const auto in_row = function_in_row(function, slice(r, run), first_channel);
-        const auto here = [&](const auto& view) { return at(view, r, run, 0); };
+        const auto here = [&](const auto& view) { return begin_of(view, r, run); };
         const auto in_run = [&](Index j, const auto&... in) { return in_row(j, table.packet(first + j), in...); };
         const RunWriter writer(in_run, each(outputs, here), each(inputs, here), ahead);
         if constexpr (Streaming) {
@@ -94,10 +98,10 @@ class RowBlock : public BlockExtent {
   }
 
  private:
-  /// Element j of a run of row r of this block.
+  /// Where a run of row r of this block begins.
   template <class Element>
-  Element* at(const ChannelView<Element>& v, Index r, Index run, Index j) const {
-    return v.data + slice(r, run) * v.outer_stride + first_channel * shape_.repeat + j;
+  Element* begin_of(const ChannelView<Element>& v, Index r, Index run) const {
+    return v.data + slice(r, run) * v.outer_stride + first_channel * shape_.repeat;
   }
   Index slice(Index r, Index run) const { return (first_row_ + r) * shape_.folds + run; }
 
@@ -113,8 +117,8 @@ class RowBlock : public BlockExtent {
     for (Index run = 0, first = 0; first < chunk.columns; ++run, first += length) body(run, first, length);
   }
 
-  /// Whether two rows are written at a time, which takes half the readings of the constants: in cache, where that counts,
-  /// and not long ones, which get in each other's way there, a page or more apart.
+  /// Whether two rows are written at a time, which takes half the readings of the constants: in cache, where that
+  /// counts, and not long ones, which get in each other's way there, a page or more apart.
   template <class Element>
   bool goes_in_pairs() const {
     const Index length = run_columns();
@@ -136,8 +140,8 @@ class RowBlock : public BlockExtent {
         }
         (std::make_index_sequence<N>{});
       };
-      const auto here = [&](const auto& view) { return at(view, r, run, 0); };
-      const auto next = [&](const auto& view) { return at(view, r + 1, run, 0); };
+      const auto here = [&](const auto& view) { return begin_of(view, r, run); };
+      const auto next = [&](const auto& view) { return begin_of(view, r + 1, run); };
       const RunWriter writer(in_both, joined(each(outputs, here), each(outputs, next)),
                              joined(each(inputs, here), each(inputs, next)), {0, Cache::l1});
       writer.store_packets(length);
@@ -150,8 +154,8 @@ class RowBlock : public BlockExtent {
     return {first, rows, channels * shape_.repeat * folds, folds};
   }
 
-  /// Where a band of rows lies: its first element in each input, how far apart its rows are, its first slice, and how many
-  /// rows there are.
+  /// Where a band of rows lies: its first element in each input, how far apart its rows are, its first slice, and how
+  /// many rows there are.
   template <class Element, std::size_t N>
   struct Band {
     std::array<const Element*, N> from;
@@ -180,8 +184,9 @@ class RowBlock : public BlockExtent {
     }
   };
 
-  /// Two sums for each column. A band of rows at a time, a tile of a few packets of columns down all of them: so the sums
-  /// of a column stay in registers for as many additions. Those of as many bands are added up before they go to double.
+  /// Two sums for each column. A band of rows at a time, a tile of a few packets of columns down all of them: so the
+  /// sums of a column stay in registers for as many additions. Those of as many bands are added up before they go to
+  /// double.
   template <class Table, class MakeTerm, class Element, std::size_t N>
   void sum_columns(const RowChunk& chunk, const Table& table, const MakeTerm& term,
                    const Views<const Element, N>& inputs, ChannelSums& sums) const {
@@ -193,9 +198,10 @@ class RowBlock : public BlockExtent {
       lanes.is_empty = true;
       for (const Index end = std::min(chunk.rows, begin + together * together); begin < end; begin += together) {
         for_each_run(chunk, [&](Index run, Index first, Index length) {
-          const Band<Element, N> band{each(inputs, [&](const auto& x) { return at(x, chunk.first + begin, run, 0); }),
-                                      each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
-                                      slice(chunk.first + begin, run), std::min(together, chunk.rows - begin)};
+          const Band<Element, N> band{
+              each(inputs, [&](const auto& x) { return begin_of(x, chunk.first + begin, run); }),
+              each(inputs, [&](const auto& x) { return shape_.folds * x.outer_stride; }),
+              slice(chunk.first + begin, run), std::min(together, chunk.rows - begin)};
           sum_tiles<tile_packets>(band, 0, first, length, table, term, lanes);
         });
         lanes.is_empty = false;
@@ -256,8 +262,8 @@ class RowBlock : public BlockExtent {
     (sums.add(first + j + Index(K) * W, s1[K], s2[K], is_first), ...);
   }
 
-  /// Adds what the packets of a row of slice `o` contribute, from element j of a run on. A row of one weight is there as a
-  /// whole, or not at all.
+  /// Adds what the packets of a row of slice `o` contribute, from element j of a run on. A row of one weight is there
+  /// as a whole, or not at all.
   template <class Term, std::size_t T, class Lanes, class Scalar, class Element, std::size_t N, std::size_t... K>
   EIGEN_ALWAYS_INLINE void add_row(const std::array<Term, T>& terms, Index o, Index j, const Lanes& lanes,
                                    Packet<Scalar>* s1, Packet<Scalar>* s2, const std::array<const Element*, N>& from,
@@ -328,16 +334,16 @@ class RowBlocks {
   bool may_be_fused() const {
     return ranges() == 1 && channels_.part >= group_for(channels_.extent, shape_.repeat, max_columns / 2);
   }
-  /// Whether rows share lines that could be written once: they follow each other without gaps, and are enough to pay for
-  /// looking at all constants before.
+  /// Whether rows share lines that could be written once: they follow each other without gaps, and are enough to pay
+  /// for looking at all constants before.
   template <class Element>
   bool may_write_lines_once(const ChannelView<Element>& v) const {
     constexpr Index least_values = 512;
     const bool begins_within_line = reinterpret_cast<std::uintptr_t>(v.data) % line_bytes != 0;
     return dense_ && (share_lines(v) || begins_within_line) && v.count() >= least_values;
   }
-  /// From now on each is, by the block that it begins in. No block may be written channel by channel then: it would leave
-  /// out what it owes to the next one, and write what it is owed.
+  /// From now on each is, by the block that it begins in. No block may be written channel by channel then: it would
+  /// leave out what it owes to the next one, and write what it is owed.
   void write_lines_once() {
     shape_.elements = (ranges_.extent * shape_.folds + tail_rows_) * channels_.extent * shape_.repeat;
     shape_.channels = channels_.extent;

@@ -5,6 +5,7 @@
 #include <batchnorm/base/each.hpp>
 #include <batchnorm/walk/lanes.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -19,13 +20,13 @@ inline constexpr Index line_bytes = 64;
 enum class Cache { l1, l2 };
 
 /// How inputs are prefetched: so many elements ahead of their use, not at all if that is 0.
-struct Ahead {
+struct Prefetch {
   Index elements;
   Cache into;
 };
 
-/// Prefetches the cache line at `bytes` behind an address, which may lie beyond the data. Always inline, as all that does
-/// nothing else must be: g++ drops calls of functions without an effect.
+/// Prefetches the cache line at `bytes` behind an address, which may lie beyond the data. Always inline, as all that
+/// does nothing else must be: g++ drops calls of functions without an effect.
 template <Cache Into>
 EIGEN_ALWAYS_INLINE void prefetch(const void* from, Index bytes) {
 #if defined(__GNUC__)
@@ -34,7 +35,7 @@ EIGEN_ALWAYS_INLINE void prefetch(const void* from, Index bytes) {
 #endif
 }
 
-/// Which other runs are written that a run lies between in memory.
+/// Whether the runs right before and behind a run in memory are written too.
 struct Neighbors {
   bool before = false, behind = false;
 };
@@ -50,7 +51,7 @@ template <class Element, std::size_t M, std::size_t N, class Function>
 class RunWriter {
  public:
   RunWriter(const Function& function, const std::array<Element*, M>& outputs,
-            const std::array<const Element*, N>& inputs, const Ahead& ahead)
+            const std::array<const Element*, N>& inputs, const Prefetch& ahead)
       : function_(function), outputs_(outputs), inputs_(inputs), ahead_(ahead) {}
 
   /// Through the caches.
@@ -66,8 +67,8 @@ class RunWriter {
     put(length - W, whole, last);
   }
 
-  /// The same in packets of which none but the first and the last lie across lines: quicker, as measured, where many would
-  /// that are cheap to compute, and it does not matter to the function where a packet begins.
+  /// The same with all packets but the first and the last aligned: quicker, as measured, where the function is cheap.
+  /// It must not matter to it where a packet begins.
   EIGEN_ALWAYS_INLINE void store_aligned(Index length) const {
     if constexpr (2 * W < line || !std::same_as<Element, Scalar>) {
       store(length);
@@ -81,8 +82,8 @@ class RunWriter {
   }
 
   /// Past the caches, whole lines at a time: a line that is written in parts is read first. No output may be an input,
-  /// since that is in the caches already. A line that runs of a sequence share is written with the one that it begins in:
-  /// the function goes on beyond the end of the run.
+  /// since that is in the caches already. A line that runs of a sequence share is written with the one that it begins
+  /// in: the function goes on beyond the end of the run.
   EIGEN_STRONG_INLINE void stream(Index length, const Surroundings& others) const {
     const Index all = length + others.behind, end = std::min(length, all - line + 1);
     Index i = (line - place_in<line>(outputs_[0])) % line;
@@ -213,7 +214,7 @@ class RunWriter {
   const Function& function_;
   std::array<Element*, M> outputs_;
   std::array<const Element*, N> inputs_;
-  Ahead ahead_;
+  Prefetch ahead_;
 };
 
 }  // namespace detail

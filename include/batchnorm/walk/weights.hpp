@@ -6,6 +6,7 @@
 #include <batchnorm/walk/lanes.hpp>
 #include <batchnorm/walk/partition.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <utility>
@@ -98,10 +99,11 @@ class PositionWeights {
   /// Whether they are as good as none.
   bool are_ones() const { return are_ones_; }
 
-  /// Those of the elements from i of the planes of slice o on, one for each. Packets of them may begin before the first and
-  /// reach beyond the last.
+  /// Those of the elements from i of the planes of slice o on, one for each. Packets of them may begin before the first
+  /// and reach beyond the last.
   EIGEN_STRONG_INLINE const Scalar* in_plane(Index o, Index i) const { return at(o, i); }
-  /// Whether all values of a slice that is a row have one weight: there is one of each channel, and rows are not folded.
+  /// Whether all values of a slice that is a row have one weight: there is one of each channel, and rows are not
+  /// folded.
   EIGEN_STRONG_INLINE bool is_one_for_row() const { return row_ == 0; }
   /// That one.
   EIGEN_STRONG_INLINE Scalar of_row(Index o) const { return *at(o, 0); }

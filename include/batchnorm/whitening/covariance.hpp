@@ -70,12 +70,12 @@ struct RunningCovariance {
   ///   mean       = (1 - w) * mean       + w * moments.mean
   ///   covariance = (1 - w) * covariance + w * moments.scatter / (count - 1)        w = averaging.weight(batches)
   ///
-  /// A batch with one value per channel is skipped. With `biased` the divisor is `count`. What the batch is blended into
-  /// is checked as by RunningStatistics::update.
+  /// A batch with one value per channel is skipped. With `biased` the divisor is `count`. What the batch is blended
+  /// into is checked as by RunningStatistics::update.
   ///
   /// Source   Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.1; Huang et al. 2018, arXiv:1804.08450, section 3.2.
-  /// Throws   std::invalid_argument if sizes differ, if moments are not finite under NonFinite::error, or if the running
-  ///          statistics that they are blended into have a value that is not finite or a variance below zero
+  /// Throws   std::invalid_argument if sizes differ, if moments are not finite under NonFinite::error, or if the
+  ///          running statistics that they are blended into have a value that is not finite or a variance below zero
   bool update(const CovarianceMoments& moments, const Averaging& averaging,
               RunningVariance kind = RunningVariance::unbiased, NonFinite non_finite = NonFinite::skip) {
     check(moments, averaging, non_finite);

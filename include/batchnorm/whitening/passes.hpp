@@ -55,9 +55,10 @@ void for_each_samples(Index count, const Body& body) {
   for (Index first = 0; first < count; first += at_a_time) body(first, std::min(at_a_time, count - first));
 }
 
-/// The first rows of a buffer that grows but does not shrink.
+/// The first rows of a buffer that grows but does not shrink. A new one is assigned: where there is no memory for it,
+/// Eigen's resize() would leave a matrix of memory that was released.
 inline auto buffer_rows(SampleRows& buffer, Index rows, Index channels) {
-  if (buffer.rows() < rows || buffer.cols() != channels) buffer.resize(rows, channels);
+  if (buffer.rows() < rows || buffer.cols() != channels) buffer = SampleRows(rows, channels);
   return buffer.topRows(rows);
 }
 
@@ -124,8 +125,8 @@ struct WhiteningPass {
 ///   dW       = D diag(gamma), its symmetric part        dSigma from dW by the root
 ///   dx       = (dy - dbeta / m) diag(gamma) W + (2/m) (x - mean) dSigma
 ///
-/// With running statistics dx = dy diag(gamma) W. Reads x and dy twice (dy alone the second time, on running statistics)
-/// and writes dx once.
+/// With running statistics dx = dy diag(gamma) W. Reads x and dy twice (dy alone the second time, on running
+/// statistics) and writes dx once.
 template <class Group>
 void whitening_backward(const Device& device, const SampleReader& x, const SampleReader& dy, const WhiteningPass& pass,
                         std::vector<Group>& groups, Eigen::VectorXd& dgamma, Eigen::VectorXd& dbeta,

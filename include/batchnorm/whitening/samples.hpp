@@ -16,8 +16,8 @@ struct ChannelRange {
   Index first, size;
 };
 
-/// Sees `samples` samples, from sample `first` on, as matrices with a sample in each row: one matrix if there are rows of
-/// channels, one for each plane that is met otherwise. Calls body(row of its first sample, matrix).
+/// Sees `samples` samples, from sample `first` on, as matrices with a sample in each row: one matrix if there are rows
+/// of channels, one for each plane that is met otherwise. Calls body(row of its first sample, matrix).
 ///
 /// Shapes   sample s = (o, i) with s = o * inner + i
 template <class Element, class Body>
@@ -47,7 +47,8 @@ ChannelView<Element> typed(const ChannelView<Void>& v) {
 
 using Means = Eigen::Ref<const Eigen::VectorXd>;
 
-/// A tensor that is read as samples in double, whatever its elements are: so that what is done to samples is no template.
+/// A tensor that is read as samples in double, whatever its elements are: so that what is done to samples is no
+/// template.
 class SampleReader {
  public:
   template <class Element>

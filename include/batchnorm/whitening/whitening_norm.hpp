@@ -15,8 +15,8 @@ inline namespace BATCHNORM_ABI {
 /// A layer that whitens its input: what the paper begins with and calls costly, before it normalizes each channel by
 /// itself.
 ///
-///   training:   y = (x - mean(x)) W diag(gamma) + beta, W = (Sigma(x) + epsilon I)^(-1/2)        x as [samples, channels]
-///   inference:  the same with running().mean and running().covariance
+///   training:   y = (x - mean(x)) W diag(gamma) + beta, W = (Sigma(x) + epsilon I)^(-1/2)        x as [samples,
+///   channels] inference:  the same with running().mean and running().covariance
 ///
 /// where Sigma(x) = (1/m) (x - mean)^T (x - mean). The symmetric root is that of ZCA: of all whitening transforms it
 /// changes x least. With options.groups the channels are divided into groups that are whitened each by itself; with as
@@ -53,8 +53,8 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
  public:
   /// With gamma 1, beta 0, and running statistics of no batch.
   ///
-  /// Throws   std::invalid_argument unless options.channels >= 1, options.groups divides it, options.iterations >= 1 and
-  ///          options.epsilon > 0
+  /// Throws   std::invalid_argument unless options.channels >= 1, options.groups divides it, options.iterations >= 1
+  ///          and options.epsilon > 0
   explicit WhiteningNorm(const WhiteningOptions& options)
       : Base(detail::checked<Scalar>(options)),
         running_(options.channels, options.groups),
@@ -63,7 +63,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
   /// Refused: a bare number does not say what it is.
   template <class Refused = void>
   explicit WhiteningNorm(Index channels) : WhiteningNorm(WhiteningOptions{.channels = channels}) {
-    static_assert(detail::never<Refused> || !is_valid,
+    static_assert(detail::always_false<Refused> || !is_valid,
                   "batchnorm: options have names: write WhiteningNorm<float> norm({.channels = 2})");
   }
 
@@ -94,7 +94,8 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
   /// Shapes   x, dy, dx: the extents of forward's x
   /// Aliasing dx may be x or dy
   /// State    adds to gradients(), unless forward ran in a mode without parameter gradients
-  /// Cost     for each group 6 m d^2 operations and the root's gradient: 8 d^3 for eigen, 6 d^3 per iteration for newton
+  /// Cost     for each group 6 m d^2 operations and the root's gradient: 8 d^3 for eigen, 6 d^3 per iteration for
+  ///          newton
   /// Throws   std::invalid_argument if there was no forward, if x is another one than forward's or was overwritten
   ///          since (told by its extents and a hash of about a hundred of its elements, of all if they are few), if dy
   ///          or dx have other extents, or if dx overlaps a part of x or dy
@@ -136,14 +137,14 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
   /// Refused: calls on a const layer, and all that the declarations above do not take.
   template <class... Args>
   void forward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: forward takes (x, y[, options]); it updates statistics and keeps what backward needs, so "
                   "on a const layer call infer(x, y)");
   }
   /// Refused likewise.
   template <class... Args>
   void backward(const Args&...) const {
-    static_assert(detail::never<Args...> || !is_valid,
+    static_assert(detail::always_false<Args...> || !is_valid,
                   "batchnorm: backward takes (x, dy, dx[, options]); it adds to gradients(), so the layer must not be "
                   "const");
   }
@@ -190,6 +191,7 @@ class WhiteningNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Wh
       detail::batch_covariance(device, in[0].view, by_channel_, groups_, incoming_);
     }
     if (mode_.update_running) running_.check(incoming_, options_.averaging, options_.non_finite);
+    saved_tensors_.extents.clear();  // if memory runs out now there is no pass to go back through
     choose_whitening(device);
     saved_affine_.assign(affine_.gamma, affine_.beta, options_.channels);
     detail::whiten(device, in[0].view, mean_, whitening_, saved_affine_, groups_, out.view);
