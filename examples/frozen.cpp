@@ -1,4 +1,5 @@
-// Fine-tuning on batches of two: with the statistics of the training before, as constants, and with those of two samples.
+// Fine-tuning on batches of two: with the statistics of the training before, as constants, and with those of two
+// samples.
 #include <batchnorm/batchnorm.hpp>
 #include <iostream>
 

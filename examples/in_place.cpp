@@ -1,4 +1,5 @@
-// Training in place: y overwrites x, and the backward pass needs y alone. A network keeps one tensor for each layer less.
+// Training in place: y overwrites x, and the backward pass needs y alone. A network keeps one tensor for each layer
+// less.
 #include <batchnorm/batchnorm.hpp>
 #include <iostream>
 

@@ -1,4 +1,5 @@
-// Batches that are small and not random, of one class each: what training shows the next layer, and what inference will.
+// Batches that are small and not random, of one class each: what training shows the next layer, and what inference
+// will.
 #include <batchnorm/layers/batch_renorm.hpp>
 #include <cmath>
 #include <iostream>
@@ -21,8 +22,8 @@ double gap(Layer layer) {
 
 int main() {
   const bn::Options options{.channels = 3, .averaging = bn::exponential(0.01)};
-  // Batch normalization for 200 steps, until the averages are worth something; then the limits grow. The paper's schedule
-  // for a long training is what {} gives.
+  // Batch normalization for 200 steps, until the averages are worth something; then the limits grow. The paper's
+  // schedule for a long training is what {} gives.
   const bn::RenormSchedule schedule{.plain_steps = 200, .r_max = 3, .r_steps = 400, .d_max = 5, .d_steps = 200};
   for (const int step : {0, 200, 300, 400, 600}) {
     const bn::RenormLimits limits = schedule.limits(step);

@@ -54,8 +54,8 @@ constexpr Eigen::Index input_pixels(Input input) { return input == Input::halved
 void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input,
               Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out);
 
-/// The same, each image distorted anew: distort() before it becomes numbers, change_light() after that. Where nothing is
-/// to be distorted, nothing is drawn.
+/// The same, each image distorted anew: distort() before it becomes numbers, change_light() after that. Where nothing
+/// is to be distorted, nothing is drawn.
 void to_float(const Digits& digits, std::span<const Eigen::Index> indices, Input input, const Distortion& most,
               Random& random, Eigen::Ref<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> out);
 

@@ -21,9 +21,9 @@ struct Distortion {
   friend bool operator==(const Distortion&, const Distortion&) = default;
 };
 
-/// Shears, stretches, scales, turns and shifts an image about its middle by random amounts, in this order, and writes the
-/// result to `distorted`. A pixel is interpolated linearly from the four around the place that it comes from; what comes
-/// from outside is paper.
+/// Shears, stretches, scales, turns and shifts an image about its middle by random amounts, in this order, and writes
+/// the result to `distorted`. A pixel is interpolated linearly from the four around the place that it comes from; what
+/// comes from outside is paper.
 ///
 ///     place = shift + R S (x + h y, y),  R turns by the angle, S = scale diag(width, height), h the shear
 ///

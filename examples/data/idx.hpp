@@ -26,8 +26,9 @@ class FileError : public std::runtime_error {
   std::uint64_t offset_;
 };
 
-/// The bytes of a file in the IDX format, plain or packed by gzip, that must hold images of 28 x 28: one image after the
-/// other. Files are not trusted: no more memory is taken than twice what a file really holds, at most 2^20 images.
+/// The bytes of a file in the IDX format, plain or packed by gzip, that must hold images of 28 x 28: one image after
+/// the other. Files are not trusted: no more memory is taken than three times what a file really holds, at most 2^20
+/// images.
 ///
 /// Throws FileError if the file cannot be read, if magic number, extents or length are wrong, or if gzip's check fails.
 std::vector<std::uint8_t> read_images(const std::filesystem::path& path);

@@ -125,7 +125,8 @@ class Trainer {
     sgd_.step(network_.model);
   }
 
-  /// Over the ranks. Where these normalize together, a layer has the gradients of gamma and beta of the whole batch already.
+  /// Over the ranks. Where these normalize together, a layer has the gradients of gamma and beta of the whole batch
+  /// already.
   void add_up_gradients() {
     const auto for_each_part = [&](const auto& visit) {
       network_.model.for_each_parameter([&](bn::Parameter<float> parameter) {
@@ -230,11 +231,13 @@ std::string in_words(const Ranks& ranks) {
   return std::to_string(ranks.ranks()) + (ranks.ranks() == 1 ? " process" : " processes");
 }
 
-/// How far accuracies of synchronized parts are from those of whole batches, at most.
+/// How far accuracies of synchronized parts are from those of whole batches, at most. Nothing of networks that
+/// diverged.
 std::string highlight(const std::vector<Result>& results) {
   const Run &whole = results[0].run(), &parts = results[1].run();
   double largest = 0;
   for (std::size_t test = 0; test < std::min(whole.steps.size(), parts.steps.size()); ++test) {
+    if (!std::isfinite(whole.accuracy[test]) || !std::isfinite(parts.accuracy[test])) return "";
     largest = std::max(largest, std::abs(whole.accuracy[test] - parts.accuracy[test]));
   }
   return "synchronized parts are within " + report::fixed(100 * largest, 2) +
@@ -242,6 +245,9 @@ std::string highlight(const std::vector<Result>& results) {
 }
 
 int distributed(const Options& options, const Ranks& ranks) {
+  if (options.common.seeds.size() > 1) {
+    throw std::runtime_error("--seeds: expected one seed, got " + std::to_string(options.common.seeds.size()));
+  }
   if (options.protocol.batch < 2 * ranks.ranks()) {
     throw std::runtime_error("--batch " + std::to_string(options.protocol.batch) +
                              ": expected two samples at least for each of " + in_words(ranks));

@@ -1,5 +1,5 @@
-// Section 4.2.3 of "Batch Normalization" (Ioffe & Szegedy, 2015): six networks based on BN-x30, each a little different,
-// and the arithmetic mean of the class probabilities that they predict.
+// Section 4.2.3 of "Batch Normalization" (Ioffe & Szegedy, 2015): six networks based on BN-x30, each a little
+// different, and the arithmetic mean of the class probabilities that they predict.
 
 #include <cmath>
 #include <iostream>

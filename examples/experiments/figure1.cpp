@@ -12,6 +12,8 @@
 #include <cmath>
 #include <filesystem>
 #include <iostream>
+#include <mutex>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -53,7 +55,7 @@ void add_options(process::CommandLine& command_line, Options& options) {
   command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", process::positive());
   command_line.add_number("--init-std", options.initial_deviation, "standard deviation of the initial weights",
                           process::positive());
-  command_line.add_text("--save", options.save, "save the trained networks", "FOLDER");
+  command_line.add_text("--save", options.save, "save the trained networks, but for those that diverged", "FOLDER");
   command_line.add_text("--load", options.load, "begin with networks that --save left there", "FOLDER");
 }
 
@@ -62,8 +64,27 @@ std::filesystem::path file_in(const std::filesystem::path& folder, const std::st
   return folder / ("figure1_" + network + "_seed" + std::to_string(seed) + ".safetensors");
 }
 
+/// What --save could not write, if anything.
+class SaveProblem {
+ public:
+  /// From any thread.
+  void note(const std::string& problem) {
+    const std::lock_guard lock(mutex_);
+    problem_ = problem;
+  }
+  /// Throws it as a std::runtime_error.
+  void report() const {
+    if (!problem_.empty()) throw std::runtime_error(problem_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string problem_;
+};
+
 /// Trains both networks of each seed, as many at a time as there are cores.
-std::vector<Pair> train_pairs(const Options& options, const training::Experiment& experiment) {
+std::vector<Pair> train_pairs(const Options& options, const training::Experiment& experiment,
+                              SaveProblem& save_problem) {
   const auto& seeds = options.common.seeds;
   std::vector<training::Job> jobs;
   for (const std::uint64_t seed : seeds) {
@@ -76,18 +97,23 @@ std::vector<Pair> train_pairs(const Options& options, const training::Experiment
         if (!load.empty()) nn::load(made.model, file_in(load, name, network.seed));
         return made;
       };
-      const auto look = [name, seed, &save = options.save](networks::Network& trained) {
-        if (!save.empty()) nn::save(trained.model, file_in(save, name, seed));
+      const auto look = [name, seed, &save = options.save, &save_problem](networks::Network& trained) {
+        try {
+          if (!save.empty()) nn::save(trained.model, file_in(save, name, seed));
+        } catch (const std::runtime_error& error) {
+          save_problem.note(error.what());  // what was trained is worth its tables
+        }
       };
       jobs.push_back({"seed " + std::to_string(seed) + (batch_norm ? " with BN" : " without BN"), options.protocol,
                       seed, make, look});
     }
   }
-  std::vector<Run> runs = experiment.train(jobs);
+  if (!options.load.empty()) {
+    for (const training::Job& job : jobs) job.make();  // what cannot be read is told before any training
+  }
+  std::vector<Run> runs = training::of_complete_seeds(experiment.train(jobs), 2);
   std::vector<Pair> pairs;
   for (std::size_t i = 0; i < runs.size(); i += 2) pairs.push_back({std::move(runs[i]), std::move(runs[i + 1])});
-  // After Ctrl-C: without the seeds that were not begun, but not without any.
-  while (pairs.size() > 1 && pairs.back().with.steps_made == 0 && !pairs.back().with.divergence) pairs.pop_back();
   return pairs;
 }
 
@@ -237,9 +263,9 @@ int figure1(const Options& options) {
   if (!options.save.empty()) process::prepare_output_folder(options.save);
   const training::Experiment experiment(options.common, protocol,
                                         "Figure 1: 784-100-100-100-10 sigmoid units, " + training::described(protocol));
-  const std::vector<Pair> pairs = train_pairs(options, experiment);
+  SaveProblem save_problem;
+  const std::vector<Pair> pairs = train_pairs(options, experiment, save_problem);
 
-  training::report_interrupt();
   print_accuracies(pairs);
   print_comparison(pairs, protocol);
   const std::vector<Run> without = runs_of(pairs, &Pair::without), with = runs_of(pairs, &Pair::with);
@@ -251,9 +277,11 @@ int figure1(const Options& options) {
   write_percentiles(folder / "figure1b.csv", pairs, &Pair::without);
   write_percentiles(folder / "figure1c.csv", pairs, &Pair::with);
   write_summary(folder, pairs);
-  return experiment.finish(make_figures(pairs, accuracies, protocol.steps, experiment.dataset().description),
-                           {"figure1_summary"},
-                           {"figure1a", training::reaching_the_best({"with BN", &with}, {"without BN", &without})});
+  const int code = experiment.finish(
+      make_figures(pairs, accuracies, protocol.steps, experiment.dataset().description), {"figure1_summary"},
+      {"figure1a", training::reaching_the_best({"with BN", &with}, {"without BN", &without})});
+  save_problem.report();
+  return code;
 }
 
 }  // namespace

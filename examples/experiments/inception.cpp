@@ -1,11 +1,11 @@
-// Figures 2 and 3 of "Batch Normalization" (Ioffe & Szegedy, 2015), scaled down: how many steps an Inception network takes
-// with and without batch normalization, and at which learning rates.
+// Figures 2 and 3 of "Batch Normalization" (Ioffe & Szegedy, 2015), scaled down: how many steps an Inception network
+// takes with and without batch normalization, and at which learning rates.
 //
 // The paper trains on ImageNet for weeks. Here a network of 22,000 weights reads MNIST at 14x14; its depth of 11 layers
 // is trained without batch normalization with less trouble than the paper's, so the ratios of steps are smaller. The
 // long protocol trains the networks without batch normalization until they are no longer getting better, as the paper
-// did, and the ratios grow. The distorted protocol never shows an image twice, so that no network can learn its images by
-// heart.
+// did, and the ratios grow. The distorted protocol never shows an image twice, so that no network can learn its images
+// by heart.
 
 #include <algorithm>
 #include <cmath>
@@ -103,7 +103,7 @@ std::vector<Result> train(const Options& options, const training::Experiment& ex
                       [network] { return networks::make_inception(network); }});
     }
   }
-  std::vector<Run> runs = experiment.train(jobs);
+  std::vector<Run> runs = training::of_complete_seeds(experiment.train(jobs), results.size());
   for (std::size_t i = 0; i < runs.size(); ++i) results[i % results.size()].runs.push_back(std::move(runs[i]));
   return results;
 }
@@ -228,8 +228,8 @@ void write_summary(const std::filesystem::path& folder, const std::vector<Result
   csv.close();
 }
 
-/// The curves, from the accuracy at which the networks that learn anything part. Those that learn nothing are below that
-/// then: they are named above the picture, and not in the key.
+/// The curves, from the accuracy at which the networks that learn anything part. Those that learn nothing are below
+/// that then: they are named above the picture, and not in the key.
 report::Figure make_figure(const std::vector<Result>& results, const std::vector<report::Curve>& curves,
                            const std::string& data) {
   constexpr double good = 0.9, chance = 0.5;
@@ -273,7 +273,8 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
           report::plot_of("inception.csv", is_cut ? learning : curves)};
 }
 
-/// The network that is soonest as good as Inception's best test; where there is nothing to compare, the one with the best.
+/// The network that is soonest as good as Inception's best test; where there is nothing to compare, the one with the
+/// best.
 std::string highlight_of(const std::vector<Result>& results) {
   const auto compared = references(results);
   std::vector<training::NamedRuns> all, others;
@@ -294,7 +295,6 @@ int inception(const Options& options) {
                                         "Figures 2 and 3 scaled down:\n" + training::described(protocol));
   const std::vector<Result> results = train(options, experiment);
 
-  training::report_interrupt();
   print_all_steps(results, options.chosen->remark);
   print_accuracies(results);
   const std::vector<report::Curve> curves = write_curves(folder, results);

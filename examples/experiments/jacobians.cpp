@@ -1,10 +1,10 @@
-// Section 3.3 of "Batch Normalization" (Ioffe & Szegedy, 2015): "we further conjecture that Batch Normalization may lead
-// the layer Jacobians to have singular values close to 1, which is known to be beneficial for training".
+// Section 3.3 of "Batch Normalization" (Ioffe & Szegedy, 2015): "we further conjecture that Batch Normalization may
+// lead the layer Jacobians to have singular values close to 1, which is known to be beneficial for training".
 //
 // The layers are those between two consecutive normalized vectors, z_hat = F(x_hat). Here the network of section 4.1 is
-// trained with and without batch normalization, and on the way the singular values of dF / dx_hat are taken for images of
-// the test set. The paper's argument is that I = Cov[z_hat] = J Cov[x_hat] J^T = J J^T; so the other half of it, that the
-// normalized values are uncorrelated, is looked at too.
+// trained with and without batch normalization, and on the way the singular values of dF / dx_hat are taken for images
+// of the test set. The paper's argument is that I = Cov[z_hat] = J Cov[x_hat] J^T = J J^T; so the other half of it,
+// that the normalized values are uncorrelated, is looked at too.
 
 #include <algorithm>
 #include <cmath>
@@ -161,8 +161,8 @@ std::vector<Trained> train(const Options& options, const training::Experiment& e
   return networks;
 }
 
-/// A value for each seed of the networks with batch normalization, or of those without: `diverged` of one that had before
-/// that step, and none of one that did not come so far.
+/// A value for each seed of the networks with batch normalization, or of those without: `diverged` of one that had
+/// before that step, and none of one that did not come so far.
 template <class Quantity>
 std::vector<double> collect(const std::vector<Trained>& networks, bool batch_norm, std::int64_t step,
                             const Quantity& quantity) {

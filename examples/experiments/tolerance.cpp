@@ -172,12 +172,13 @@ void print_summary(const Grid& grid, std::int64_t step) {
   std::cout << '\n';
   for (const bool batch_norm : {false, true}) {
     int good = 0, failed = 0, all = 0;
-    double best = 0;
+    double best = report::none;
     for (const double accuracy : grid.means(batch_norm, step)) {
+      if (std::isnan(accuracy)) continue;  // not trained so far
       ++all;
       good += accuracy >= learned;
       failed += accuracy == report::diverged;
-      best = std::max(best, accuracy);
+      if (std::isfinite(accuracy) && !(accuracy <= best)) best = accuracy;
     }
     std::cout << network_name(batch_norm) << ": " << good << " of " << all << " reach " << report::fixed(learned, 2)
               << ", the best " << report::fixed(best, 3)

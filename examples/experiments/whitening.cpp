@@ -1,10 +1,10 @@
 // What batch normalization saves against whitening.
 //
-// Section 2 of "Batch Normalization" (Ioffe & Szegedy, 2015) would whiten the inputs of each layer; section 3 calls that
-// costly and makes "two necessary simplifications": each activation is normalized by itself, and with the statistics of
-// its mini-batch. Here the first one is undone: the whole mini-batch is whitened (ZCA), with the exact gradient through
-// the covariance's inverse square root. First the cost of such a layer, forward and backward, beside that of batch
-// normalization; then the network of Figure 1 with either.
+// Section 2 of "Batch Normalization" (Ioffe & Szegedy, 2015) would whiten the inputs of each layer; section 3 calls
+// that costly and makes "two necessary simplifications": each activation is normalized by itself, and with the
+// statistics of its mini-batch. Here the first one is undone: the whole mini-batch is whitened (ZCA), with the exact
+// gradient through the covariance's inverse square root. First the cost of such a layer, forward and backward, beside
+// that of batch normalization; then the network of Figure 1 with either.
 
 #include <algorithm>
 #include <cmath>

@@ -10,7 +10,8 @@ namespace nn {
 ///
 /// Shapes: x and y [samples, channels]; a pixel of an image is a sample. With `pixels`, the same images are taken as
 /// [samples, pixels * channels], and each place has its own statistics, gamma and beta: then options.channels is
-/// pixels * channels. For convolutions the paper joins the places (section 3.2); its ensemble has a few layers that don't.
+/// pixels * channels. For convolutions the paper joins the places (section 3.2); its ensemble has a few layers that
+/// don't.
 ///
 /// Activations: identity, bn::relu and bn::sigmoid; for another one, name it at the end of batch_norm.cpp.
 template <class Scalar, class Activation = bn::activations::identity>

@@ -6,8 +6,8 @@
 
 namespace nn {
 
-/// Writes all that inference computes with into a safetensors file: parameters as an optimizer sees them, each an array of
-/// its own under the place of its layer, "0.weight", "1.gamma"; and running statistics, "1.running_mean",
+/// Writes all that inference computes with into a safetensors file: parameters as an optimizer sees them, each an array
+/// of its own under the place of its layer, "0.weight", "1.gamma"; and running statistics, "1.running_mean",
 /// "1.running_variance", "1.batches".
 ///
 /// Throws std::runtime_error if the file cannot be written, std::invalid_argument if a layer has more than that.

@@ -5,10 +5,11 @@
 
 namespace nn {
 
-/// A convolution (rather, as everywhere, a correlation): at each position of the window the dense layer of what it sees.
+/// A convolution (rather, as everywhere, a correlation): at each position of the window the dense layer of what it
+/// sees.
 ///
-/// Shapes: x [samples * pixels, channels], y [samples * positions, outputs]: see shape.hpp. Images of one channel may come
-/// as [samples, pixels] too, which are the same bytes.
+/// Shapes: x [samples * pixels, channels], y [samples * positions, outputs]: see shape.hpp. Images of one channel may
+/// come as [samples, pixels] too, which are the same bytes.
 template <class Scalar>
 class Convolution final : public Layer<Scalar> {
  public:

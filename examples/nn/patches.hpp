@@ -8,7 +8,8 @@ namespace nn {
 /// im2col: what a window sees at each of its positions, as the rows of a matrix, so that a convolution is a product.
 ///
 /// Shapes: the patches of some samples are [samples * positions, size * size * channels]; within a row the window's
-/// pixels come line by line, each with its channels, as they do in the image. A line of the window is one run of memory.
+/// pixels come line by line, each with its channels, as they do in the image. A line of the window is one run of
+/// memory.
 template <class Scalar>
 class Patches {
  public:

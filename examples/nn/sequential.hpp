@@ -21,7 +21,8 @@ using Activations = std::vector<Matrix<Scalar>>;
 ///     model.add(nn::Sigmoid<float>());
 ///     model.add(nn::Dense<float>(100, 10));
 ///
-/// Once the buffers have their size, which is after the first step, training allocates nothing.
+/// Once the buffers have their size, which is after the first step, training allocates nothing but what Eigen's product
+/// of large matrices takes on the way: where its blocks have more than 128 KiB.
 template <class Scalar>
 class Sequential {
  public:
@@ -79,8 +80,8 @@ class Sequential {
   /// Tells every layer whether this is training, inference, or one of the library's other modes.
   void set_mode(bn::Mode mode);
 
-  /// Tells every layer of batch normalization on which ranks the other parts of the batches are that follow; null: nowhere,
-  /// each batch is whole.
+  /// Tells every layer of batch normalization on which ranks the other parts of the batches are that follow; null:
+  /// nowhere, each batch is whole.
   void set_across(const bn::Reducer* ranks);
 
  private:

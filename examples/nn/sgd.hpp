@@ -8,8 +8,8 @@
 
 namespace nn {
 
-/// A learning rate that halves every `half_life` steps, continuously: initial * 0.5^(step / half_life). A half-life of 0
-/// stands for a rate that stays.
+/// A learning rate that halves every `half_life` steps, continuously: initial * 0.5^(step / half_life). A half-life of
+/// 0 stands for a rate that stays.
 struct HalvingRate {
   double initial;
   double half_life = 0;

@@ -8,9 +8,9 @@ namespace nn {
 
 /// The extents of an image.
 ///
-/// A batch of images is a Matrix [samples * rows * columns, channels]: one row for each pixel, with its channels side by
-/// side (NHWC), the pixels of a line one after the other, then the lines, then the samples. Of all layouts it is the one
-/// in which nothing is ever transposed:
+/// A batch of images is a Matrix [samples * rows * columns, channels]: one row for each pixel, with its channels side
+/// by side (NHWC), the pixels of a line one after the other, then the lines, then the samples. Of all layouts it is the
+/// one in which nothing is ever transposed:
 ///
 /// - batch normalization takes it as samples_in_rows, the library's default, with a pixel for a sample;
 /// - a 1x1 convolution is the product with its weights, and larger ones gather runs of memory for theirs;
@@ -19,7 +19,8 @@ namespace nn {
 /// - images of one pixel are what Dense takes, [samples, features], and images of one channel have the bytes of the
 ///   pixels as they come: [samples, rows * columns].
 ///
-/// NCHW would need a product for each sample, with a result that is transposed, and a loop over planes to join branches.
+/// NCHW would need a product for each sample, with a result that is transposed, and a loop over planes to join
+/// branches.
 struct Shape {
   Eigen::Index rows = 1, columns = 1, channels = 1;
 
@@ -27,8 +28,8 @@ struct Shape {
   friend bool operator==(const Shape&, const Shape&) = default;
 };
 
-/// Where a convolution or a pool looks: squares of size x size pixels, `stride` pixels apart, over an image with a border
-/// of `padding` pixels around it. By default the border is such that stride 1 keeps the extents.
+/// Where a convolution or a pool looks: squares of size x size pixels, `stride` pixels apart, over an image with a
+/// border of `padding` pixels around it. By default the border is such that stride 1 keeps the extents.
 struct Window {
   Eigen::Index size = 3;
   Eigen::Index stride = 1;

@@ -354,9 +354,9 @@ TEST(Safetensors, AFailureToWriteLeavesWhatWasThere) {
   EXPECT_TRUE(has_parts(message_of<std::runtime_error>([&] { Writer().add("x", 1.0F).write(folder); }),
                         "safetensors_folder", "expected to write it"));
   EXPECT_TRUE(std::filesystem::is_directory(folder / "inside"));
+  EXPECT_FALSE(std::filesystem::exists(folder.string() + ".part"));
   EXPECT_THROW(Writer().write(folder / "none" / "x.safetensors"), std::runtime_error);
   std::filesystem::remove_all(folder);
-  std::filesystem::remove(folder.string() + ".part");
 }
 
 }  // namespace safetensors_test

@@ -28,7 +28,7 @@ int fail(const CLI::App& app, std::string message, int code) {
   return code;
 }
 
-Check number_that(bool (*is_good)(double), const std::string& expected) {
+Check number_that(const std::function<bool(double)>& is_good, const std::string& expected) {
   return {[is_good, expected](const std::string& text) -> std::string {
     char* end = nullptr;
     const double value = std::strtod(text.c_str(), &end);
@@ -115,6 +115,12 @@ void add_numbers_to(CLI::App& app, const std::string& name, std::vector<Value>& 
 
 // --- Checks
 
+/// Networks compute in float: beyond, a number would be 0 or infinite there.
+bool fits_float(double value) {
+  return std::abs(value) >= static_cast<double>(std::numeric_limits<float>::min()) &&
+         std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
+}
+
 Check at_least(std::int64_t minimum) {
   return {[minimum](const std::string& text) -> std::string {
     std::int64_t value = 0;
@@ -128,16 +134,19 @@ Check at_least(std::int64_t minimum) {
 }
 
 Check positive() {
-  return number_that([](double value) { return value > 0; }, "expected a number greater than 0, got '");
+  return number_that([](double value) { return value > 0 && fits_float(value); },
+                     "expected a number greater than 0 that fits a float, got '");
 }
 
 Check not_negative() {
-  return number_that([](double value) { return value >= 0; }, "expected 0 or a number greater than 0, got '");
+  return number_that([](double value) { return value == 0 || (value > 0 && fits_float(value)); },
+                     "expected 0 or a number greater than 0 that fits a float, got '");
 }
 
 Check between(double least, double most) {
-  const CLI::Range range(least, most);
-  return {[range](const std::string& text) { return range(text); }, range.get_description()};
+  const std::string range = report::shortest(least) + " to " + report::shortest(most);
+  return number_that([least, most](double value) { return value >= least && value <= most; },
+                     "expected a number from " + range + ", got '");
 }
 
 double number_of(const std::string& text) { return std::strtod(text.c_str(), nullptr); }
@@ -222,9 +231,12 @@ int CommandLine::run(int argc, const char* const* argv, const std::function<int(
   CLI::App& app = parser_->app;
   try {
     app.parse(argc, argv);
-    return body();
+    const int code = body();
+    if (!std::cout.flush()) throw std::runtime_error("cannot write what there is to be read");
+    return code;
   } catch (const CLI::Success& success) {  // --help
-    return app.exit(success);
+    const int code = app.exit(success);
+    return std::cout.flush() ? code : usage_exit_code;
   } catch (const CLI::ParseError& error) {
     return fail(app, std::string(error.what()) + " (--help lists the options)", usage_exit_code);
   } catch (const std::runtime_error& error) {

@@ -13,7 +13,7 @@ namespace process {
 
 /// What the value of an option must be.
 struct Check {
-  /// What is wrong with a text, "expected a number greater than 0, got 'x'"; empty if nothing is.
+  /// What is wrong with a text, "expected a number greater than 0 that fits a float, got 'x'"; empty if nothing is.
   std::function<std::string(const std::string& text)> problem_of;
   std::string description = {};  ///< for --help, if it says more than the text of the option
 };
@@ -21,7 +21,7 @@ struct Check {
 /// Refuses what is not a whole number of at least `minimum`.
 Check at_least(std::int64_t minimum);
 
-/// Refuses what is not a finite number greater than 0: nan and inf too.
+/// Refuses what is not a number greater than 0 that fits a float: nan and inf too.
 Check positive();
 
 /// The same, but takes 0.
@@ -75,8 +75,8 @@ class CommandLine {
   void add_words(const std::string& name, std::vector<std::string>& words, const std::string& text,
                  const std::function<std::vector<std::string>()>& known);
 
-  /// Adds an option that takes one of a few words. `then` is called when it was given: to change the defaults of options
-  /// that are added after this one, which are read after it wherever they stand.
+  /// Adds an option that takes one of a few words. `then` is called when it was given: to change the defaults of
+  /// options that are added after this one, which are read after it wherever they stand.
   template <class Value>
   void add_choice(const std::string& name, Value& value, const std::string& text,
                   const std::vector<std::pair<std::string, Value>>& choices, const std::function<void()>& then = {}) {

@@ -1,9 +1,11 @@
 #include "experiments/process/output_folder.hpp"
 
+#include <unistd.h>
+
 #include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <cstdlib>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 
 namespace process {
@@ -16,10 +18,15 @@ void prepare_output_folder(const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder, error);
   if (error) refuse(error.message());
 
-  const std::filesystem::path trial = folder / ".writable";
-  errno = 0;
-  if (!(std::ofstream(trial) << "\n" << std::flush)) refuse(std::strerror(errno));
-  std::filesystem::remove(trial, error);
+  std::string trial = folder / "writable-XXXXXX";  // a name that nobody has
+  const int file = mkstemp(trial.data());
+  const bool is_written = file >= 0 && write(file, "\n", 1) == 1;
+  if (!is_written) error.assign(errno, std::generic_category());
+  if (file >= 0) {
+    close(file);
+    unlink(trial.c_str());
+  }
+  if (!is_written) refuse(error.message());
 }
 
 }  // namespace process

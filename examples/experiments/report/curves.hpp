@@ -36,9 +36,9 @@ std::string ending_of(const std::vector<double>& diverged_at);
 /// word plot. The key leaves it out.
 std::string band_of(const std::string& file, int mean_column, int deviation_column, const std::string& color);
 
-/// What follows gnuplot's word plot: bands, and the curves upon them. The key names what is drawn, and the networks that
-/// diverged before their first test; a single value is drawn as a point, with a bar for its deviation, for a line through
-/// it has no length. Empty if there is nothing to be shown.
+/// What follows gnuplot's word plot: bands, and the curves upon them. The key names what is drawn, and the networks
+/// that diverged before their first test; a single value is drawn as a point, with a bar for its deviation, for a line
+/// through it has no length. Empty if there is nothing to be shown.
 std::string plot_of(const std::string& file, const std::vector<Curve>& curves);
 
 /// What titles say of the seeds: "seed 0", or what is made of several, "mean and standard deviation of seeds 0, 1, 2",
@@ -49,8 +49,8 @@ std::string of_seeds(const std::vector<std::uint64_t>& seeds, const std::string&
 /// `last`.
 std::string axes_over_steps(std::int64_t last);
 
-/// Where an axis of accuracies begins: at `preferred`, to show where good networks differ, or at the next tenth below if
-/// the later half of any curve would not be seen.
+/// Where an axis of accuracies begins: at `preferred`, to show where good networks differ, or at the next tenth below
+/// if the later half of any curve would not be seen.
 double accuracy_axis_begin(const std::vector<Curve>& curves, double preferred);
 
 /// The gnuplot command for a key below the axes, where it hides no curve.

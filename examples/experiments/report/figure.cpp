@@ -99,7 +99,14 @@ Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& fig
     }
     for (const char* ending : picture_endings) {
       const auto picture = folder / (figure.name + ending);
-      if (std::filesystem::exists(picture)) drawing.files.push_back(picture.string());
+      std::error_code is_missing;
+      const auto bytes = std::filesystem::file_size(picture, is_missing);
+      if (is_missing) continue;
+      if (bytes > 0) {
+        drawing.files.push_back(picture.string());
+      } else {  // gnuplot does not tell of a full disk
+        drawing.problem = "gnuplot wrote nothing into " + picture.string();
+      }
     }
   }
   return drawing;

@@ -20,9 +20,9 @@ struct Drawing {
   std::string problem;             ///< why some are missing and what to do about it; empty when none are
 };
 
-/// Writes the scripts and has gnuplot make an SVG and a PNG of each, and a PDF if it can. Without gnuplot the scripts stay,
-/// and `problem` says which package has it. What an earlier run has left of a figure is removed first: of one without
-/// anything to be drawn nothing remains. Throws std::runtime_error when a script cannot be written.
+/// Writes the scripts and has gnuplot make an SVG and a PNG of each, and a PDF if it can. Without gnuplot the scripts
+/// stay, and `problem` says which package has it. What an earlier run has left of a figure is removed first: of one
+/// without anything to be drawn nothing remains. Throws std::runtime_error when a script cannot be written.
 Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& figures);
 
 }  // namespace report

@@ -62,7 +62,10 @@ std::vector<Run> Experiment::train(const std::vector<Job>& jobs) const {
   report::Progress progress(lines, report::is_terminal(stderr));
 
   std::vector<Run> runs(jobs.size());
-  for (std::size_t i = 0; i < jobs.size(); ++i) runs[i].seed = jobs[i].seed;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    runs[i].seed = jobs[i].seed;
+    runs[i].steps_asked = jobs[i].protocol.steps;
+  }
   std::atomic<std::int64_t> steps = 0;
   process::for_each_in_parallel(jobs.size(), [&](std::size_t i) {
     const Job& job = jobs[i];

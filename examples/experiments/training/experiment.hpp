@@ -46,12 +46,12 @@ class Experiment {
   const Samples& test() const { return views_.test; }
 
   /// Trains networks on the data, as many at a time as there are cores, and returns what came out of each: see
-  /// training::train(). After Ctrl-C some have made no step. Progress is a line a network, or one for all of many. Says in
-  /// the end which have diverged, which is a result like others: it changes no exit code.
+  /// training::train(). After Ctrl-C some have made no step. Progress is a line a network, or one for all of many. Says
+  /// in the end which have diverged, which is a result like others: it changes no exit code.
   std::vector<Run> train(const std::vector<Job>& jobs) const;
 
-  /// Draws the figures, says what there is in the folder (`tables` are CSV files that have no figure of their name) and,
-  /// in the last line, what to look at; and returns the exit code.
+  /// Draws the figures, says what there is in the folder (`tables` are CSV files that have no figure of their name)
+  /// and, in the last line, what to look at; and returns the exit code.
   int finish(const std::vector<report::Figure>& figures, const std::vector<std::string>& tables,
              const Highlight& highlight) const;
 

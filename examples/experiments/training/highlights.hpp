@@ -8,15 +8,17 @@
 
 namespace training {
 
-// What there is to see in a program's figures, as its last line says it: computed from its results, and empty where those
-// do not say anything. Where there is a value for each seed, numbers are means and standard deviations over the seeds.
+// What there is to see in a program's figures, as its last line says it: computed from its results, and empty where
+// those do not say anything. Where there is a value for each seed, numbers are means and standard deviations over the
+// seeds.
 
 /// When a network is as good as another one ever gets, seed by seed; NamedRuns::word is how it is called:
 ///
 ///     with BN reaches without BN's best, 0.9727, after 6,000 steps instead of 38,000
 std::string reaching_the_best(const NamedRuns& network, const NamedRuns& reference);
 
-/// The same for the network that gets there soonest: of those that do so on the most seeds, the one with the fewest steps.
+/// The same for the network that gets there soonest: of those that do so on the most seeds, the one with the fewest
+/// steps.
 std::string soonest_at_the_best(const std::vector<NamedRuns>& networks, const NamedRuns& reference);
 
 /// Which network has the best test, in the mean over the seeds, and what it is.
@@ -37,8 +39,8 @@ std::string largest_gain(const std::vector<Gain>& gains);
 /// The errors of an ensemble against the mean of its members', in per cent.
 std::string errors_saved(const std::vector<double>& alone, const std::vector<double>& together);
 
-/// How many of the singular values of the layers' Jacobians are near 1 after a step, as shares, with batch normalization
-/// and without.
+/// How many of the singular values of the layers' Jacobians are near 1 after a step, as shares, with batch
+/// normalization and without.
 std::string singular_values_near_one(std::int64_t step, const std::vector<double>& with,
                                      const std::vector<double>& without);
 

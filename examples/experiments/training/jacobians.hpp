@@ -16,8 +16,8 @@ namespace training {
 ///   a = scale x_hat + shift,  h = sigmoid(a),  u = h W + b,  z_hat = (u - mean(u)) inv_std(u)
 ///
 /// where scale and shift are gamma and beta, mean and inv_std those of the batch. In a network without batch
-/// normalization a = u, and the normalized vectors are how many standard deviations, over the batch, it is from its mean:
-/// then scale is that standard deviation. Layers are counted from 0, and `from` is less than `to`.
+/// normalization a = u, and the normalized vectors are how many standard deviations, over the batch, it is from its
+/// mean: then scale is that standard deviation. Layers are counted from 0, and `from` is less than `to`.
 ///
 /// Source: Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.3: z_hat = F(x_hat).
 class NormalizedBatch {
@@ -40,13 +40,14 @@ class NormalizedBatch {
   /// The Jacobian of one sample, d x_hat(to) / d x_hat(from), with the batch's statistics held: [units of to, of from].
   Eigen::MatrixXd jacobian(std::size_t from, std::size_t to, Eigen::Index sample) const;
 
-  /// d u(to) / d a(from), likewise: of a network without batch normalization, between the inputs of its sigmoids as they
-  /// are.
+  /// d u(to) / d a(from), likewise: of a network without batch normalization, between the inputs of its sigmoids as
+  /// they are.
   Eigen::MatrixXd unnormalized_jacobian(std::size_t from, std::size_t to, Eigen::Index sample) const;
 
-  /// The Jacobian of x_hat(to) of all samples with respect to x_hat(from) of one, gone through the batch's statistics: what
-  /// a sample changes about itself and, by mean and variance, about the others. [samples * units of to, units of from],
-  /// the samples of a unit one after the other. Those of all samples side by side are the Jacobian of the whole batch.
+  /// The Jacobian of x_hat(to) of all samples with respect to x_hat(from) of one, gone through the batch's statistics:
+  /// what a sample changes about itself and, by mean and variance, about the others. [samples * units of to, units of
+  /// from], the samples of a unit one after the other. Those of all samples side by side are the Jacobian of the whole
+  /// batch.
   Eigen::MatrixXd jacobian_of_batch(std::size_t from, std::size_t to, Eigen::Index sample) const;
 
  private:
@@ -74,8 +75,8 @@ struct Spectrum {
 /// All NaN if a value is, or if there is none.
 Spectrum spectrum_of(std::vector<double> values);
 
-/// In how many dimensions vectors [samples, units] vary: trace(C)^2 / trace(C^2) of their covariance C. As many as there
-/// are units if these are uncorrelated and of one variance, 1 if each is a multiple of the same.
+/// In how many dimensions vectors [samples, units] vary: trace(C)^2 / trace(C^2) of their covariance C. As many as
+/// there are units if these are uncorrelated and of one variance, 1 if each is a multiple of the same.
 double effective_dimension(const Eigen::MatrixXd& vectors);
 
 }  // namespace training

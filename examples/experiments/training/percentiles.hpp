@@ -11,8 +11,8 @@ namespace training {
 /// Which percentiles of a unit's input the paper's Figure 1(b, c) shows.
 inline constexpr int percentiles[] = {15, 50, 85};
 
-/// The value that this many per cent of the values do not exceed, interpolated linearly between neighbors in rank, as numpy
-/// does; NaN if a value is, or if there is none. Leaves the values in another order.
+/// The value that this many per cent of the values do not exceed, interpolated linearly between neighbors in rank, as
+/// numpy does; NaN if a value is, or if there is none. Leaves the values in another order.
 template <class Value>
 double percentile(std::vector<Value>& values, double percent);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iostream>
+#include <span>
 
 #include "experiments/report/csv.hpp"
 #include "experiments/report/text.hpp"
@@ -34,6 +36,25 @@ Run smoothed(const Run& run) {
     result.accuracy.push_back((run.accuracy[i - 2] + run.accuracy[i - 1] + run.accuracy[i]) / 3);
   }
   return result;
+}
+
+bool is_complete(const Run& run) { return run.divergence || run.steps_made == run.steps_asked; }
+
+std::vector<Run> of_complete_seeds(std::vector<Run> runs, std::size_t networks) {
+  std::vector<Run> complete;
+  for (std::size_t i = 0; i + networks <= runs.size(); i += networks) {
+    const auto seed = std::span(runs).subspan(i, networks);
+    if (std::ranges::all_of(seed, is_complete)) complete.insert(complete.end(), seed.begin(), seed.end());
+  }
+  if (complete.size() == runs.size()) return runs;
+  std::cout << "\nStopped early: what follows is ";
+  if (complete.empty()) {
+    std::cout << "what there is.\n";
+    return runs;
+  }
+  std::cout << "of the " << complete.size() / networks << " of " << runs.size() / networks
+            << " seeds that are complete.\n";
+  return complete;
 }
 
 double diverged_at(const Run& run) { return run.divergence ? static_cast<double>(run.divergence->step) : report::none; }

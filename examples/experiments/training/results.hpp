@@ -30,11 +30,19 @@ struct NamedRuns {
   const std::vector<Run>* runs;
 };
 
+/// Whether a network was trained to its last step, or until it diverged: not one that Ctrl-C stopped.
+bool is_complete(const Run& run);
+
+/// After Ctrl-C: the runs of those seeds for which all networks are complete, where runs come seed by seed and
+/// `networks` of each; all of them if there is no such seed. What is compared has the same seeds so. Says how many
+/// there are.
+std::vector<Run> of_complete_seeds(std::vector<Run> runs, std::size_t networks);
+
 /// The step at which a run diverged, or none.
 double diverged_at(const Run& run);
 
-/// A run test by test, as the rows of CSV files: the step and the accuracy. If it diverged, the step of that is the last
-/// row, and the accuracy is `diverged`, an empty cell.
+/// A run test by test, as the rows of CSV files: the step and the accuracy. If it diverged, the step of that is the
+/// last row, and the accuracy is `diverged`, an empty cell.
 std::vector<std::pair<std::int64_t, double>> tests_of(const Run& run);
 
 /// Writes every test of every run into a CSV file: network, seed, step, accuracy; see tests_of().

@@ -86,7 +86,8 @@ class Trainer {
       if (network_.model.is_finite()) throw;
       end({run_.steps_made + 1, refusal.what()});
     }
-    if (run_.steps_made > 0 && !std::isnan(run_.seconds_per_step))
+    const bool has_begun_alone = run_.divergence && run_.steps.empty();  // the first steps take longer
+    if (run_.steps_made > 0 && !has_begun_alone)
       run_.seconds_per_step = timer_.seconds() / static_cast<double>(run_.steps_made);
     return std::move(run_);
   }
@@ -111,7 +112,6 @@ class Trainer {
   void end(const Divergence& divergence) {
     run_.divergence = divergence;
     if (std::isnan(run_.running_accuracy)) run_.running_accuracy = report::diverged;
-    if (run_.steps.empty()) run_.seconds_per_step = report::none;  // the first steps take longer
     if (has_population_statistics() && std::isnan(run_.population_accuracy))
       run_.population_accuracy = report::diverged;
   }

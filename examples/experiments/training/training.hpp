@@ -41,7 +41,7 @@ struct Run {
   std::optional<Divergence> divergence = {};  ///< what was seen before it is kept
   double running_accuracy = report::none;     ///< at the end, with running averages
   double population_accuracy = report::none;  ///< at the end, with Algorithm 2
-  double seconds_per_step = 0;                ///< CPU time of a step, tests left out
+  double seconds_per_step = report::none;     ///< CPU time of a step, tests left out
 };
 
 /// Prepares test and probe images. Throws std::runtime_error if the data are too few for the protocol.
@@ -49,8 +49,8 @@ Views make_views(const Protocol& protocol, const data::Dataset& dataset);
 
 /// Trains a network until the protocol's last step, or until Ctrl-C, and tells `progress` of each step and the last
 /// accuracy. A network of which a loss, an output, a parameter or a running statistic is not finite has diverged: its
-/// training ends there, and Run::divergence says so. Losses are looked at in each step, the others when it is tested. An
-/// epoch's incomplete last batch is left out. The order of the data depends on the seed alone, so all
+/// training ends there, and Run::divergence says so. Losses are looked at in each step, the others when it is tested.
+/// An epoch's incomplete last batch is left out. The order of the data depends on the seed alone, so all
 /// networks of a seed see the same.
 ///
 /// The same arguments give the same bits from one build, whatever other threads do.

@@ -185,9 +185,9 @@ TEST(ToFloatDistorted, NoTwoBatchesAreAlikeAndAllDependOnTheSeed) {
 }
 
 TEST(ToFloatDistorted, TheAverageBrightnessStays) {
-  // Width, height and contrast are 1 on average, each by itself, and noise is 0. The brightness of an image has a relative
-  // deviation of sqrt((1 + .25^2 / 3)^2 (1 + .5^2 / 3) - 1) = .36, and the mean of so many four times less than this
-  // bound. A square of 8x8 in the middle stays on the sheet.
+  // Width, height and contrast are 1 on average, each by itself, and noise is 0. The brightness of an image has a
+  // relative deviation of sqrt((1 + .25^2 / 3)^2 (1 + .5^2 / 3) - 1) = .36, and the mean of so many four times less
+  // than this bound. A square of 8x8 in the middle stays on the sheet.
   constexpr Eigen::Index count = 4'000;
   data::Digits square;
   square.labels = {0};

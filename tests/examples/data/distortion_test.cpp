@@ -108,8 +108,8 @@ TEST(Distort, WhatComesFromOutsideIsPaper) {
   EXPECT_EQ(*std::max_element(gone.begin(), gone.end()), 0);
 }
 
-/// Interpolation is exact where an image is a ramp: then a pixel is what the ramp is at the place that it comes from, up
-/// to rounding it to a whole number. The place is found with the inverse of the whole map.
+/// Interpolation is exact where an image is a ramp: then a pixel is what the ramp is at the place that it comes from,
+/// up to rounding it to a whole number. The place is found with the inverse of the whole map.
 void expect_ramp_to_be_mapped(const data::Distortion& most) {
   Image ramp;
   for (Eigen::Index i = 0; i < data::image_rows; ++i) {

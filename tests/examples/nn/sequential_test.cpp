@@ -15,8 +15,8 @@ int allocations = 0;
 }
 
 // The linker puts these in the place of malloc and realloc wherever this program or the harness calls them, as Eigen
-// does. (What else there is, such as calloc, nobody calls.) operator new comes from a library of its own, which is not linked like that: it is
-// replaced here.
+// does. (What else there is, such as calloc, nobody calls.) operator new comes from a library of its own, which is not
+// linked like that: it is replaced here.
 extern "C" {
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
 void* __real_malloc(std::size_t size);

@@ -16,7 +16,7 @@ enum class Color { gray, binary };
 struct Program {
   process::CommonOptions common;
   std::int64_t steps = 50;
-  double rate = 1, decay = 0;
+  double rate = 1, decay = 0, share = 0;
   std::vector<double> rates = {0.5, 10};
   std::vector<std::string> words = {"all"};
   Color color = Color::gray;
@@ -29,6 +29,7 @@ struct Program {
     command_line.add_number("--steps", steps, "steps", process::at_least(1));
     command_line.add_number("--lr", rate, "rate", process::positive());
     command_line.add_number("--decay", decay, "decay", process::not_negative());
+    command_line.add_number("--share", share, "share", process::between(0, 1));
     command_line.add_numbers("--rates", rates, "rates", process::positive());
     command_line.add_words("--words", words, "words", [] { return std::vector<std::string>{"x1", "x5", "x30"}; });
     command_line.add_choice("--input", color, "pixels", {{"gray", Color::gray}, {"binary", Color::binary}});
@@ -94,8 +95,8 @@ TEST(CommandLine, AListIsRefusedForAnEmptyARepeatedOrAnUnreadableEntryWhichIsNam
        "expected a whole number of at most 9223372036854775807, got '9223372036854775808' in '1,9223372036854775808'"},
       {"--rates", "0.1,,1", empty + " in '0.1,,1'"},
       {"--rates", "0.1,1,1e-1", "expected different values, got '1e-1' a second time in '0.1,1,1e-1'"},
-      {"--rates", "1, 2", "expected a number greater than 0, got ' 2' in '1, 2'"},
-      {"--rates", "1,1e999", "expected a number greater than 0, got '1e999' in '1,1e999'"},
+      {"--rates", "1, 2", "expected a number greater than 0 that fits a float, got ' 2' in '1, 2'"},
+      {"--rates", "1,1e999", "expected a number greater than 0 that fits a float, got '1e999' in '1,1e999'"},
       {"--words", "x5,x5", "expected different values, got 'x5' a second time in 'x5,x5'"},
       {"--words", "x5,", empty + " in 'x5,'"},
       {"--words", "x5,x6", word + "'x6' in 'x5,x6'"},
@@ -127,6 +128,10 @@ TEST(CommandLine, NonsenseIsOneLineAndExitCodeTwo) {
                                                           {"--lr", "0"},
                                                           {"--lr", "-1"},
                                                           {"--lr", "fast"},
+                                                          {"--lr", "1e39"},
+                                                          {"--lr", "1e-50"},
+                                                          {"--share", "nan"},
+                                                          {"--share", "1.5"},
                                                           {"--seed", "-1"},
                                                           {"--seeds", "1,x"},
                                                           {"--rates", "1,0"},

@@ -27,6 +27,15 @@ TEST(OutputFolder, IsMadeAndLeftEmpty) {
   fs::remove_all(top);
 }
 
+TEST(OutputFolder, KeepsWhatIsThere) {
+  const fs::path folder = fs::path(testing::TempDir()) / "output_folder_kept", file = folder / ".writable";
+  fs::create_directories(folder);
+  std::ofstream(file) << "text";
+  EXPECT_EQ(refusal(folder), "");
+  EXPECT_EQ(fs::file_size(file), 4u);
+  fs::remove_all(folder);
+}
+
 TEST(OutputFolder, AFileIsRefused) {
   const fs::path file = fs::path(testing::TempDir()) / "output_folder_test.txt";
   std::ofstream(file) << "text";

@@ -17,10 +17,12 @@ TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
   csv.add({"with_bn"}, {1000, 0.97125});
   csv.add({"without_bn"}, {50000, std::numeric_limits<double>::quiet_NaN()});
   csv.add({"with_bn"}, {60, report::diverged});
+  csv.add({"seed"}, {20231128, 1e100});
   csv.close();
   std::ifstream file(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(text, "network,step,accuracy\nwith_bn,1000,0.97125\nwithout_bn,50000,\nwith_bn,60,\n");
+  EXPECT_EQ(text,
+            "network,step,accuracy\nwith_bn,1000,0.97125\nwithout_bn,50000,\nwith_bn,60,\nseed,20231128,1e+100\n");
   std::filesystem::remove(path);
 }
 

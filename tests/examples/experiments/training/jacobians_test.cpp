@@ -125,8 +125,8 @@ struct Reference {
   bool is_normalized = false;
 };
 
-/// Of central differences at 1e-5: the step's square times a third derivative of up to a hundred, and roundings of 1e-15
-/// of vectors of a few over the step.
+/// Of central differences at 1e-5: the step's square times a third derivative of up to a hundred, and roundings of
+/// 1e-15 of vectors of a few over the step.
 constexpr double tolerance = 1e-8;
 
 struct JacobiansOf : testing::TestWithParam<bool> {
@@ -187,8 +187,8 @@ TEST_P(JacobiansOf, BetweenTheSigmoidsInputsTheyAreTheSameInOtherUnits) {
 }
 
 // Normalization takes two directions of the batch from each unit and shortens none of the others: so by Cauchy's
-// interlacing the singular values of the whole batch's Jacobian are no larger than those with the statistics held, and no
-// smaller than those 2 units further down. This is why quantiles hardly depend on it in a large batch.
+// interlacing the singular values of the whole batch's Jacobian are no larger than those with the statistics held, and
+// no smaller than those 2 units further down. This is why quantiles hardly depend on it in a large batch.
 TEST_P(JacobiansOf, TheWholeBatchsSingularValuesInterlaceWithThoseOfStatisticsHeld) {
   const std::size_t from = 0, to = 1;
   MatrixXd whole(samples * widths[to], samples * widths[from]);
@@ -240,8 +240,8 @@ TEST(Jacobians, TakeNetworksOfFloatAndLeaveThemAsTheyWere) {
   });
 }
 
-// With orthogonal weights in front of units that vary alike, and inputs near 0, where a sigmoid is 1/2 + x / 4: what the
-// paper assumes holds, and all singular values are 1.
+// With orthogonal weights in front of units that vary alike, and inputs near 0, where a sigmoid is 1/2 + x / 4: what
+// the paper assumes holds, and all singular values are 1.
 TEST(Jacobians, AreOrthogonalWhereThePapersAssumptionsHold) {
   constexpr Eigen::Index units = 4;
   nn::Sequential<double> model;
