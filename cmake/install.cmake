@@ -11,11 +11,15 @@ if(NOT BATCHNORM_INSTALL)
   list(APPEND component EXCLUDE_FROM_ALL)
 endif()
 
+# Relative also where an absolute folder was given, which the export of a file set would put behind the prefix.
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
+  OUTPUT_VARIABLE BATCHNORM_INCLUDE_FROM_PREFIX)
+
 # The include directory once more, since CMake before 3.23 knows no file sets.
 install(TARGETS batchnorm EXPORT batchnormTargets
-  FILE_SET HEADERS ${component}
-  FILE_SET adapters ${component}
-  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  FILE_SET HEADERS DESTINATION ${BATCHNORM_INCLUDE_FROM_PREFIX} ${component}
+  FILE_SET adapters DESTINATION ${BATCHNORM_INCLUDE_FROM_PREFIX} ${component}
+  INCLUDES DESTINATION ${BATCHNORM_INCLUDE_FROM_PREFIX})
 install(EXPORT batchnormTargets NAMESPACE batchnorm:: DESTINATION ${BATCHNORM_CMAKE_DIR} ${component})
 
 configure_package_config_file(cmake/batchnormConfig.cmake.in batchnormConfig.cmake
@@ -30,7 +34,5 @@ install(FILES
 # All folders relative to the file itself, so that an installation may be moved.
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FULL_DATADIR}/pkgconfig
   OUTPUT_VARIABLE BATCHNORM_PREFIX_FROM_PKGCONFIG)
-cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
-  OUTPUT_VARIABLE BATCHNORM_INCLUDE_FROM_PREFIX)
 configure_file(cmake/batchnorm.pc.in batchnorm.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/batchnorm.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig ${component})

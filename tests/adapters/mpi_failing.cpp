@@ -15,8 +15,13 @@ int main(int argc, char** argv) {
     const bn::mpi::Ranks ranks;
     const bool is_last = ranks.rank() == ranks.ranks() - 1;
     if (is_last && how == "between_calls") throw std::runtime_error("the last rank has had enough");
-    bn::BatchNorm<float> norm({.channels = is_last && how == "other_channels" ? 6 : 5});
-    Eigen::MatrixXf x = Eigen::MatrixXf::Random(8, is_last && how != "between_calls" ? 6 : 5), y;
+    bn::Index channels = 5, columns = 5;
+    if (is_last && how == "wrong_x") columns = 6;
+    if (is_last && how == "other_channels") channels = columns = 6;
+    if (is_last && how == "many_channels") channels = columns = 10'240;
+    bn::BatchNorm<float> norm({.channels = channels});
+    const Eigen::MatrixXf x = Eigen::MatrixXf::Random(8, columns);
+    Eigen::MatrixXf y;
     norm.forward(x, y, {.across = &ranks});
   }
   MPI_Finalize();

@@ -174,6 +174,18 @@ TEST(Processes, NeedRoomForWhatTheyAreTold) {
   EXPECT_EQ(all.back(), ranks.ranks() - 1);
 }
 
+TEST(Processes, TellEachOtherAnyNumberOfNumbers) {
+  const bn::mpi::Ranks ranks;
+  for (const std::size_t count : {0, 1, 62, 63, 64, 1'000}) {
+    std::vector<double> mine(count), all(count * std::size_t(ranks.ranks()));
+    for (std::size_t k = 0; k < count; ++k) mine[k] = 10'000.0 * ranks.rank() + double(k);
+    ranks.gather(mine, all);
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      ASSERT_EQ(all[k], 10'000.0 * double(k / count) + double(k % count)) << count << " numbers";
+    }
+  }
+}
+
 TEST(Processes, MayBeThoseOfAPartOfTheWorld) {
   int rank = 0, size = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);

@@ -231,6 +231,20 @@ TEST(FastMath, AnEpsilonThatIsNotFiniteIsRefused) {
   }
 }
 
+TEST(FastMath, FactorsOfAGradientStayApart) {
+  Eigen::MatrixXf x = Eigen::MatrixXf::Constant(64, 1, 1.38e-27f), y, dy(64, 1), dx;
+  for (Eigen::Index i = 0; i < 64; ++i) dy(i, 0) = 0.05f * static_cast<float>(i * 7 % 5 - 2);
+  bn::BatchNorm<float> norm({.channels = 1, .epsilon = 1e-77});  // so gamma / std is no float, but dx is one
+  norm.affine().gamma.setConstant(1.25f);
+  norm.forward(x, y);
+  norm.backward(x, dy, dx);
+  const double mean = dy.cast<double>().mean();
+  for (Eigen::Index i = 0; i < 64; ++i) {
+    const double expected = (static_cast<double>(dy(i, 0)) - mean) * 1.25 / std::sqrt(1e-77);
+    EXPECT_NEAR(static_cast<double>(dx(i, 0)), expected, 1e-6 * 4e37) << i;
+  }
+}
+
 TEST(FastMath, HalvesKeepNaN) {
   const auto check = [](auto zero) {
     using Element = decltype(zero);

@@ -29,7 +29,7 @@ class MpiError : public std::runtime_error {
 /// A rank whose call throws tells the others, as Reducer has it. One that ends for any other reason should take them
 /// along: do not catch the exception, or call MPI_Abort where you do; they would wait in MPI_Allgather for ever.
 ///
-/// Cost     gather: one MPI_Allgather of n + 1 doubles from each rank
+/// Cost     gather: one MPI_Allgather of 64 doubles from each rank, and one of the rest if n > 63
 /// Threads  one call at a time, from a thread that MPI_Init_thread allows
 class Ranks final : public Reducer {
  public:
@@ -52,12 +52,11 @@ class Ranks final : public Reducer {
   /// See Reducer::gather.
   ///
   /// Throws   MpiError if that fails, or if another rank came with a number of numbers of its own; then in all calls
-  ///          after, since what was under way may still arrive
+  ///          after
   void gather(std::span<const double> mine, std::span<double> all) const override {
-    const std::size_t each = mine.size() + 1;
-    if (all.size() != mine.size() * static_cast<std::size_t>(ranks()) || each > most_numbers) {
+    if (all.size() != mine.size() * static_cast<std::size_t>(ranks()) || mine.size() > most_numbers) {
       detail::fail("mpi::Ranks::gather(all): expected room for ", mine.size(), " numbers of each of ", ranks(),
-                   " ranks, and at most ", most_numbers - 1, " of each, got room for ", all.size());
+                   " ranks, and at most ", most_numbers, " of each, got room for ", all.size());
     }
     if (has_failed_) {
       detail::fail_as<MpiError>(
@@ -65,26 +64,41 @@ class Ranks final : public Reducer {
           "still arrive; make new Ranks");
     }
     has_failed_ = true;
-    // The size goes ahead: MPI does not say when a rank brings less than was expected.
-    sent_.assign(1, static_cast<double>(mine.size()));
-    sent_.insert(sent_.end(), mine.begin(), mine.end());
-    got_.assign(each * static_cast<std::size_t>(ranks()), -1);
-    const int count = static_cast<int>(each);
-    check(MPI_Allgather(sent_.data(), count, MPI_DOUBLE, got_.data(), count, MPI_DOUBLE, communicator_),
-          "MPI_Allgather");
-    for (std::size_t from = 0, to = 0; from < got_.size(); from += each, to += mine.size()) {
-      if (got_[from] != sent_[0]) {
-        detail::fail_as<MpiError>("mpi::Ranks: expected ", mine.size(), " numbers of each rank, got ", got_[from],
-                                  " of rank ", from / each,
-                                  ", counted from 0; all ranks need layers of the same channels");
+    // The size goes ahead in a message that is as long on all ranks: MPI may write anywhere when one brings more than
+    // another expects.
+    const std::size_t early = std::min(mine.size(), first_numbers - 1);
+    sent_.assign(first_numbers, 0);
+    sent_[0] = static_cast<double>(mine.size());
+    std::copy_n(mine.begin(), early, sent_.begin() + 1);
+    exchange();
+    for (std::size_t rank = 0; rank < static_cast<std::size_t>(ranks()); ++rank) {
+      const double* const from = got_.data() + rank * first_numbers;
+      if (from[0] != sent_[0]) {
+        detail::fail_as<MpiError>("mpi::Ranks: expected ", mine.size(), " numbers of each rank, got ", from[0],
+                                  " of rank ", rank, ", counted from 0; all ranks need layers of the same channels");
       }
-      std::copy_n(got_.data() + from + 1, mine.size(), all.data() + to);
+      std::copy_n(from + 1, early, all.data() + rank * mine.size());
+    }
+    if (early < mine.size()) {
+      sent_.assign(mine.begin() + static_cast<std::ptrdiff_t>(early), mine.end());
+      exchange();
+      for (std::size_t rank = 0; rank < static_cast<std::size_t>(ranks()); ++rank) {
+        std::copy_n(got_.data() + rank * sent_.size(), sent_.size(), all.data() + rank * mine.size() + early);
+      }
     }
     has_failed_ = false;
   }
 
  private:
-  static constexpr std::size_t most_numbers = std::numeric_limits<int>::max();
+  static constexpr std::size_t most_numbers = std::numeric_limits<int>::max(), first_numbers = 64;
+
+  /// Sends sent_ to all ranks and gets theirs, in their order.
+  void exchange() const {
+    got_.resize(sent_.size() * static_cast<std::size_t>(ranks()));
+    const int count = static_cast<int>(sent_.size());
+    check(MPI_Allgather(sent_.data(), count, MPI_DOUBLE, got_.data(), count, MPI_DOUBLE, communicator_),
+          "MPI_Allgather");
+  }
 
   static bool is_running() {
     int begun = 0, ended = 0;

@@ -50,10 +50,11 @@ inline void finish_streaming() {
 }
 
 /// A product that stays rounded: g++ makes one instruction of it and of an addition where it sees both, which it may in
-/// one copy of a loop and not in another, so that bits would depend on where a value lies.
+/// one copy of a loop and not in another, so that bits would depend on where a value lies. And under -ffast-math it
+/// multiplies factors in another order, of which two that were chosen to lie near 1 may be beyond a float together.
 template <class Raw>
 EIGEN_STRONG_INLINE Raw rounded(Raw product) {
-#if defined(__FMA__)
+#if defined(__FMA__) || (defined(__SSE2_MATH__) && defined(__FAST_MATH__))
   asm("" : "+v"(product));
 #elif defined(__GNUC__) && defined(__aarch64__)
   asm("" : "+w"(product));
