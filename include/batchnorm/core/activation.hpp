@@ -25,8 +25,8 @@ inline namespace BATCHNORM_ABI {
 /// `z` is what the normalization gives. backward sees the same bits of it as forward did: it is recomputed from x, and
 /// nothing else is kept. The members are templates over Scalar if the activation is for float and double. An activation
 /// is copied freely and called from several threads at once, so it holds at most a few constants. Whether two are the
-/// same is told by operator== where there is one, else by their bytes or, where those cannot be compared, name(): one with
-/// members of several sizes needs an operator==, as the bytes between them are anything.
+/// same is told by operator== where there is one, else by their bytes or, where those cannot be compared, name(): one
+/// with members of several sizes needs an operator==, as the bytes between them are anything.
 template <class A, class Scalar = float>
 concept FusableActivation = std::copy_constructible<A> &&
     requires(const A& activation, const Packet<Scalar>& z, const Packet<Scalar>& dy) {
