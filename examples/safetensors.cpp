@@ -2,10 +2,11 @@
 #include <batchnorm/adapters/safetensors.hpp>
 #include <batchnorm/batchnorm.hpp>
 #include <iostream>
+#include <stdexcept>
 
 namespace bn = batchnorm;
 
-int main() {
+int main() try {
   const Eigen::MatrixXf x = Eigen::MatrixXf::Random(32, 4);
   Eigen::MatrixXf weights = Eigen::MatrixXf::Random(10, 4), y;
   bn::BatchNorm<float> norm({.channels = 10});
@@ -19,4 +20,7 @@ int main() {
   for (const auto& [name, tensor] : file.tensors()) {
     std::cout << name << ": " << tensor.type << ", " << tensor.end - tensor.begin << " bytes\n";
   }
+} catch (const std::runtime_error& error) {  // a folder that takes no files, for one
+  std::cerr << error.what() << '\n';
+  return 1;
 }

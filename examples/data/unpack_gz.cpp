@@ -1,6 +1,5 @@
 // unpack_gz PACKED UNPACKED: unpacks a file packed by gzip (cmake can make such files, but not unpack them). One that
-// is not packed is copied. Whatever is wrong (a missing, truncated or corrupt file, more than 64 MiB) gives exit code
-// 1.
+// is not packed is copied. Whatever is wrong (a missing, truncated or corrupt file, more than 64 MiB): exit code 1.
 #include <zlib.h>
 
 #include <cstdio>

@@ -126,8 +126,11 @@ void train(std::vector<Result>& results, const Options& options, const training:
                       [network] { return networks::make_inception(network); }});
     }
   }
-  std::vector<Run> runs = training::of_complete_seeds(experiment.train(jobs), results.size());
-  for (std::size_t i = 0; i < runs.size(); ++i) results[i % results.size()].runs.push_back(std::move(runs[i]));
+  std::vector<Run> runs = experiment.train(jobs);
+  for (const std::size_t seed : training::seeds_to_report(runs, results.size())) {
+    for (std::size_t i = 0; i < results.size(); ++i)
+      results[i].runs.push_back(std::move(runs[seed * results.size() + i]));
+  }
 }
 
 // --- What is reported
@@ -193,8 +196,6 @@ void print_changes(const std::vector<Result>& results, const Options& options) {
 // --- What is written
 
 report::Figure write_gains(const Options& options, const std::vector<Result>& results, const std::string& data) {
-  std::vector<std::uint64_t> seeds;
-  for (const Run& run : results.front().runs) seeds.push_back(run.seed);
   report::Csv csv(options.common.output / "accelerate.csv", {"change", "gain", "standard_error", "best_accuracy"});
   bool is_empty = true;
   for (const Result& result : results) {
@@ -206,7 +207,8 @@ report::Figure write_gains(const Options& options, const std::vector<Result>& re
   }
   csv.close();
   return {"accelerate",
-          "What BN-x5 gains by each change\n" + report::of_seeds(seeds, "mean and standard error") + "\n" + data,
+          "What BN-x5 gains by each change\n" +
+              report::of_seeds(training::seeds_of(results.front().runs), "mean and standard error") + "\n" + data,
           "set xlabel 'test accuracy gained, %'\nset key off\nset border 1\nset tics nomirror\nset ytics scale 0\n"
           "set yrange [*:*] reverse\nset offsets 0, 0, 0.5, 0.5\nset arrow from 0, graph 0 to 0, graph 1 nohead lc "
           "'black'\n",

@@ -56,7 +56,9 @@ struct Result {
   std::vector<Eigen::VectorXf> weights = {};  ///< at each test
 
   const Run& run() const { return runs.front(); }
-  double steps_per_second() const { return static_cast<double>(run().steps_made) / seconds; }
+  double steps_per_second() const {
+    return run().steps_made > 0 ? static_cast<double>(run().steps_made) / seconds : report::none;
+  }
 };
 
 /// The parameters of a network, or their gradients, one behind the other.
@@ -93,21 +95,40 @@ class Trainer {
     Run& run = result.runs.front();
     run.steps_asked = protocol_.steps;
     using Clock = std::chrono::steady_clock;
-    while (run.steps_made < protocol_.steps && !is_stopped()) {
+    while (run.steps_made < protocol_.steps && !is_stopped(run)) {
       const Clock::time_point begin = Clock::now();
-      const std::int64_t until = std::min(run.steps_made + protocol_.every, protocol_.steps);
-      for (; run.steps_made < until; ++run.steps_made) step();
+      make_steps(run, std::min(run.steps_made + protocol_.every, protocol_.steps));
       result.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
-      if (ranks_.rank() != 0) continue;
-      run.steps.push_back(run.steps_made);
-      run.accuracy.push_back(training::accuracy(network_.model, experiment_.test(), activations_));
-      result.weights.push_back(gathered(network_.model, &bn::Parameter<float>::value));
+      if (ranks_.rank() == 0 && !run.divergence) test(result);
     }
     return result;
   }
 
  private:
-  void step() {
+  /// All ranks see the same loss, so they end together where it is not finite.
+  void make_steps(Run& run, std::int64_t until) {
+    for (; run.steps_made < until; ++run.steps_made) {
+      const float loss = step();
+      if (std::isfinite(loss)) continue;
+      run.divergence = {run.steps_made + 1, std::isnan(loss) ? "loss nan" : "loss inf"};
+      return;
+    }
+  }
+
+  void test(Result& result) {
+    Run& run = result.runs.front();
+    const double accuracy = training::accuracy(network_.model, experiment_.test(), activations_);
+    if (accuracy == report::diverged) {
+      run.divergence = {run.steps_made, "weights, statistics or outputs not finite"};
+      return;
+    }
+    run.steps.push_back(run.steps_made);
+    run.accuracy.push_back(accuracy);
+    result.weights.push_back(gathered(network_.model, &bn::Parameter<float>::value));
+  }
+
+  /// Returns the loss of the whole batch.
+  float step() {
     auto indices = batches_.next();
     if (indices.size() < static_cast<std::size_t>(protocol_.batch)) indices = batches_.next();
     const auto mine = indices.subspan(static_cast<std::size_t>(first_), static_cast<std::size_t>(count_));
@@ -118,16 +139,18 @@ class Trainer {
     for (const Eigen::Index index : mine) labels_.push_back(digits.labels[static_cast<std::size_t>(index)]);
 
     const auto& logits = network_.model.forward(images_);
-    nn::softmax_cross_entropy(logits, nn::Labels(labels_), output_gradient_);
-    output_gradient_ *= static_cast<float>(count_) / static_cast<float>(protocol_.batch);  // of the mean over all
+    const float share = static_cast<float>(count_) / static_cast<float>(protocol_.batch);  // of the mean over all
+    const float loss = share * nn::softmax_cross_entropy(logits, nn::Labels(labels_), output_gradient_);
+    output_gradient_ *= share;
     network_.model.backward(images_, output_gradient_);
-    if (statistics_ != Statistics::whole) add_up_gradients();
+    const float whole_loss = statistics_ == Statistics::whole ? loss : add_up_gradients(loss);
     sgd_.step(network_.model);
+    return whole_loss;
   }
 
-  /// Over the ranks. Where these normalize together, a layer has the gradients of gamma and beta of the whole batch
-  /// already.
-  void add_up_gradients() {
+  /// Over the ranks, and the loss, which is returned. Where these normalize together, a layer has the gradients of
+  /// gamma and beta of the whole batch already.
+  float add_up_gradients(float loss) {
     const auto for_each_part = [&](const auto& visit) {
       network_.model.for_each_parameter([&](bn::Parameter<float> parameter) {
         const std::string_view name = parameter.name;
@@ -138,17 +161,19 @@ class Trainer {
     message_.clear();
     for_each_part(
         [&](auto& gradient) { message_.insert(message_.end(), gradient.data(), gradient.data() + gradient.size()); });
+    message_.push_back(loss);
     MPI_Allreduce(MPI_IN_PLACE, message_.data(), static_cast<int>(message_.size()), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
     const float* from = message_.data();
     for_each_part([&](auto& gradient) {
       std::copy_n(from, gradient.size(), gradient.data());
       from += gradient.size();
     });
+    return message_.back();
   }
 
-  /// Whether Ctrl-C was pressed, on any rank if all work.
-  bool is_stopped() const {
-    double mine = process::interrupted() ? 1 : 0;
+  /// Whether Ctrl-C was pressed or the network has diverged, on any rank if all work.
+  bool is_stopped(const Run& run) const {
+    double mine = process::interrupted() || run.divergence ? 1 : 0;
     if (statistics_ == Statistics::whole) return mine > 0;
     std::vector<double> all(static_cast<std::size_t>(ranks_.ranks()));
     ranks_.gather(std::span(&mine, 1), all);
@@ -231,13 +256,24 @@ std::string in_words(const Ranks& ranks) {
   return std::to_string(ranks.ranks()) + (ranks.ranks() == 1 ? " process" : " processes");
 }
 
-/// How far accuracies of synchronized parts are from those of whole batches, at most. Nothing of networks that
-/// diverged.
+void print_divergences(const std::vector<Result>& results) {
+  for (const Result& result : results) {
+    const auto& divergence = result.run().divergence;
+    if (!divergence) continue;
+    std::cout << '\n'
+              << result.name << ": diverged at step " << report::grouped(divergence->step) << ": " << divergence->reason
+              << '\n';
+  }
+}
+
+/// How far accuracies of synchronized parts are from those of whole batches, at most; empty if they were not compared
+/// to the end.
 std::string highlight(const std::vector<Result>& results) {
   const Run &whole = results[0].run(), &parts = results[1].run();
+  const auto is_whole = [](const Run& run) { return training::is_complete(run) && !run.divergence; };
+  if (!is_whole(whole) || !is_whole(parts)) return "";
   double largest = 0;
   for (std::size_t test = 0; test < std::min(whole.steps.size(), parts.steps.size()); ++test) {
-    if (!std::isfinite(whole.accuracy[test]) || !std::isfinite(parts.accuracy[test])) return "";
     largest = std::max(largest, std::abs(whole.accuracy[test] - parts.accuracy[test]));
   }
   return "synchronized parts are within " + report::fixed(100 * largest, 2) +
@@ -245,9 +281,8 @@ std::string highlight(const std::vector<Result>& results) {
 }
 
 int distributed(const Options& options, const Ranks& ranks) {
-  if (options.common.seeds.size() > 1) {
-    throw std::runtime_error("--seeds: expected one seed, got " + std::to_string(options.common.seeds.size()));
-  }
+  if (options.common.seeds.size() > 1)
+    throw std::runtime_error("--seeds: expected one, got " + std::to_string(options.common.seeds.size()));
   if (options.protocol.batch < 2 * ranks.ranks()) {
     throw std::runtime_error("--batch " + std::to_string(options.protocol.batch) +
                              ": expected two samples at least for each of " + in_words(ranks));
@@ -264,6 +299,7 @@ int distributed(const Options& options, const Ranks& ranks) {
   results[2] = Trainer(options, experiment, ranks, Statistics::apart).train(results[2].word, results[2].name);
   if (ranks.rank() != 0) return process::interrupted() ? process::interrupted_exit_code : 0;
 
+  print_divergences(results);
   training::report_interrupt();
   print(results, ranks);
   std::vector<training::DrawnRuns> drawn;

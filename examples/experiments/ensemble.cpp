@@ -46,9 +46,10 @@ struct Options {
 
 /// The errors of one seed's networks, in per cent; `diverged` of a network that did, and of a mean with one in it.
 struct Errors {
-  std::vector<double> alone;        ///< of each network
-  std::vector<double> mean;         ///< of the mean of the first one, of the first two, ...
-  std::vector<double> diverged_at;  ///< training::diverged_at() of each network
+  std::uint64_t seed;
+  std::vector<double> alone = {};        ///< of each network
+  std::vector<double> mean = {};         ///< of the mean of the first one, of the first two, ...
+  std::vector<double> diverged_at = {};  ///< training::diverged_at() of each network
 };
 
 void add_options(process::CommandLine& command_line, Options& options) {
@@ -83,16 +84,17 @@ std::vector<Errors> train(const Options& options, const training::Experiment& ex
     if (has_diverged) return report::diverged;
     return predicted.size() > 0 ? 100 * (1 - training::accuracy(predicted, experiment.test())) : report::none;
   };
-  std::vector<Errors> result(seeds.size());
-  for (std::size_t i = 0; i < result.size(); ++i) {
+  std::vector<Errors> result;
+  for (const std::size_t i : training::seeds_to_report(runs, members.size())) {
+    Errors& errors = result.emplace_back(Errors{.seed = seeds[i]});
     nn::Matrix<float> sum;
     bool has_diverged = false;
     for (std::size_t j = 0; j < members.size(); ++j) {
       const nn::Matrix<float>& own = probabilities[i * members.size() + j];
       const training::Run& run = runs[i * members.size() + j];
       has_diverged |= run.divergence.has_value();
-      result[i].diverged_at.push_back(training::diverged_at(run));
-      result[i].alone.push_back(error(own, run.divergence.has_value()));
+      errors.diverged_at.push_back(training::diverged_at(run));
+      errors.alone.push_back(error(own, run.divergence.has_value()));
       if (j == 0) {
         sum = own;
       } else if (sum.size() == own.size()) {
@@ -100,7 +102,7 @@ std::vector<Errors> train(const Options& options, const training::Experiment& ex
       } else {
         sum.resize(0, 0);  // of one that diverged, or was not begun after Ctrl-C, there are none
       }
-      result[i].mean.push_back(error(sum, has_diverged));
+      errors.mean.push_back(error(sum, has_diverged));
     }
   }
   return result;
@@ -151,18 +153,18 @@ void print_errors(const std::vector<Errors>& errors) {
 
 // --- What is written
 
-void write_members(const std::filesystem::path& folder, const Options& options, const std::vector<Errors>& errors) {
+void write_members(const std::filesystem::path& folder, const std::vector<Errors>& errors) {
   report::Csv csv(folder / "ensemble_networks.csv", {"seed", "network", "error", "ensemble_so_far", "diverged_at"});
-  for (std::size_t i = 0; i < errors.size(); ++i) {
+  for (const Errors& of_seed : errors) {
     for (std::size_t j = 0; j < members.size(); ++j)
-      csv.add({static_cast<double>(options.common.seeds[i]), static_cast<double>(j + 1), errors[i].alone[j],
-               errors[i].mean[j], errors[i].diverged_at[j]});
+      csv.add({static_cast<double>(of_seed.seed), static_cast<double>(j + 1), of_seed.alone[j], of_seed.mean[j],
+               of_seed.diverged_at[j]});
   }
   csv.close();
 }
 
-report::Figure write_means(const std::filesystem::path& folder, const Options& options,
-                           const std::vector<Errors>& errors, const std::string& data) {
+report::Figure write_means(const std::filesystem::path& folder, const std::vector<Errors>& errors,
+                           const std::string& data) {
   report::Csv csv(folder / "ensemble.csv",
                   {"networks", "error", "ensemble_so_far", "error_std", "ensemble_so_far_std"});
   bool has_alone = false, has_mean = false;
@@ -175,6 +177,8 @@ report::Figure write_means(const std::filesystem::path& folder, const Options& o
              report::standard_deviation(mean)});
   }
   csv.close();
+  std::vector<std::uint64_t> seeds;
+  for (const Errors& of_seed : errors) seeds.push_back(of_seed.seed);
   const bool has_deviations = errors.size() > 1;
   const std::string color = report::look(0, true).color;
   std::vector<std::string> plots;
@@ -189,8 +193,7 @@ report::Figure write_means(const std::filesystem::path& folder, const Options& o
                     "' title 'all so far together'");
   }
   return {"ensemble",
-          "Six networks like BN-x30, and the mean of their probabilities\n" + report::of_seeds(options.common.seeds) +
-              "\n" + data,
+          "Six networks like BN-x30, and the mean of their probabilities\n" + report::of_seeds(seeds) + "\n" + data,
           "set xlabel 'networks'\nset ylabel 'test error, %'\nset xrange [0.5:6.5]\nset yrange [0:*]\nset xtics 1\n"
           "set border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb '#cccccc'\n" +
               report::key_below,
@@ -204,11 +207,10 @@ int ensemble(const Options& options) {
                                         "An ensemble of six: " + training::described(protocol));
   const std::vector<Errors> errors = train(options, experiment);
 
-  training::report_interrupt();
   print_errors(errors);
-  write_members(folder, options, errors);
+  write_members(folder, errors);
   return experiment.finish(
-      {write_means(folder, options, errors, experiment.dataset().description)}, {"ensemble_networks"},
+      {write_means(folder, errors, experiment.dataset().description)}, {"ensemble_networks"},
       {"ensemble", training::errors_saved(collect(errors, mean_alone), collect(errors, together))});
 }
 

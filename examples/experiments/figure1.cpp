@@ -12,9 +12,9 @@
 #include <cmath>
 #include <filesystem>
 #include <iostream>
-#include <mutex>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "experiments/networks/sigmoid_network.hpp"
@@ -55,7 +55,7 @@ void add_options(process::CommandLine& command_line, Options& options) {
   command_line.add_number("--lr", protocol.learning_rate.initial, "learning rate", process::positive());
   command_line.add_number("--init-std", options.initial_deviation, "standard deviation of the initial weights",
                           process::positive());
-  command_line.add_text("--save", options.save, "save the trained networks, but for those that diverged", "FOLDER");
+  command_line.add_text("--save", options.save, "save the trained networks", "FOLDER");
   command_line.add_text("--load", options.load, "begin with networks that --save left there", "FOLDER");
 }
 
@@ -64,56 +64,56 @@ std::filesystem::path file_in(const std::filesystem::path& folder, const std::st
   return folder / ("figure1_" + network + "_seed" + std::to_string(seed) + ".safetensors");
 }
 
-/// What --save could not write, if anything.
-class SaveProblem {
- public:
-  /// From any thread.
-  void note(const std::string& problem) {
-    const std::lock_guard lock(mutex_);
-    problem_ = problem;
-  }
-  /// Throws it as a std::runtime_error.
-  void report() const {
-    if (!problem_.empty()) throw std::runtime_error(problem_);
-  }
+std::string name_of(bool batch_norm) { return batch_norm ? "with_bn" : "without_bn"; }
 
- private:
-  std::mutex mutex_;
-  std::string problem_;
-};
+/// Saves a network. What is wrong is kept for the end: it is no reason to lose all other results.
+void save(networks::Network& trained, const std::filesystem::path& file, std::string& problem) {
+  try {
+    nn::save(trained.model, file);
+  } catch (const std::runtime_error& error) {
+    problem = error.what();
+  }
+}
 
-/// Trains both networks of each seed, as many at a time as there are cores.
-std::vector<Pair> train_pairs(const Options& options, const training::Experiment& experiment,
-                              SaveProblem& save_problem) {
-  const auto& seeds = options.common.seeds;
+/// Both networks of each seed, and a place for each to say why it could not be saved.
+std::vector<training::Job> make_jobs(const Options& options, std::vector<std::string>& problems) {
+  problems.assign(2 * options.common.seeds.size(), "");
   std::vector<training::Job> jobs;
-  for (const std::uint64_t seed : seeds) {
+  for (const std::uint64_t seed : options.common.seeds) {
     for (const bool batch_norm : {false, true}) {
       const networks::SigmoidNetworkOptions network = {
           .batch_norm = batch_norm, .deviation = nn::constant_deviation(options.initial_deviation), .seed = seed};
-      const std::string name = batch_norm ? "with_bn" : "without_bn";
-      const auto make = [network, name, &load = options.load] {
+      const auto make = [network, &load = options.load] {
         networks::Network made = networks::make_sigmoid_network(network);
-        if (!load.empty()) nn::load(made.model, file_in(load, name, network.seed));
+        if (!load.empty()) nn::load(made.model, file_in(load, name_of(network.batch_norm), network.seed));
         return made;
       };
-      const auto look = [name, seed, &save = options.save, &save_problem](networks::Network& trained) {
-        try {
-          if (!save.empty()) nn::save(trained.model, file_in(save, name, seed));
-        } catch (const std::runtime_error& error) {
-          save_problem.note(error.what());  // what was trained is worth its tables
-        }
+      const auto look = [network, &folder = options.save,
+                         &problem = problems[jobs.size()]](networks::Network& trained) {
+        if (!folder.empty()) save(trained, file_in(folder, name_of(network.batch_norm), network.seed), problem);
       };
       jobs.push_back({"seed " + std::to_string(seed) + (batch_norm ? " with BN" : " without BN"), options.protocol,
                       seed, make, look});
     }
   }
-  if (!options.load.empty()) {
-    for (const training::Job& job : jobs) job.make();  // what cannot be read is told before any training
-  }
-  std::vector<Run> runs = training::of_complete_seeds(experiment.train(jobs), 2);
+  return jobs;
+}
+
+/// Removes what an earlier run has saved of a network that diverged in this one.
+void remove_diverged(const std::filesystem::path& folder, const Run& run, bool batch_norm) {
+  std::error_code ignored;  // there need not be any
+  if (run.divergence) std::filesystem::remove(file_in(folder, name_of(batch_norm), run.seed), ignored);
+}
+
+/// Trains the networks, as many at a time as there are cores.
+std::vector<Pair> train_pairs(const Options& options, const std::vector<training::Job>& jobs,
+                              const training::Experiment& experiment) {
+  std::vector<Run> runs = experiment.train(jobs);
+  for (std::size_t i = 0; i < runs.size() && !options.save.empty(); ++i)
+    remove_diverged(options.save, runs[i], i % 2 == 1);
   std::vector<Pair> pairs;
-  for (std::size_t i = 0; i < runs.size(); i += 2) pairs.push_back({std::move(runs[i]), std::move(runs[i + 1])});
+  for (const std::size_t seed : training::seeds_to_report(runs, 2))
+    pairs.push_back({std::move(runs[2 * seed]), std::move(runs[2 * seed + 1])});
   return pairs;
 }
 
@@ -261,10 +261,14 @@ int figure1(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
   if (!options.save.empty()) process::prepare_output_folder(options.save);
+  std::vector<std::string> problems;
+  const std::vector<training::Job> jobs = make_jobs(options, problems);
+  for (const training::Job& job : jobs) {
+    if (!options.load.empty()) job.make();  // a broken file is refused before an hour of training
+  }
   const training::Experiment experiment(options.common, protocol,
                                         "Figure 1: 784-100-100-100-10 sigmoid units, " + training::described(protocol));
-  SaveProblem save_problem;
-  const std::vector<Pair> pairs = train_pairs(options, experiment, save_problem);
+  const std::vector<Pair> pairs = train_pairs(options, jobs, experiment);
 
   print_accuracies(pairs);
   print_comparison(pairs, protocol);
@@ -280,7 +284,8 @@ int figure1(const Options& options) {
   const int code = experiment.finish(
       make_figures(pairs, accuracies, protocol.steps, experiment.dataset().description), {"figure1_summary"},
       {"figure1a", training::reaching_the_best({"with BN", &with}, {"without BN", &without})});
-  save_problem.report();
+  std::erase(problems, "");
+  if (!problems.empty()) throw std::runtime_error(report::joined(problems, "; "));
   return code;
 }
 

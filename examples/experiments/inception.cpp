@@ -11,6 +11,7 @@
 #include <cmath>
 #include <iostream>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -72,7 +73,8 @@ void add_options(process::CommandLine& command_line, Options& options) {
   command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",
                           process::not_negative());
   command_line.add_number("--momentum", protocol.momentum, "momentum", process::not_negative());
-  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay", process::not_negative());
+  command_line.add_number("--weight-decay", protocol.weight_decay, "weight decay; long: of those called l2",
+                          process::not_negative());
   command_line.add_number("--dropout", options.dropout, "part that is dropped in front of the classifier",
                           process::between(0.0, 0.99));
 }
@@ -85,6 +87,20 @@ std::vector<InceptionVariant> chosen(const Options& options) {
     if (std::ranges::count(options.words, variant.word) > 0) variants.push_back(variant);
   }
   return variants;
+}
+
+/// Refuses a weight decay that none of the chosen networks would have.
+void check_weight_decay(const Options& options) {
+  const std::vector<InceptionVariant> variants = chosen(options);
+  const auto has_none = [](const InceptionVariant& variant) { return variant.weight_decay == 0; };
+  if (options.protocol.weight_decay == options.chosen->protocol.weight_decay) return;
+  if (!std::ranges::all_of(variants, has_none)) return;
+  std::vector<std::string> words;
+  for (const InceptionVariant& variant : options.chosen->variants) {
+    if (!has_none(variant)) words.push_back(variant.word);
+  }
+  throw std::runtime_error("--weight-decay: expected a network that has it among --variants: " +
+                           report::joined(words, ", "));
 }
 
 /// Trains all networks, one seed after the other.
@@ -103,8 +119,11 @@ std::vector<Result> train(const Options& options, const training::Experiment& ex
                       [network] { return networks::make_inception(network); }});
     }
   }
-  std::vector<Run> runs = training::of_complete_seeds(experiment.train(jobs), results.size());
-  for (std::size_t i = 0; i < runs.size(); ++i) results[i % results.size()].runs.push_back(std::move(runs[i]));
+  std::vector<Run> runs = experiment.train(jobs);
+  for (const std::size_t seed : training::seeds_to_report(runs, results.size())) {
+    for (std::size_t i = 0; i < results.size(); ++i)
+      results[i].runs.push_back(std::move(runs[seed * results.size() + i]));
+  }
   return results;
 }
 
@@ -255,8 +274,6 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
   const bool is_cut = learns && parting > chance;
   const double begin = is_cut ? parting : report::accuracy_axis_begin(curves, good);
 
-  std::vector<std::uint64_t> seeds;
-  for (const Run& run : results.front().runs) seeds.push_back(run.seed);
   std::int64_t first = std::numeric_limits<std::int64_t>::max(), last = 0;
   for (const Result& result : results) {
     for (const Run& run : result.runs) {
@@ -265,7 +282,8 @@ report::Figure make_figure(const std::vector<Result>& results, const std::vector
     }
   }
   return {"inception",
-          "Inception scaled down: test accuracy\n" + report::of_seeds(seeds) + "\n" + data + (is_cut ? below : ""),
+          "Inception scaled down: test accuracy\n" + report::of_seeds(training::seeds_of(results.front().runs)) + "\n" +
+              data + (is_cut ? below : ""),
           report::axes_over_steps(last) + report::accuracy_axis(begin) +
               (last > 10'000 ? "set logscale x\nset xrange [" + std::to_string(first) + ":" + std::to_string(last) +
                                    "]\nset format x '%.0f'\n"
@@ -291,6 +309,7 @@ std::string highlight_of(const std::vector<Result>& results) {
 int inception(const Options& options) {
   const auto& protocol = options.protocol;
   const auto& folder = options.common.output;
+  check_weight_decay(options);
   const training::Experiment experiment(options.common, protocol,
                                         "Figures 2 and 3 scaled down:\n" + training::described(protocol));
   const std::vector<Result> results = train(options, experiment);

@@ -11,6 +11,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -157,8 +158,14 @@ std::vector<Trained> train(const Options& options, const training::Experiment& e
                     watch});
   }
   std::vector<Run> runs = experiment.train(jobs);
-  for (std::size_t i = 0; i < networks.size(); ++i) networks[i].run = std::move(runs[i]);
-  return networks;
+  std::vector<Trained> reported;
+  for (const std::size_t seed : training::seeds_to_report(runs, 2)) {
+    for (const std::size_t i : {2 * seed, 2 * seed + 1}) {
+      networks[i].run = std::move(runs[i]);
+      reported.push_back(std::move(networks[i]));
+    }
+  }
+  return reported;
 }
 
 /// A value for each seed of the networks with batch normalization, or of those without: `diverged` of one that had
@@ -307,6 +314,8 @@ report::Figure write_figure(const std::filesystem::path& folder, const Options& 
   std::vector<std::string> names = {"percent"};
   std::vector<std::vector<double>> values;
   std::vector<std::string> plots;
+  std::vector<std::uint64_t> seeds;
+  for (std::size_t i = 0; i < networks.size(); i += 2) seeds.push_back(networks[i].run.seed);
   for (const std::size_t section : {0u, 1u}) {
     std::size_t number = 0;
     for (const std::int64_t step : steps_of(options)) {
@@ -331,8 +340,7 @@ report::Figure write_figure(const std::filesystem::path& folder, const Options& 
     csv.add(row);
   }
   csv.close();
-  return {name,
-          "Singular values " + views[view].title + "\n" + report::of_seeds(options.common.seeds, "mean") + "\n" + data,
+  return {name, "Singular values " + views[view].title + "\n" + report::of_seeds(seeds, "mean") + "\n" + data,
           "set xlabel 'per cent of the singular values'\nset ylabel 'singular value'\nset xrange [0:100]\n"
           "set logscale y\nset yrange [0.001:100]\nset format y '%g'\nset border 3\nset tics nomirror\n"
           "set grid lt 1 lw 0.5 lc rgb '#cccccc'\n"
@@ -343,19 +351,22 @@ report::Figure write_figure(const std::filesystem::path& folder, const Options& 
 
 int jacobians(const Options& options) {
   const auto& folder = options.common.output;
+  if (steps_of(options).empty()) {
+    throw std::runtime_error("--at " + std::to_string(std::ranges::min(options.at)) + ": expected a step up to " +
+                             std::to_string(options.protocol.steps) + ", the last of --steps");
+  }
   const training::Experiment experiment(
       options.common, options.protocol,
       "Jacobians: 784-100-100-100-10 sigmoid units, " + training::described(options.protocol));
   const std::vector<Trained> networks = train(options, experiment);
 
-  training::report_interrupt();
   print_spectra(options, networks);
   print_near_one(options, networks);
   print_dimensions(options, networks);
   write_spectra(folder, networks);
   const std::string& data = experiment.dataset().description;
   const std::vector<std::int64_t> steps = steps_of(options);
-  const std::int64_t last = steps.empty() ? 0 : steps.back();
+  const std::int64_t last = steps.back();
   const auto of_both_pairs = [&](std::size_t view) {
     return collect(networks, views[view].batch_norm, last, [&](const Look& look) {
       return (near_one(look.spectra[view][0]) + near_one(look.spectra[view][1])) / 2;

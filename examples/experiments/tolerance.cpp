@@ -171,18 +171,23 @@ void print_accuracies(const Grid& grid, std::int64_t step) {
 void print_summary(const Grid& grid, std::int64_t step) {
   std::cout << '\n';
   for (const bool batch_norm : {false, true}) {
-    int good = 0, failed = 0, all = 0;
-    double best = report::none;
+    int good = 0, failed = 0, measured = 0, missing = 0;
+    double best = report::diverged;
     for (const double accuracy : grid.means(batch_norm, step)) {
-      if (std::isnan(accuracy)) continue;  // not trained so far
-      ++all;
+      ++(std::isnan(accuracy) ? missing : measured);
       good += accuracy >= learned;
       failed += accuracy == report::diverged;
-      if (std::isfinite(accuracy) && !(accuracy <= best)) best = accuracy;
+      if (accuracy > best) best = accuracy;
     }
-    std::cout << network_name(batch_norm) << ": " << good << " of " << all << " reach " << report::fixed(learned, 2)
-              << ", the best " << report::fixed(best, 3)
-              << (failed > 0 ? "; " + std::to_string(failed) + " diverged" : "") << '\n';
+    std::cout << network_name(batch_norm) << ": ";
+    if (measured == 0) {
+      std::cout << "-\n";
+      continue;
+    }
+    std::cout << good << " of " << measured << " reach " << report::fixed(learned, 2)
+              << (failed < measured ? ", the best " + report::fixed(best, 3) : "")
+              << (failed > 0 ? "; " + std::to_string(failed) + " diverged" : "")
+              << (missing > 0 ? "; " + std::to_string(missing) + " were not trained to the end" : "") << '\n';
   }
 }
 

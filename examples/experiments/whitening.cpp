@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -140,18 +139,18 @@ std::vector<Cost> measure(const Options& options) {
 
 // --- The networks
 
-/// Trains all networks: first those of one batch size, then those of the next.
+/// Trains all networks, one seed after the other.
 std::vector<Trained> train(const Options& options, const training::Experiment& experiment) {
   std::vector<Variant> variants;
   for (const Variant& variant : all_variants) {
     if (std::ranges::count(options.words, variant.word) > 0) variants.push_back(variant);
   }
   std::vector<training::Job> jobs;
-  for (const Index batch : options.batches) {
-    training::Protocol protocol = options.protocol;
-    protocol.batch = batch;
-    for (const Variant& variant : variants) {
-      for (const std::uint64_t seed : options.common.seeds) {
+  for (const std::uint64_t seed : options.common.seeds) {
+    for (const Index batch : options.batches) {
+      training::Protocol protocol = options.protocol;
+      protocol.batch = batch;
+      for (const Variant& variant : variants) {
         const networks::SigmoidNetworkOptions network = {.deviation = nn::constant_deviation(options.initial_deviation),
                                                          .seed = seed,
                                                          .whitening = variant.whitening};
@@ -166,14 +165,12 @@ std::vector<Trained> train(const Options& options, const training::Experiment& e
   }
   std::vector<Run> runs = experiment.train(jobs);
   std::vector<Trained> trained;
-  auto next = std::make_move_iterator(runs.begin());
-  for (const Index batch : options.batches) {
-    trained.push_back({batch, variants, {}});
-    for (std::size_t v = 0; v < variants.size(); ++v) {
-      const auto end = next + std::ssize(options.common.seeds);
-      trained.back().runs.emplace_back(next, end);
-      next = end;
-    }
+  for (const Index batch : options.batches)
+    trained.push_back({batch, variants, std::vector<std::vector<Run>>(variants.size())});
+  const std::size_t networks = options.batches.size() * variants.size();
+  for (const std::size_t seed : training::seeds_to_report(runs, networks)) {
+    for (std::size_t i = 0; i < networks; ++i)
+      trained[i / variants.size()].runs[i % variants.size()].push_back(std::move(runs[seed * networks + i]));
   }
   return trained;
 }
@@ -273,8 +270,7 @@ report::Figure write_costs(const std::filesystem::path& folder, const Options& o
 }
 
 /// From the accuracy at which the curves part, if all of them come so far.
-report::Figure write_curves(const std::filesystem::path& folder, const Options& options, const Trained& trained,
-                            const std::string& data) {
+report::Figure write_curves(const std::filesystem::path& folder, const Trained& trained, const std::string& data) {
   const std::string name = "whitening_batch" + std::to_string(trained.batch);
   std::vector<training::DrawnRuns> networks;
   std::int64_t last = 1;
@@ -291,7 +287,7 @@ report::Figure write_curves(const std::filesystem::path& folder, const Options& 
   const std::vector<report::Curve> curves = training::write_accuracy_curves(folder / (name + ".csv"), networks);
   return {name,
           "Batch normalization and whitening, batches of " + std::to_string(trained.batch) + "\n" +
-              report::of_seeds(options.common.seeds) + "\n" + data,
+              report::of_seeds(training::seeds_of(trained.runs.front())) + "\n" + data,
           report::axes_over_steps(last) + report::accuracy_axis(report::accuracy_axis_begin(curves, 0.8)),
           report::plot_of(name + ".csv", curves)};
 }
@@ -326,11 +322,10 @@ int whitening(const Options& options) {
   print_costs(costs);
   const std::vector<Trained> trained = train(options, experiment);
 
-  training::report_interrupt();
   std::vector<report::Figure> figures = {write_costs(folder, options, costs)};
   for (const Trained& of_batch : trained) {
     print_accuracies(of_batch);
-    figures.push_back(write_curves(folder, options, of_batch, experiment.dataset().description));
+    figures.push_back(write_curves(folder, of_batch, experiment.dataset().description));
   }
   write_runs(folder, trained);
   return experiment.finish(figures, {"whitening_runs"}, {"whitening_cost", highlight_of(costs)});

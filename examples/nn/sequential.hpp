@@ -21,8 +21,8 @@ using Activations = std::vector<Matrix<Scalar>>;
 ///     model.add(nn::Sigmoid<float>());
 ///     model.add(nn::Dense<float>(100, 10));
 ///
-/// Once the buffers have their size, which is after the first step, training allocates nothing but what Eigen's product
-/// of large matrices takes on the way: where its blocks have more than 128 KiB.
+/// Once the buffers have their size, which is after the first step, training allocates nothing, unless a layer is
+/// large: Eigen's product of matrices has buffers of its own, which are on the heap where they exceed 128 KB.
 template <class Scalar>
 class Sequential {
  public:

@@ -1,5 +1,4 @@
-// expect: batchnorm: samples_in_rows, the default layout, is for matrices: for rank 3 and more say channel_first or
-// channel_last
+// expect: batchnorm: samples_in_rows, the default layout, is for matrices: for rank 3 and more say channel_first or channel_last
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include <batchnorm/batchnorm.hpp>

@@ -2,13 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <limits>
+#include <new>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -28,20 +28,59 @@ int fail(const CLI::App& app, std::string message, int code) {
   return code;
 }
 
+/// What a text means, written with digits; NaN if it means no number.
+double number_in_digits(const std::string& text) {
+  const bool is_word = text.empty() || text.find_first_not_of("+-.0123456789eE") != std::string::npos;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return is_word || *end != '\0' ? report::none : value;
+}
+
+/// Networks compute in float, where 1e39 is infinite, and 1e-50 is 0 like all that is denormal.
+std::string problem_of_a_float(double value, const std::string& text) {
+  using Limits = std::numeric_limits<float>;
+  if (value == 0 || (value >= Limits::min() && value <= Limits::max())) return {};
+  return "expected a number that a float can hold, " +
+         (value > 1 ? "up to " + report::significant(Limits::max(), 2)
+                    : "from " + report::significant(Limits::min(), 2)) +
+         ", got '" + text + "'";
+}
+
+/// `is_good` takes no number below 0.
 Check number_that(const std::function<bool(double)>& is_good, const std::string& expected) {
   return {[is_good, expected](const std::string& text) -> std::string {
-    char* end = nullptr;
-    const double value = std::strtod(text.c_str(), &end);
-    const bool blank_before = !text.empty() && std::isspace(static_cast<unsigned char>(text.front()));
-    if (!text.empty() && !blank_before && *end == '\0' && std::isfinite(value) && is_good(value)) return {};
-    return expected + text + "'";
+    const double value = number_in_digits(text);
+    if (is_good(value)) return problem_of_a_float(value, text);
+    return "expected " + expected + ", got '" + text + "'";
   }};
+}
+
+/// The number that a text means, which must be one; empty where it is too large.
+template <class Value>
+std::optional<Value> number_that_fits(const std::string& text) {
+  if constexpr (std::is_floating_point_v<Value>) {
+    return number_of(text);
+  } else {
+    Value value{};
+    const bool fits = std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
+    return fits ? std::optional(value) : std::nullopt;
+  }
+}
+
+/// What is wrong with a text where a Value is wanted; empty if nothing is.
+template <class Value>
+std::string problem_of(const std::string& text, const Check& check) {
+  const std::string problem = check.problem_of(text);
+  if (!problem.empty() || number_that_fits<Value>(text)) return problem;
+  return "expected a whole number of at most " + std::to_string(std::numeric_limits<Value>::max()) + ", got '" + text +
+         "'";
 }
 
 template <class Value>
 void add_number_to(CLI::App& app, const std::string& name, Value& value, const std::string& text, const Check& check) {
   app.add_option(name, value, text)
-      ->check(CLI::Validator([check](const std::string& entry) { return check.problem_of(entry); }, check.description))
+      ->check(CLI::Validator([check](const std::string& entry) { return problem_of<Value>(entry, check); },
+                             check.description))
       ->capture_default_str();
 }
 
@@ -84,42 +123,26 @@ CLI::Option* add_list_to(CLI::App& app, const std::string& name, std::vector<Val
   return app.add_option_function<std::vector<std::string>>(name, parse, text);
 }
 
-/// The number that a text means, which must be one; empty where it is too large.
-template <class Value>
-std::optional<Value> number_that_fits(const std::string& text) {
-  if constexpr (std::is_floating_point_v<Value>) {
-    return number_of(text);
-  } else {
-    Value value{};
-    const bool fits = std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
-    return fits ? std::optional(value) : std::nullopt;
-  }
-}
-
 template <class Value>
 void add_numbers_to(CLI::App& app, const std::string& name, std::vector<Value>& values, const std::string& text,
                     const Check& check) {
   std::ostringstream standard;
   for (const Value& value : values) standard << (&value == values.data() ? "" : ",") << value;
   const auto read = [check](const std::string& entry, std::string& problem) -> std::optional<Value> {
-    problem = check.problem_of(entry);
-    if (!problem.empty()) return std::nullopt;
-    const std::optional<Value> value = number_that_fits<Value>(entry);
-    if (!value) problem = "expected a number that is not so large, got '" + entry + "'";
-    return value;
+    problem = problem_of<Value>(entry, check);
+    return problem.empty() ? number_that_fits<Value>(entry) : std::nullopt;
   };
   add_list_to(app, name, values, text, read)->type_name("N,...")->default_str(standard.str());
 }
 
+const std::string unwritten = "cannot write to standard output";
+
+/// Whether all went out. A stream that is to say nothing has its failbit set, and not this one.
+bool is_written(std::ostream& out) { return !(out << std::flush).bad(); }
+
 }  // namespace
 
 // --- Checks
-
-/// Networks compute in float: beyond, a number would be 0 or infinite there.
-bool fits_float(double value) {
-  return std::abs(value) >= static_cast<double>(std::numeric_limits<float>::min()) &&
-         std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
-}
 
 Check at_least(std::int64_t minimum) {
   return {[minimum](const std::string& text) -> std::string {
@@ -134,19 +157,18 @@ Check at_least(std::int64_t minimum) {
 }
 
 Check positive() {
-  return number_that([](double value) { return value > 0 && fits_float(value); },
-                     "expected a number greater than 0 that fits a float, got '");
+  return number_that([](double value) { return value > 0; }, "a number greater than 0");
 }
 
 Check not_negative() {
-  return number_that([](double value) { return value == 0 || (value > 0 && fits_float(value)); },
-                     "expected 0 or a number greater than 0 that fits a float, got '");
+  return number_that([](double value) { return value >= 0; }, "0 or a number greater than 0");
 }
 
 Check between(double least, double most) {
-  const std::string range = report::shortest(least) + " to " + report::shortest(most);
-  return number_that([least, most](double value) { return value >= least && value <= most; },
-                     "expected a number from " + range + ", got '");
+  const std::string range = "from " + report::shortest(least) + " to " + report::shortest(most);
+  Check check = number_that([=](double value) { return value >= least && value <= most; }, "a number " + range);
+  check.description = range;
+  return check;
 }
 
 double number_of(const std::string& text) { return std::strtod(text.c_str(), nullptr); }
@@ -213,7 +235,7 @@ void CommandLine::add_words(const std::string& name, std::vector<std::string>& w
     problem = "expected one of " + report::joined(all, ", ") + ", got '" + entry + "'";
     return std::nullopt;
   };
-  add_list_to(parser_->app, name, words, text, read)->type_name("WORD,...")->default_str("all");
+  add_list_to(parser_->app, name, words, text + "; all without it", read)->type_name("WORD,...");
 }
 
 void CommandLine::add_choice_of(const std::string& name, const std::string& text, const std::vector<std::string>& words,
@@ -232,22 +254,23 @@ int CommandLine::run(int argc, const char* const* argv, const std::function<int(
   try {
     app.parse(argc, argv);
     const int code = body();
-    if (!std::cout.flush()) throw std::runtime_error("cannot write what there is to be read");
-    return code;
+    return is_written(std::cout) || code != 0 ? code : fail(app, unwritten, usage_exit_code);
   } catch (const CLI::Success& success) {  // --help
     const int code = app.exit(success);
-    return std::cout.flush() ? code : usage_exit_code;
+    return is_written(std::cout) ? code : fail(app, unwritten, usage_exit_code);
   } catch (const CLI::ParseError& error) {
     return fail(app, std::string(error.what()) + " (--help lists the options)", usage_exit_code);
   } catch (const std::runtime_error& error) {
     return fail(app, error.what(), usage_exit_code);
+  } catch (const std::bad_alloc&) {
+    return fail(app, "there is not enough memory for sizes like these", usage_exit_code);
   } catch (const std::exception& error) {
     return fail(app, std::string("internal error: ") + error.what(), internal_error_exit_code);
   }
 }
 
 void add_common_options(CommandLine& command_line, CommonOptions& options) {
-  command_line.add_text("--data", options.data, "a folder with MNIST's four files, plain or .gz", "DIR");
+  command_line.add_text("--data", options.data, "MNIST's folder, else BATCHNORM_MNIST's; or: drawn", "DIR");
   command_line.add_text("--output", options.output, "where results go", "DIR");
   command_line.add_numbers("--seeds,--seed", options.seeds, "one run for each: weights and order of the data",
                            at_least(0));

@@ -13,7 +13,7 @@ namespace process {
 
 /// What the value of an option must be.
 struct Check {
-  /// What is wrong with a text, "expected a number greater than 0 that fits a float, got 'x'"; empty if nothing is.
+  /// What is wrong with a text, "expected a number greater than 0, got 'x'"; empty if nothing is.
   std::function<std::string(const std::string& text)> problem_of;
   std::string description = {};  ///< for --help, if it says more than the text of the option
 };
@@ -21,7 +21,9 @@ struct Check {
 /// Refuses what is not a whole number of at least `minimum`.
 Check at_least(std::int64_t minimum);
 
-/// Refuses what is not a number greater than 0 that fits a float: nan and inf too.
+// Numbers are taken as far as a float can hold them, since networks compute in float.
+
+/// Refuses what is not a finite number greater than 0: nan and inf too.
 Check positive();
 
 /// The same, but takes 0.
@@ -93,8 +95,8 @@ class CommandLine {
   }
 
   /// The front of a program: parses the command line, runs `body`, and returns the exit code. Whatever is wrong is said
-  /// in one line on standard error. 2: the user can mend it (a flag, a file, a folder). 1: an error of the program
-  /// itself.
+  /// in one line on standard error. 2: the user can mend it (a flag, a file, a folder, standard output that takes no
+  /// more). 1: an error of the program itself.
   int run(int argc, const char* const* argv, const std::function<int()>& body);
 
  private:

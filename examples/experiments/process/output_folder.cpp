@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -12,21 +13,20 @@ namespace process {
 
 void prepare_output_folder(const std::filesystem::path& folder) {
   const auto refuse = [&](const std::string& reason) {
-    throw std::runtime_error("cannot write into the output folder '" + folder.string() + "': " + reason);
+    throw std::runtime_error("cannot write into the folder '" + folder.string() + "': " + reason);
   };
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) refuse(error.message());
 
-  std::string trial = folder / "writable-XXXXXX";  // a name that nobody has
+  std::string trial = (folder / ".writable-XXXXXX").string();  // nobody's: mkstemp() makes a new file or none
   const int file = mkstemp(trial.data());
-  const bool is_written = file >= 0 && write(file, "\n", 1) == 1;
-  if (!is_written) error.assign(errno, std::generic_category());
-  if (file >= 0) {
-    close(file);
-    unlink(trial.c_str());
-  }
-  if (!is_written) refuse(error.message());
+  if (file < 0) refuse(std::strerror(errno));
+  const bool is_written = write(file, "\n", 1) == 1;
+  const int reason = errno;
+  close(file);
+  std::filesystem::remove(trial, error);
+  if (!is_written) refuse(std::strerror(reason));
 }
 
 }  // namespace process

@@ -4,13 +4,19 @@
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 
 #include "experiments/report/text.hpp"
 
 namespace report {
+namespace {
 
-/// Up to here doubles have all whole numbers.
-constexpr double largest_exact = 0x1p53;
+/// Of more digits than other numbers have, such as a seed: all of them, so that a row can be found by it.
+bool is_long_integer(double value) {
+  return std::abs(value) >= 1e7 && std::abs(value) < 0x1p63 && value == std::trunc(value);
+}
+
+}  // namespace
 
 Csv::Csv(const std::filesystem::path& path, const std::vector<std::string>& columns) : path_(path), file_(path) {
   file_.precision(7);
@@ -27,8 +33,8 @@ void Csv::add(const std::vector<std::string>& labels, const std::vector<double>&
   }
   for (const double value : row) {
     file_ << separator;
-    if (std::trunc(value) == value && std::abs(value) < largest_exact) {
-      file_ << static_cast<std::int64_t>(value);  // in full: rows are found by their seed
+    if (is_long_integer(value)) {
+      file_ << std::to_string(static_cast<std::int64_t>(value));
     } else if (!std::isnan(value) && value != diverged) {
       file_ << value;
     }

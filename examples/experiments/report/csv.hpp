@@ -8,7 +8,7 @@
 namespace report {
 
 /// A file of comma-separated values, with the names of its columns in the first line. `none` and `diverged` are empty
-/// cells; numbers have seven digits, whole ones all.
+/// cells.
 class Csv {
  public:
   /// Throws std::runtime_error that names the file if it cannot be written, as do the other two.

@@ -31,6 +31,13 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
+/// The text as one word of a shell's command.
+std::string shell_word(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return result + "'";
+}
+
 std::string script_of(const Figure& figure) {
   return "# To draw it again: gnuplot " + figure.name + ".gp\n" +                                               //
          "set datafile separator ','\n" +                                                                       //
@@ -90,24 +97,21 @@ Drawing draw(const std::filesystem::path& folder, const std::vector<Figure>& fig
       drawing.problem =
           "gnuplot was not found, so there are no pictures. The package is gnuplot-nox\n"
           "(Debian, Ubuntu) or gnuplot (Fedora, Homebrew). Then: cd " +
-          folder.string() + " && gnuplot *.gp";
+          shell_word(folder.string()) + " && gnuplot *.gp";
       return drawing;
     }
-    if (code != 0) {
-      drawing.problem = "gnuplot failed; to see why: cd " + folder.string() + " && gnuplot " + script;
-      continue;
-    }
+    bool has_failed = code != 0;
     for (const char* ending : picture_endings) {
       const auto picture = folder / (figure.name + ending);
-      std::error_code is_missing;
-      const auto bytes = std::filesystem::file_size(picture, is_missing);
-      if (is_missing) continue;
-      if (bytes > 0) {
+      if (code != 0 || !std::filesystem::exists(picture)) continue;
+      if (std::filesystem::file_size(picture) > 0) {
         drawing.files.push_back(picture.string());
-      } else {  // gnuplot does not tell of a full disk
-        drawing.problem = "gnuplot wrote nothing into " + picture.string();
+      } else {
+        has_failed = true;  // gnuplot does not notice that a disk is full
       }
     }
+    if (has_failed)
+      drawing.problem = "gnuplot failed; to see why: cd " + shell_word(folder.string()) + " && gnuplot " + script;
   }
   return drawing;
 }

@@ -1,14 +1,17 @@
 #include "experiments/training/experiment.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <iostream>
+#include <span>
 
 #include "experiments/process/interrupt.hpp"
 #include "experiments/process/output_folder.hpp"
 #include "experiments/process/parallel.hpp"
 #include "experiments/report/progress.hpp"
 #include "experiments/report/text.hpp"
+#include "experiments/training/results.hpp"
 
 namespace training {
 
@@ -113,6 +116,23 @@ int Experiment::finish(const std::vector<report::Figure>& figures, const std::ve
 
 void report_interrupt() {
   if (process::interrupted()) std::cout << "\nStopped early: what follows is what there is.\n";
+}
+
+std::vector<std::size_t> seeds_to_report(const std::vector<Run>& runs, std::size_t networks) {
+  std::vector<std::size_t> all, begun, complete;
+  for (std::size_t seed = 0; seed < runs.size() / networks; ++seed) {
+    const std::span own = std::span(runs).subspan(seed * networks, networks);
+    all.push_back(seed);
+    if (std::ranges::any_of(own, [](const Run& run) { return run.steps_made > 0 || run.divergence; }))
+      begun.push_back(seed);
+    if (std::ranges::all_of(own, is_complete)) complete.push_back(seed);
+  }
+  if (complete.size() == all.size()) return all;
+  std::cout << "\nStopped early: of " << all.size() << (all.size() == 1 ? " seed " : " seeds ")
+            << (complete.empty() ? "none is"
+                                 : std::to_string(complete.size()) + (complete.size() == 1 ? " is" : " are"))
+            << " complete, and what follows is " << (complete.empty() ? "what there is.\n" : "of those.\n");
+  return !complete.empty() ? complete : !begun.empty() ? begun : all;
 }
 
 }  // namespace training

@@ -64,4 +64,9 @@ class Experiment {
 /// After Ctrl-C, says that what follows is not complete.
 void report_interrupt();
 
+/// Which seeds are reported of networks that are compared seed by seed, by their place: those that all networks have
+/// come to the end of. After Ctrl-C that may be not all, and is said; if it is none, those that any network has begun;
+/// if that is none either, all. `runs` has a run of each of the networks for the first seed, then for the second, ...
+std::vector<std::size_t> seeds_to_report(const std::vector<Run>& runs, std::size_t networks);
+
 }  // namespace training

@@ -82,8 +82,8 @@ std::string best_of(const std::vector<NamedRuns>& networks) {
 }
 
 std::string cells_that_reach(double target, const std::vector<double>& with, const std::vector<double>& without) {
-  const auto is_missing = [](double accuracy) { return std::isnan(accuracy); };
-  if (std::ranges::any_of(with, is_missing) || std::ranges::any_of(without, is_missing)) return "";
+  const auto has_none = [](double accuracy) { return std::isnan(accuracy); };
+  if (std::ranges::any_of(with, has_none) || std::ranges::any_of(without, has_none)) return "";
   const auto counted = [target](const std::vector<double>& accuracies) {
     const auto reach = std::ranges::count_if(accuracies, [target](double accuracy) { return accuracy >= target; });
     return count_of(reach, std::ssize(accuracies));

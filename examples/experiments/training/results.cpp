@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iostream>
-#include <span>
 
 #include "experiments/report/csv.hpp"
 #include "experiments/report/text.hpp"
 
 namespace training {
+
+bool is_complete(const Run& run) { return run.divergence || run.steps_made == run.steps_asked; }
 
 double accuracy_at(const Run& run, std::int64_t step) {
   const auto found = std::ranges::find(run.steps, step);
@@ -38,23 +38,10 @@ Run smoothed(const Run& run) {
   return result;
 }
 
-bool is_complete(const Run& run) { return run.divergence || run.steps_made == run.steps_asked; }
-
-std::vector<Run> of_complete_seeds(std::vector<Run> runs, std::size_t networks) {
-  std::vector<Run> complete;
-  for (std::size_t i = 0; i + networks <= runs.size(); i += networks) {
-    const auto seed = std::span(runs).subspan(i, networks);
-    if (std::ranges::all_of(seed, is_complete)) complete.insert(complete.end(), seed.begin(), seed.end());
-  }
-  if (complete.size() == runs.size()) return runs;
-  std::cout << "\nStopped early: what follows is ";
-  if (complete.empty()) {
-    std::cout << "what there is.\n";
-    return runs;
-  }
-  std::cout << "of the " << complete.size() / networks << " of " << runs.size() / networks
-            << " seeds that are complete.\n";
-  return complete;
+std::vector<std::uint64_t> seeds_of(const std::vector<Run>& runs) {
+  std::vector<std::uint64_t> seeds;
+  for (const Run& run : runs) seeds.push_back(run.seed);
+  return seeds;
 }
 
 double diverged_at(const Run& run) { return run.divergence ? static_cast<double>(run.divergence->step) : report::none; }

@@ -10,6 +10,9 @@
 
 namespace training {
 
+/// Whether a run came to its end, which may be that it diverged: not so after Ctrl-C.
+bool is_complete(const Run& run);
+
 /// The accuracy of a test after this step; `diverged` at a step that the network was to make after it had diverged, or
 /// none.
 double accuracy_at(const Run& run, std::int64_t step);
@@ -30,13 +33,8 @@ struct NamedRuns {
   const std::vector<Run>* runs;
 };
 
-/// Whether a network was trained to its last step, or until it diverged: not one that Ctrl-C stopped.
-bool is_complete(const Run& run);
-
-/// After Ctrl-C: the runs of those seeds for which all networks are complete, where runs come seed by seed and
-/// `networks` of each; all of them if there is no such seed. What is compared has the same seeds so. Says how many
-/// there are.
-std::vector<Run> of_complete_seeds(std::vector<Run> runs, std::size_t networks);
+/// The seed of each run.
+std::vector<std::uint64_t> seeds_of(const std::vector<Run>& runs);
 
 /// The step at which a run diverged, or none.
 double diverged_at(const Run& run);

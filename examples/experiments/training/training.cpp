@@ -18,7 +18,7 @@ namespace {
 
 /// How many images a network is trained with.
 Eigen::Index count_training_images(const Protocol& protocol, const data::Digits& digits) {
-  return protocol.training_images > 0 ? std::min(protocol.training_images, digits.count()) : digits.count();
+  return protocol.training_images > 0 ? protocol.training_images : digits.count();
 }
 
 /// Training batches as a network takes them.
@@ -86,8 +86,8 @@ class Trainer {
       if (network_.model.is_finite()) throw;
       end({run_.steps_made + 1, refusal.what()});
     }
-    const bool has_begun_alone = run_.divergence && run_.steps.empty();  // the first steps take longer
-    if (run_.steps_made > 0 && !has_begun_alone)
+    const bool only_began = run_.divergence && run_.steps.empty();  // the first steps take longer
+    if (run_.steps_made > 0 && !only_began)
       run_.seconds_per_step = timer_.seconds() / static_cast<double>(run_.steps_made);
     return std::move(run_);
   }
@@ -210,6 +210,10 @@ class Trainer {
 }  // namespace
 
 Views make_views(const Protocol& protocol, const data::Dataset& dataset) {
+  if (protocol.training_images > dataset.train.count()) {
+    throw std::runtime_error("--training-images " + std::to_string(protocol.training_images) + ": there are only " +
+                             report::grouped(dataset.train.count()) + " (0: all)");
+  }
   const Eigen::Index images = count_training_images(protocol, dataset.train);
   if (protocol.batch > images) {
     throw std::runtime_error("--batch " + std::to_string(protocol.batch) + ": there are only " +

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iostream>
+#include <new>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -16,7 +18,8 @@ enum class Color { gray, binary };
 struct Program {
   process::CommonOptions common;
   std::int64_t steps = 50;
-  double rate = 1, decay = 0, share = 0;
+  double rate = 1, decay = 0, share = 0.5;
+  int batches = 10;
   std::vector<double> rates = {0.5, 10};
   std::vector<std::string> words = {"all"};
   Color color = Color::gray;
@@ -29,7 +32,8 @@ struct Program {
     command_line.add_number("--steps", steps, "steps", process::at_least(1));
     command_line.add_number("--lr", rate, "rate", process::positive());
     command_line.add_number("--decay", decay, "decay", process::not_negative());
-    command_line.add_number("--share", share, "share", process::between(0, 1));
+    command_line.add_number("--share", share, "share", process::between(0, 0.99));
+    command_line.add_number("--batches", batches, "batches", process::at_least(0));
     command_line.add_numbers("--rates", rates, "rates", process::positive());
     command_line.add_words("--words", words, "words", [] { return std::vector<std::string>{"x1", "x5", "x30"}; });
     command_line.add_choice("--input", color, "pixels", {{"gray", Color::gray}, {"binary", Color::binary}});
@@ -95,8 +99,8 @@ TEST(CommandLine, AListIsRefusedForAnEmptyARepeatedOrAnUnreadableEntryWhichIsNam
        "expected a whole number of at most 9223372036854775807, got '9223372036854775808' in '1,9223372036854775808'"},
       {"--rates", "0.1,,1", empty + " in '0.1,,1'"},
       {"--rates", "0.1,1,1e-1", "expected different values, got '1e-1' a second time in '0.1,1,1e-1'"},
-      {"--rates", "1, 2", "expected a number greater than 0 that fits a float, got ' 2' in '1, 2'"},
-      {"--rates", "1,1e999", "expected a number greater than 0 that fits a float, got '1e999' in '1,1e999'"},
+      {"--rates", "1, 2", "expected a number greater than 0, got ' 2' in '1, 2'"},
+      {"--rates", "1,1e999", "expected a number that a float can hold, up to 3.4e+38, got '1e999' in '1,1e999'"},
       {"--words", "x5,x5", "expected different values, got 'x5' a second time in 'x5,x5'"},
       {"--words", "x5,", empty + " in 'x5,'"},
       {"--words", "x5,x6", word + "'x6' in 'x5,x6'"},
@@ -108,6 +112,31 @@ TEST(CommandLine, AListIsRefusedForAnEmptyARepeatedOrAnUnreadableEntryWhichIsNam
     EXPECT_EQ(test.run({one.option, one.list}), process::usage_exit_code) << one.option << " '" << one.list << "'";
     EXPECT_EQ(test.err, "test: " + one.option + ": " + one.problem + " (--help lists the options)\n");
   }
+}
+
+TEST(CommandLine, ANumberIsRefusedWithWhatWasExpected) {
+  const std::string share = "expected a number from 0 to 0.99, got ",
+                    large = "expected a number that a float can hold, up to 3.4e+38, got ",
+                    small = "expected a number that a float can hold, from 1.2e-38, got ";
+  const std::vector<std::vector<std::string>> cases = {
+      {"--share", "nan", share + "'nan'"},
+      {"--share", "1", share + "'1'"},
+      {"--share", "-0.1", share + "'-0.1'"},
+      {"--share", "x", share + "'x'"},
+      {"--lr", "1e39", large + "'1e39'"},
+      {"--lr", "1e400", large + "'1e400'"},
+      {"--lr", "inf", "expected a number greater than 0, got 'inf'"},
+      {"--lr", "1e-50", small + "'1e-50'"},
+      {"--decay", "1e-50", small + "'1e-50'"},
+      {"--batches", "3000000000", "expected a whole number of at most 2147483647, got '3000000000'"},
+  };
+  for (const auto& one : cases) {
+    Program test;
+    EXPECT_EQ(test.run({one[0], one[1]}), process::usage_exit_code) << one[0] << ' ' << one[1];
+    EXPECT_EQ(test.err, "test: " + one[0] + ": " + one[2] + " (--help lists the options)\n");
+  }
+  Program test;
+  EXPECT_EQ(test.run({"--share", "0.99", "--lr", "3e38", "--batches", "2147483647"}), 0) << test.err;
 }
 
 TEST(CommandLine, Defaults) {
@@ -128,10 +157,6 @@ TEST(CommandLine, NonsenseIsOneLineAndExitCodeTwo) {
                                                           {"--lr", "0"},
                                                           {"--lr", "-1"},
                                                           {"--lr", "fast"},
-                                                          {"--lr", "1e39"},
-                                                          {"--lr", "1e-50"},
-                                                          {"--share", "nan"},
-                                                          {"--share", "1.5"},
                                                           {"--seed", "-1"},
                                                           {"--seeds", "1,x"},
                                                           {"--rates", "1,0"},
@@ -168,8 +193,30 @@ TEST(CommandLine, ErrorsOfTheBody) {
   test.body = []() -> int { throw std::logic_error("oops"); };
   EXPECT_EQ(test.run({}), process::internal_error_exit_code);
   EXPECT_EQ(test.err, "test: internal error: oops\n");
+  test.body = []() -> int { throw std::bad_alloc(); };
+  EXPECT_EQ(test.run({}), process::usage_exit_code);
+  EXPECT_EQ(test.err, "test: there is not enough memory for sizes like these\n");
   test.body = [] { return 130; };
   EXPECT_EQ(test.run({}), 130);
+}
+
+TEST(CommandLine, OutputThatCannotBeWrittenIsAnError) {
+  Program test;
+  test.body = [] {
+    std::cout.setstate(std::ios_base::badbit);  // as of a full disk
+    return 0;
+  };
+  const int code = test.run({});
+  std::cout.clear();
+  EXPECT_EQ(code, process::usage_exit_code);
+  EXPECT_EQ(test.err, "test: cannot write to standard output\n");
+}
+
+TEST(CommandLine, HelpNamesAllWaysToTheData) {
+  Program test;
+  EXPECT_EQ(test.run({"--help"}), 0);
+  for (const char* word : {"drawn", "BATCHNORM_MNIST"}) EXPECT_NE(test.out.find(word), std::string::npos) << test.out;
+  EXPECT_EQ(test.out.find("=all"), std::string::npos) << "no word of the list: " << test.out;
 }
 
 TEST(CommandLine, AChoiceChangesTheDefaultsOfLaterOptionsOnly) {

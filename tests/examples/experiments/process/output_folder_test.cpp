@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -27,19 +28,20 @@ TEST(OutputFolder, IsMadeAndLeftEmpty) {
   fs::remove_all(top);
 }
 
-TEST(OutputFolder, KeepsWhatIsThere) {
-  const fs::path folder = fs::path(testing::TempDir()) / "output_folder_kept", file = folder / ".writable";
+TEST(OutputFolder, WhatLiesThereStaysAsItIs) {
+  const fs::path folder = fs::path(testing::TempDir()) / "output_folder_test_full";
   fs::create_directories(folder);
-  std::ofstream(file) << "text";
+  std::ofstream(folder / ".writable") << "mine";
   EXPECT_EQ(refusal(folder), "");
-  EXPECT_EQ(fs::file_size(file), 4u);
+  EXPECT_EQ(fs::file_size(folder / ".writable"), 4u);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 1);
   fs::remove_all(folder);
 }
 
 TEST(OutputFolder, AFileIsRefused) {
   const fs::path file = fs::path(testing::TempDir()) / "output_folder_test.txt";
   std::ofstream(file) << "text";
-  EXPECT_EQ(refusal(file), "cannot write into the output folder '" + file.string() + "': Not a directory");
+  EXPECT_EQ(refusal(file), "cannot write into the folder '" + file.string() + "': Not a directory");
   fs::remove(file);
 }
 

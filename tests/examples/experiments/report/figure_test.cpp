@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
 
 namespace figure_test {
 
@@ -73,6 +74,27 @@ TEST_F(Figure, WithoutGnuplotTheScriptStaysAndThePackageIsNamed) {
   EXPECT_TRUE(drawing.files.empty());
   EXPECT_NE(drawing.problem.find("gnuplot-nox"), std::string::npos) << drawing.problem;
   EXPECT_NE(read("points.gp").find("set title \"Data: \\\"x_1\\\"\\nC:\\\\new\""), std::string::npos);
+}
+
+TEST_F(Figure, TheFolderInAdviceIsQuotedForAShell) {
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", folder.c_str(), 1);
+  const auto drawing = report::draw(folder, {figure});
+  setenv("PATH", path.c_str(), 1);
+  const std::string parent = folder.parent_path().parent_path().string(), name = folder.filename().string();
+  EXPECT_TRUE(drawing.problem.ends_with("cd '" + parent + "/a folder'\\''s figures/" + name + "' && gnuplot *.gp"))
+      << drawing.problem;
+}
+
+TEST_F(Figure, AnEmptyPictureIsAProblemAndNotCalledWritten) {
+  std::ofstream(folder / "gnuplot") << "#!/bin/sh\n: >points.svg\necho picture >points.png\n";
+  fs::permissions(folder / "gnuplot", fs::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", folder.c_str(), 1);
+  const auto drawing = report::draw(folder, {figure});
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(drawing.files, std::vector<std::string>{(folder / "points.png").string()});
+  EXPECT_NE(drawing.problem.find("gnuplot failed"), std::string::npos) << drawing.problem;
 }
 
 TEST_F(Figure, AFailureOfGnuplotIsReported) {

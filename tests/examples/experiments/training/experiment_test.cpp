@@ -123,4 +123,44 @@ TEST(Experiment, SaysWhichNetworksDivergedAndTrainsTheOthers) {
   EXPECT_TRUE(output.ends_with(":\nnothing.csv, table.csv\n")) << "nothing to look at: " << output;
 }
 
+// --- After Ctrl-C
+
+training::Run run_of(std::uint64_t seed, std::int64_t steps_made) {
+  training::Run run;
+  run.seed = seed;
+  run.steps_asked = 10;
+  run.steps_made = steps_made;
+  return run;
+}
+
+/// The seeds that are reported of two networks, given the steps that each made, and what is said of them.
+std::vector<std::size_t> reported(const std::vector<std::int64_t>& steps_made, std::string& said) {
+  std::vector<training::Run> runs;
+  for (std::size_t i = 0; i < steps_made.size(); ++i) {
+    runs.push_back(run_of(i / 2, steps_made[i]));
+    if (steps_made[i] < 0) runs.back().divergence = {1, "loss nan"};
+  }
+  testing::internal::CaptureStdout();
+  const auto seeds = training::seeds_to_report(runs, 2);
+  said = testing::internal::GetCapturedStdout();
+  return seeds;
+}
+
+TEST(SeedsToReport, AreThoseThatAllNetworksHaveComeToTheEndOf) {
+  std::string said;
+  EXPECT_EQ(reported({10, 10, 10, 10}, said), (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(said, "");
+  EXPECT_EQ(reported({10, 3, 10, 10, 0, 0}, said), (std::vector<std::size_t>{1}));
+  EXPECT_EQ(said, "\nStopped early: of 3 seeds 1 is complete, and what follows is of those.\n");
+  EXPECT_EQ(reported({10, -1, 10, 10, 10, 9}, said), (std::vector<std::size_t>{0, 1})) << "to diverge is an end";
+  EXPECT_EQ(said, "\nStopped early: of 3 seeds 2 are complete, and what follows is of those.\n");
+}
+
+TEST(SeedsToReport, AreThoseThatWereBegunIfNoneIsComplete) {
+  std::string said;
+  EXPECT_EQ(reported({10, 3, 0, 0}, said), (std::vector<std::size_t>{0}));
+  EXPECT_EQ(said, "\nStopped early: of 2 seeds none is complete, and what follows is what there is.\n");
+  EXPECT_EQ(reported({0, 0, 0, 0}, said), (std::vector<std::size_t>{0, 1})) << "nothing, but of all";
+}
+
 }  // namespace experiment_test

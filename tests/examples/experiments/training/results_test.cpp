@@ -27,6 +27,7 @@ TEST(Results, OfOneRun) {
   EXPECT_TRUE(std::isnan(training::best_accuracy(nothing)));
   EXPECT_EQ(training::steps_to(run, 0.8), 200);
   EXPECT_TRUE(std::isnan(training::steps_to(run, 0.95)));
+  EXPECT_TRUE(std::isnan(nothing.seconds_per_step)) << "no step took no time";
 }
 
 TEST(Results, SmoothedRunsAreMeansOfThree) {
@@ -68,30 +69,6 @@ TEST(Results, OfARunThatDivergedAreThoseBeforeItAndNoNumbersAfterIt) {
   EXPECT_EQ(training::best_accuracy(run), 0.9);
   EXPECT_EQ(training::diverged_at(run), 201);
   EXPECT_TRUE(std::isnan(training::diverged_at(three_tests())));
-}
-
-TEST(Results, OfSeedsThatCtrlCStoppedAreLeftOutWhereOthersAreComplete) {
-  training::Run done, stopped, not_begun;
-  for (auto* run : {&done, &stopped, &not_begun}) run->steps_asked = 10;
-  done.steps_made = 10;
-  stopped.steps_made = 4;
-  EXPECT_TRUE(training::is_complete(done) && training::is_complete(diverged_run()));
-  EXPECT_FALSE(training::is_complete(stopped) || training::is_complete(not_begun));
-
-  const auto kept = [](const std::vector<training::Run>& runs) {
-    testing::internal::CaptureStdout();
-    std::vector<std::int64_t> steps;
-    for (const training::Run& run : training::of_complete_seeds(runs, 2)) steps.push_back(run.steps_made);
-    return std::pair(steps, testing::internal::GetCapturedStdout());
-  };
-  using Steps = std::vector<std::int64_t>;
-  EXPECT_EQ(
-      kept({done, done, stopped, done, done, diverged_run(), not_begun, not_begun}),
-      std::pair(Steps{10, 10, 10, 200}, std::string("\nStopped early: what follows is of the 2 of 4 seeds that are "
-                                                    "complete.\n")));
-  EXPECT_EQ(kept({done, stopped}),
-            std::pair(Steps{10, 4}, std::string("\nStopped early: what follows is what there is.\n")));
-  EXPECT_EQ(kept({done, done}), std::pair(Steps{10, 10}, std::string()));
 }
 
 TEST(Results, NothingIsComparedWithARunThatDivergedBeforeItsFirstTest) {

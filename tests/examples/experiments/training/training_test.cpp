@@ -92,6 +92,17 @@ TEST(Training, ABatchLargerThanTheDataIsRefused) {
   }
 }
 
+TEST(Training, MoreTrainingImagesThanThereAreAreRefused) {
+  Protocol protocol = short_protocol();
+  protocol.training_images = 401;
+  try {
+    training::make_views(protocol, digits());
+    FAIL() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "--training-images 401: there are only 400 (0: all)");
+  }
+}
+
 TEST(Training, OnFewImagesInAFixedOrder) {
   Protocol protocol = short_protocol(), all = protocol;
   protocol.training_images = 50;  // one batch: the order does not matter, up to rounding
