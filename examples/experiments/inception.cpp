@@ -50,16 +50,15 @@ struct Result {
 void add_options(process::CommandLine& command_line, Options& options) {
   auto& protocol = options.protocol;
   // The first of all options: it sets defaults for those that are read after it.
-  command_line.add_choice(
-      "--protocol", options.chosen,
-      "long: 24,000 steps, fewer where fewer do, one seed; distorted: 16,000 or fewer, no image twice",
-      {{"short", &training::short_inception},
-       {"long", &training::long_inception},
-       {"distorted", &training::distorted_inception}},
-      [&] {
-        options.common.seeds = options.chosen->seeds;
-        protocol = options.chosen->protocol;
-      });
+  command_line.add_choice("--protocol", options.chosen,
+                          "long: 24,000 steps or fewer, one seed;\ndistorted: 16,000 or fewer, no image twice",
+                          {{"short", &training::short_inception},
+                           {"long", &training::long_inception},
+                           {"distorted", &training::distorted_inception}},
+                          [&] {
+                            options.common.seeds = options.chosen->seeds;
+                            protocol = options.chosen->protocol;
+                          });
   process::add_common_options(command_line, options.common);
   training::add_protocol_options(command_line, protocol);
   command_line.add_words("--variants", options.words, "which networks", [&] {
@@ -67,7 +66,7 @@ void add_options(process::CommandLine& command_line, Options& options) {
     for (const InceptionVariant& variant : options.chosen->variants) words.push_back(variant.word);
     return words;
   });
-  command_line.add_choice("--input", protocol.input, "images of 14x14, or of 28x28 in four times the time",
+  command_line.add_choice("--input", protocol.input, "images of 14x14, or of 28x28: four times the time",
                           {{"halved", data::Input::halved}, {"gray", data::Input::gray}});
   command_line.add_number("--lr", protocol.learning_rate.initial, "Inception's learning rate", process::positive());
   command_line.add_number("--half-life", protocol.learning_rate.half_life, "steps in which it halves; 0: never",

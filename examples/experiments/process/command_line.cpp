@@ -270,7 +270,12 @@ int CommandLine::run(int argc, const char* const* argv, const std::function<int(
 }
 
 void add_common_options(CommandLine& command_line, CommonOptions& options) {
-  command_line.add_text("--data", options.data, "MNIST's folder, else BATCHNORM_MNIST's; or: drawn", "DIR");
+  command_line.add_text("--data", options.data,
+                        "a folder with MNIST's four files, plain or .gz;\n"
+                        "drawn: digits that the program draws; without it:\n"
+                        "BATCHNORM_MNIST's folder, the downloaded one, or\n"
+                        "drawn digits",
+                        "DIR");
   command_line.add_text("--output", options.output, "where results go", "DIR");
   command_line.add_numbers("--seeds,--seed", options.seeds, "one run for each: weights and order of the data",
                            at_least(0));

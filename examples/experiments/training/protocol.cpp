@@ -23,7 +23,7 @@ void add_protocol_options(process::CommandLine& command_line, Protocol& protocol
   command_line.add_number("--training-images", protocol.training_images, "only the first so many; 0: all",
                           process::at_least(0));
   command_line.add_number("--population-batches", protocol.population_batches,
-                          "batches for the population statistics at the end; 0: none", process::at_least(0));
+                          "batches for statistics of Algorithm 2; 0: none", process::at_least(0));
   command_line.add_choice("--statistics", protocol.statistics, "what the tests normalize with",
                           {{"running", Statistics::running}, {"population", Statistics::population}});
 }
