@@ -4,6 +4,7 @@
 #include <batchnorm/walk/runs.hpp>
 #include <numeric>
 #include <set>
+#include <string>
 
 #include "support/blocks.hpp"
 
@@ -13,6 +14,11 @@ namespace bn = batchnorm;
 namespace detail = batchnorm::detail;
 using bn::Index;
 using testing_support::LineAligned;
+
+std::string description(const detail::Prefetch& ahead) {
+  if (ahead.elements == 0) return ", nothing prefetched";
+  return ahead.into == detail::Cache::l1 ? ", prefetched into L1" : ", prefetched into L2";
+}
 
 /// Small whole numbers: they, their sums and twice them are exact in every type.
 template <class Element>
@@ -56,9 +62,9 @@ class Runs : public testing::Test {
 
   /// Runs writer.store(length) or writer.stream(length) of outputs[m][i] = function.
   template <bool Streaming, std::size_t M, std::size_t N, class Function>
-  static void write(Index length, Index ahead, const Function& function, const std::array<Element*, M>& outputs,
-                    const std::array<const Element*, N>& inputs) {
-    const detail::RunWriter writer(function, outputs, inputs, {ahead, detail::Cache::l2});
+  static void write(Index length, const detail::Prefetch& ahead, const Function& function,
+                    const std::array<Element*, M>& outputs, const std::array<const Element*, N>& inputs) {
+    const detail::RunWriter writer(function, outputs, inputs, ahead);
     if constexpr (Streaming) {
       writer.stream(length, {});
       detail::finish_streaming();
@@ -68,6 +74,8 @@ class Runs : public testing::Test {
   }
 
   static constexpr Index none = -1000;
+  static constexpr detail::Prefetch nothing{0, detail::Cache::l1}, into_l1{200, detail::Cache::l1},
+      into_l2{200, detail::Cache::l2};
 };
 using Elements = testing::Types<float, double, Eigen::half, Eigen::bfloat16>;
 TYPED_TEST_SUITE(Runs, Elements);
@@ -88,15 +96,15 @@ TYPED_TEST(Runs, AreWrittenWhereverInputAndOutputLie) {
     for (Index from = 0; from < a_line; ++from) {
       const auto in = this->input(from, length, 0);
       for (Index to = 0; to < a_line; ++to) {
-        for (const Index ahead : {0, 200}) {
+        for (const auto& ahead : {this->nothing, this->into_l1, this->into_l2}) {
           const LineAligned<E> stored(to + length + a_line, guard), streamed(to + length + a_line, guard);
           const std::array<const E*, 1> inputs{in.data() + from};
           this->template write<false>(length, ahead, function, std::array{stored.data() + to}, inputs);
           this->template write<true>(length, ahead, function, std::array{streamed.data() + to}, inputs);
           ASSERT_EQ(this->first_wrong(stored, to, length, guard, expected), this->none)
-              << "stored " << length << " from " << from << " to " << to << ", " << ahead << " ahead";
+              << "stored " << length << " from " << from << " to " << to << description(ahead);
           ASSERT_EQ(this->first_wrong(streamed, to, length, guard, expected), this->none)
-              << "streamed " << length << " from " << from << " to " << to << ", " << ahead << " ahead";
+              << "streamed " << length << " from " << from << " to " << to << description(ahead);
         }
       }
     }
@@ -109,14 +117,14 @@ TYPED_TEST(Runs, AreWrittenOverTheirInput) {
   const auto function = [](Index, const P& x) { return std::array{x + x}; };
   for (const Index length : this->lengths()) {
     for (Index place = 0; place < TestFixture::line; ++place) {
-      for (const Index ahead : {0, 200}) {
+      for (const auto& ahead : {this->nothing, this->into_l1, this->into_l2}) {
         const auto memory = this->input(place, length, 1);
         E* const data = memory.data() + place;
         this->template write<false>(length, ahead, function, std::array{data}, std::array<const E*, 1>{data});
         ASSERT_EQ(this->first_wrong(memory, place, length, E(0),
                                     [](Index i) { return static_cast<E>(2 * static_cast<float>(number<E>(i + 1))); }),
                   this->none)
-            << length << " at " << place << ", " << ahead << " ahead";
+            << length << " at " << place << description(ahead);
       }
     }
   }
@@ -141,13 +149,13 @@ TYPED_TEST(Runs, WriteTwoOutputsOfThreeInputs) {
       for (const bool streaming : {false, true}) {
         const LineAligned<E> first(to + length + a_line, guard), second(to + length + a_line, guard);
         const std::array outputs{first.data() + to, second.data() + to};
-        streaming ? this->template write<true>(length, 200, function, outputs, inputs)
-                  : this->template write<false>(length, 200, function, outputs, inputs);
+        streaming ? this->template write<true>(length, this->into_l2, function, outputs, inputs)
+                  : this->template write<false>(length, this->into_l2, function, outputs, inputs);
         ASSERT_EQ(this->first_wrong(first, to, length, guard, sum_of(0, 10)), this->none) << length << " at " << to;
         ASSERT_EQ(this->first_wrong(second, to, length, guard, sum_of(10, 20)), this->none) << length << " at " << to;
       }
       // Each output over another input.
-      this->template write<false>(length, 0, function, std::array{c.data(), a.data() + 1}, inputs);
+      this->template write<false>(length, this->nothing, function, std::array{c.data(), a.data() + 1}, inputs);
       ASSERT_EQ(this->first_wrong(c, 0, length, E(0), sum_of(0, 10)), this->none) << length;
       ASSERT_EQ(this->first_wrong(a, 1, length, E(0), sum_of(10, 20)), this->none) << length;
     }
@@ -242,14 +250,15 @@ TYPED_TEST(Runs, SeparatelyPrefetchedOrNotAreTheSame) {
   const Index most = 5 * TestFixture::line;
   const auto in = this->input(0, most, 3);
   const LineAligned<E> whole(most);
-  this->template write<false>(most, 0, function, std::array{whole.data()}, std::array<const E*, 1>{in.data()});
+  this->template write<false>(most, this->nothing, function, std::array{whole.data()},
+                              std::array<const E*, 1>{in.data()});
   for (const Index length : this->lengths()) {
     for (const Index from : {0, 1, 3}) {
       for (const bool streaming : {false, true}) {
         const LineAligned<E> out(from + length + 1);
         const std::array<const E*, 1> inputs{in.data() + from};
-        streaming ? this->template write<true>(length, 64, function, std::array{out.data() + from}, inputs)
-                  : this->template write<false>(length, 64, function, std::array{out.data() + from}, inputs);
+        streaming ? this->template write<true>(length, this->into_l1, function, std::array{out.data() + from}, inputs)
+                  : this->template write<false>(length, this->into_l1, function, std::array{out.data() + from}, inputs);
         for (Index i = 0; i < length; ++i) {
           ASSERT_TRUE(testing_support::same_bits(out[from + i], whole[from + i]))
               << "element " << i << " of " << length << " from " << from;

@@ -95,10 +95,10 @@ class Blocks : public EitherKind<PlaneBlocks, RowBlocks> {
   /// From now on each is. These are rows.
   void write_lines_once() { std::get_if<RowBlocks>(&kind_)->write_lines_once(); }
 
-  /// How a pass that only writes asks for its inputs.
+  /// How far behind an element those lie that a pass which only writes comes to some time later.
   template <class Element>
-  Prefetch ahead(const ChannelView<Element>& v) const {
-    return visit([&](const auto& blocks) { return Prefetch{blocks.ahead(v), decltype(blocks[0])::writes_from}; });
+  Index ahead(const ChannelView<Element>& v) const {
+    return visit([&](const auto& blocks) { return blocks.ahead(v); });
   }
   /// How far behind the elements of a block those of the next block lie.
   template <class Element>

@@ -16,8 +16,9 @@ namespace detail {
 inline constexpr Index most_block_bytes = Index(2) << 20;
 /// What is more than a block is cut into so many at least, where its extents allow that: for the cores that share it.
 inline constexpr Index enough_blocks = 16;
-/// How far ahead of its use memory is asked for.
-inline constexpr Index prefetch_bytes = Index(16) << 10;
+/// How far ahead of its use memory is asked for: into L2 by sums; by a pass that only writes into L1, of which two
+/// inputs take half where it has 32 KiB.
+inline constexpr Index prefetch_bytes = Index(16) << 10, write_prefetch_bytes = Index(8) << 10;
 /// The most ranges that the values of a channel are cut into, and so the most partial sums that it has.
 inline constexpr Index max_ranges = 64;
 /// Sums are taken over at most this many values of a plane, or rows, before they are looked at and merged: few enough

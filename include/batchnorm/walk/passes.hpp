@@ -213,7 +213,7 @@ EIGEN_DONT_INLINE WritePlan plan_writing(Order order, const Views<const Element,
                                          const Views<Element, M>& outputs, bool by_position) {
   const Blocks blocks = blocks_for(Pass::writes, inputs, outputs, by_position);
   const Index bytes = bytes_of(inputs) + bytes_of(outputs);
-  const Prefetch ahead = bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : Prefetch{};
+  const Prefetch ahead{bytes > streaming_bytes() ? blocks.ahead(inputs[0]) : 0, Cache::l1};
   const bool streaming = streams(inputs, outputs, blocks.share_lines(outputs[0]));
   return {blocks,
           {streaming, order == Order::backwards, ahead, std::numeric_limits<Index>::max()},

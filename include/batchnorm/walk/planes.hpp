@@ -31,9 +31,6 @@ struct PlaneChunks {
 /// A range of the chunks of some channels.
 class PlaneBlock : public BlockExtent {
  public:
-  /// Where a pass that only writes asks its inputs into, as measured.
-  static constexpr Cache writes_from = Cache::l1;
-
   PlaneBlock(const BlockExtent& block, const PlaneChunks& chunks, Index first_chunk, Index last_chunk)
       : BlockExtent(block), all_(chunks), first_chunk_(first_chunk), last_chunk_(last_chunk) {}
 
@@ -353,7 +350,7 @@ class PlaneBlocks {
   /// How far behind an element those lie that a pass which only writes comes to some time later.
   template <class Element>
   Index ahead(const ChannelView<Element>&) const {
-    return prefetch_bytes / Index(sizeof(Element));
+    return write_prefetch_bytes / Index(sizeof(Element));
   }
 
   /// How far behind the elements of a block those of the next block lie.

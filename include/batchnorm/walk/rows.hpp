@@ -36,9 +36,6 @@ struct RowShape {
 /// Some rows of a group of columns.
 class RowBlock : public BlockExtent {
  public:
-  /// Where a pass that only writes asks its inputs into, as measured.
-  static constexpr Cache writes_from = Cache::l2;
-
   RowBlock(const BlockExtent& block, const RowShape& shape, Index first_row, Index rows, Index tail_folds)
       : BlockExtent(block), shape_(shape), first_row_(first_row), rows_(rows), tail_folds_(tail_folds) {}
 
@@ -374,7 +371,7 @@ class RowBlocks {
   template <class Element>
   Index ahead(const ChannelView<Element>& v) const {
     const Index row_bytes = channels_.part * shape_.repeat * shape_.folds * Index(sizeof(Element));
-    return std::max<Index>(1, prefetch_bytes / row_bytes) * shape_.folds * v.outer_stride;
+    return std::max<Index>(1, write_prefetch_bytes / row_bytes) * shape_.folds * v.outer_stride;
   }
 
   /// How far behind the elements of a block those of the next block lie.
