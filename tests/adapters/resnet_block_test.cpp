@@ -195,7 +195,7 @@ TEST(ResnetBlock, TakesTheStepThatPyTorchTook) {
   expect_same_block(block, Block(reader, "after."), 1e-5);
 }
 
-TEST(ResnetBlock, IsReadFromSixteenBitsWithin) {
+TEST(ResnetBlock, IsReadFromSixteenBitsWithinTheirRounding) {
   Reader reader = golden("f32");
   const Block block(reader);
   // Numbers up to 2^e lose half a unit in the last place of 11 and of 8 bits.

@@ -325,8 +325,13 @@ TEST(Arguments, NormalizeTakesMomentsOfOtherData) {
   bn::Moments half;
   bn::batch_moments(x.topRows(2), half);
   Matrix y, part;
-  bn::normalize(x, bn::AffineParameters<float>(3), bn::statistics(half, 1e-5), y);
-  bn::normalize(x.topRows(2).eval(), bn::AffineParameters<float>(3), bn::statistics(moments_of_x(), 1e-5), part);
+  const bn::AffineParameters<float> affine(3);
+  bn::normalize(x, affine, bn::statistics(half, 1e-5), y);
+  bn::normalize(x.topRows(2).eval(), affine, bn::statistics(half, 1e-5), part);
+  EXPECT_EQ(y.topRows(2), part);
+  bn::normalize(x, affine, bn::statistics(moments_of_x(), 1e-5), y);
+  bn::normalize(x.topRows(2).eval(), affine, bn::statistics(moments_of_x(), 1e-5), part);
+  EXPECT_EQ(y.topRows(2), part);
 }
 
 TEST(Arguments, NoTensorMayLieAtAnOddAddress) {

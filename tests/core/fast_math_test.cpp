@@ -102,7 +102,7 @@ TYPED_TEST(FastMathPacket, TheExponentialKeepsItsEndsAndItsDigits) {
   }
 }
 
-/// f and its gradient at z, which is not finite, with dy = 1.
+/// f of NaN, and the gradient at 1 of a dy that is NaN.
 template <class T, class A>
 void expect_nan(const A& activation) {
   for (const bool sign : {false, true}) {

@@ -500,7 +500,7 @@ TEST(FoldInto, TakesWeightsOfAnySizeAndNoneAtAll) {
   const bn::RunningStatistics running(2);
   const Eigen::MatrixXd large{{1e200, -1e200, 3}, {1e307, 1, -1e307}};
   const auto folded = bn::fold_into<bn::channel_axis<0>>(large, Eigen::VectorXd(), affine, running, 1e-5);
-  EXPECT_LE((folded.weights.array() / large.array() - 1 / std::sqrt(1 + 1e-5)).abs().maxCoeff(), 1e-15);
+  EXPECT_LE(max_abs(folded.weights.array() / large.array() - 1 / std::sqrt(1 + 1e-5)), 1e-15);
   const auto none = bn::fold_into<bn::channel_axis<0>>(Eigen::MatrixXf(0, 3), Eigen::VectorXf(),
                                                        bn::AffineParameters<float>(), bn::RunningStatistics(0), 1e-5);
   EXPECT_EQ(none.weights.cols(), 3);

@@ -16,7 +16,6 @@ namespace testing_support::hard_data_test {
 /// The errors promised for large |mean| / std. They are measured as tolerance.hpp has it, and not to be widened.
 constexpr Real promised = 1e-6L;
 
-template <class A>
 struct Pass {
   Values y, dx;
   batchnorm::Moments moments;
@@ -24,13 +23,13 @@ struct Pass {
 };
 
 template <class A>
-Pass<A> train(const Extents<A::rank>& extents, const Values& x_values, const Values& dy_values,
-              const batchnorm::AffineParameters<float>& affine) {
+Pass train(const Extents<A::rank>& extents, const Values& x_values, const Values& dy_values,
+           const batchnorm::AffineParameters<float>& affine) {
   using L = typename A::Layout;
   typename A::Container x(extents), dy(extents), y(extents), dx(extents);
   assign(x_values, x.view(), A::axis);
   assign(dy_values, dy.view(), A::axis);
-  Pass<A> pass;
+  Pass pass;
   batchnorm::train_forward<L>(x.view(), affine, 1e-5, y.view(), pass.moments);
   batchnorm::backward<L>(x.view(), dy.view(), affine, batchnorm::statistics(pass.moments, 1e-5), dx.view(),
                          pass.gradients);

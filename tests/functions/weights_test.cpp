@@ -154,7 +154,7 @@ void expect_the_reference(WeightedProblem<A>& p, Real weight) {
   EXPECT_TRUE(close_sums<Scalar>(gradients.beta, backward.dbeta, dy, allowance));
   const Values dx = values_of(p.dx.view(), A::axis), expected_dx = gathered(backward.dx, p.copies);
   const Real size = std::max<Real>(expected_dx.abs().maxCoeff(), (p.gamma() * forward.inv_std).maxCoeff());
-  EXPECT_LE((dx - expected_dx).abs().maxCoeff(), allowance * size + storage_rounding<Element>(size));
+  EXPECT_LE(max_abs(dx - expected_dx), allowance * size + storage_rounding<Element>(size));
   EXPECT_TRUE((p.padded(dx) == 0).all());
 
   // In halves, which are the whole's.
@@ -174,7 +174,7 @@ void expect_the_reference(WeightedProblem<A>& p, Real weight) {
   EXPECT_TRUE(close_sums<Scalar>(frozen.gamma, expected.dgamma, dy * inference.x_hat, allowance));
   EXPECT_TRUE(close_sums<Scalar>(frozen.beta, expected.dbeta, dy, allowance));
   const Values frozen_dx = values_of(p.dx.view(), A::axis), expected_frozen = gathered(expected.dx, p.copies);
-  EXPECT_LE((frozen_dx - expected_frozen).abs().maxCoeff(),
+  EXPECT_LE(max_abs(frozen_dx - expected_frozen),
             allowance * expected_frozen.abs().maxCoeff() + storage_rounding<Element>(expected_frozen.abs().maxCoeff()));
   EXPECT_TRUE((p.padded(frozen_dx) == 0).all());
   p.expect_the_rest_untouched();
@@ -248,8 +248,8 @@ TEST(Weights, OfPaddingThatIsLongerThanAChunkHideWhatItHolds) {
     bn::batch_moments<Layout>(x, moments, {.weights = mask});
     bn::batch_moments<Layout>(Part(x.data() + values, rest, second, third), expected);
     EXPECT_EQ(moments.count, expected.count);
-    EXPECT_LE((moments.mean - expected.mean).abs().maxCoeff(), 1e-6);
-    EXPECT_LE((moments.m2 / expected.m2 - 1).abs().maxCoeff(), 1e-6);
+    EXPECT_LE(max_abs(moments.mean - expected.mean), 1e-6);
+    EXPECT_LE(max_abs(moments.m2 / expected.m2 - 1), 1e-6);
     const bn::AffineParameters<float> affine;
     bn::Gradients<float> gradients;
     bn::backward<Layout>(x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients, {.weights = mask});
@@ -289,13 +289,13 @@ TEST(Weights, AddUpToTheSameBatchHoweverTheyAreCut) {
     }
     Rows expected = dx;
     bn::backward(x, dy, affine, bn::statistics(merged, 1e-5), dx, of_merged, {.weights = weights});
-    EXPECT_LE((dx - expected).cwiseAbs().maxCoeff(), 1e-12);
+    EXPECT_LE(max_abs(dx - expected), 1e-12);
     const Eigen::MatrixXd columns = x;
     bn::batch_moments(columns, of_part, {.weights = weights});
     bn::backward(x, dy, affine, bn::statistics(of_part, 1e-5), dx, of_columns, {.weights = weights});
-    EXPECT_LE((dx - expected).cwiseAbs().maxCoeff(), 1e-12);
-    EXPECT_LE((of_merged.gamma - gradients.gamma).abs().maxCoeff(), 1e-12 * double(samples));
-    EXPECT_LE((of_columns.gamma - gradients.gamma).abs().maxCoeff(), 1e-12 * double(samples));
+    EXPECT_LE(max_abs(dx - expected), 1e-12);
+    EXPECT_LE(max_abs(of_merged.gamma - gradients.gamma), 1e-12 * double(samples));
+    EXPECT_LE(max_abs(of_columns.gamma - gradients.gamma), 1e-12 * double(samples));
   }
 }
 

@@ -20,8 +20,7 @@ Real centered_gradient_error(const Values& dx, const Values& dy, const Values& e
   Real error = 0;
   for (Index c = 0; c < dx.cols(); ++c) {
     const Real term = (dy.col(c) - dy.col(c).mean()).abs().maxCoeff() * inv_std(c);
-    error = std::max(error,
-                     (dx.col(c) - expected.col(c)).abs().maxCoeff() / std::max(term, expected.col(c).abs().maxCoeff()));
+    error = std::max(error, max_abs(dx.col(c) - expected.col(c)) / std::max(term, expected.col(c).abs().maxCoeff()));
   }
   return error;
 }

@@ -138,8 +138,8 @@ TYPED_TEST(PartsOfABatch, AreNormalizedAsTheWhole) {
     EXPECT_TRUE(close_arrays(layer.running().variance, whole.running().variance, allowance));
     // Sums of about as many terms of about this size, of either sign.
     const double terms = std::sqrt(double(count));
-    EXPECT_LE((layer.gradients().gamma - whole.gradients().gamma).abs().maxCoeff(), Scalar(4 * allowance * terms));
-    EXPECT_LE((layer.gradients().beta - whole.gradients().beta).abs().maxCoeff(), Scalar(4 * allowance * terms));
+    EXPECT_LE(max_abs(layer.gradients().gamma - whole.gradients().gamma), Scalar(4 * allowance * terms));
+    EXPECT_LE(max_abs(layer.gradients().beta - whole.gradients().beta), Scalar(4 * allowance * terms));
   }
 }
 
@@ -160,8 +160,8 @@ void expect_as_whole(const bn::Options& options, const Parts& parts, const Pass&
     EXPECT_TRUE(equal_state(layer, layers[0]));
     EXPECT_TRUE(close_arrays(layer.running().mean, whole.running().mean, 1e-6));
     EXPECT_TRUE(close_arrays(layer.running().variance, whole.running().variance, 1e-6));
-    EXPECT_LE((layer.gradients().gamma - whole.gradients().gamma).abs().maxCoeff(), 2e-5f);
-    EXPECT_LE((layer.gradients().beta - whole.gradients().beta).abs().maxCoeff(), 2e-5f);
+    EXPECT_LE(max_abs(layer.gradients().gamma - whole.gradients().gamma), 2e-5f);
+    EXPECT_LE(max_abs(layer.gradients().beta - whole.gradients().beta), 2e-5f);
   }
 }
 
@@ -671,8 +671,8 @@ TEST(Functions, MergeBetweenTheirHalves) {
                        bn::input_gradient(mine, my_dy, affine, statistics, sums, parts_of_dx.of(&ranks, first, count));
                        bn::Gradients<float> mine_of_all(5);
                        bn::parameter_gradients(sums, statistics, mine_of_all);
-                       EXPECT_LE((mine_of_all.gamma - gradients.gamma).abs().maxCoeff(), 2e-5f);
-                       EXPECT_LE((mine_of_all.beta - gradients.beta).abs().maxCoeff(), 2e-5f);
+                       EXPECT_LE(max_abs(mine_of_all.gamma - gradients.gamma), 2e-5f);
+                       EXPECT_LE(max_abs(mine_of_all.beta - gradients.beta), 2e-5f);
                        bn::PopulationStatistics population(5);
                        if (ranks.rank == 2) population.add(moments);
                        bn::all_reduce(population, ranks);

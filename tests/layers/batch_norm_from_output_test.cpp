@@ -276,7 +276,7 @@ TEST(LayerFromOutput, RefusesAnotherOutputThanForwards) {
   EXPECT_TRUE(has_parts(message_of(backward), "backward_from_output(y)", "expected a forward pass before"));
   layer.forward(x, y);
   const Matrix kept = y;
-  y(0, 4) += 1;  // one of the eight elements that are looked at
+  y(0, 4) += 1;
   EXPECT_TRUE(has_parts(message_of(backward), "backward_from_output(y)", "expected the y of the last forward pass",
                         "other values", "[21, 5] row-major"));
   y = x;

@@ -80,15 +80,6 @@ struct Fixture {
   }
 };
 
-/// The sum z + residual cancels: an allowance relative to its terms, and one rounding more.
-template <class Scalar>
-testing::AssertionResult close_sum(const Values& y, const Values& z, const Values& residual) {
-  return compare_detail::compare(y, (z + residual).max(Real(0)), [&](Index i, Index c) {
-    return tolerance<Scalar>() * std::max(Real(1), std::abs(z(i, c))) +
-           Real(std::numeric_limits<Scalar>::epsilon()) / 2 * std::abs(z(i, c) + residual(i, c));
-  });
-}
-
 template <class A>
 class LayerWithResidual : public testing::Test {};
 using Arrangements = testing::Types<Rows, Columns, Nchw, Nhwc>;
@@ -105,7 +96,7 @@ TYPED_TEST(LayerWithResidual, IsTheReferenceThenTheSumInEveryMode) {
     f.layer.forward(f.x.view(), f.residual.view(), f.y.view());
     const auto y = f.table(f.y);
     const auto forward = of_batch ? reference::forward(x, f.gamma(), f.beta(), epsilon) : f.inference(running);
-    EXPECT_TRUE(close_sum<Scalar>(y, forward.y, residual));
+    EXPECT_TRUE(close_add_relu<Scalar>(y, forward.y, residual));
 
     f.layer.backward(f.x.view(), f.residual.view(), f.dy.view(), f.dx.view(), f.dresidual.view());
     // Within rounding of the kink either side is right, and y says which one forward took.
@@ -125,7 +116,7 @@ TYPED_TEST(LayerWithResidual, IsTheReferenceThenTheSumInEveryMode) {
 
     const auto inferred = f.inference(f.layer.running());
     f.layer.infer(f.x.view(), f.residual.view(), f.y.view());
-    EXPECT_TRUE(close_sum<Scalar>(f.table(f.y), inferred.y, residual));
+    EXPECT_TRUE(close_add_relu<Scalar>(f.table(f.y), inferred.y, residual));
   }
 }
 

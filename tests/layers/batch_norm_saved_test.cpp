@@ -277,7 +277,7 @@ TEST(SavedPassOfAnotherLayout, IsRefused) {
                         "samples_in_columns"));
 }
 
-// All eight elements that once were looked at lay in the border, or in the first and last column.
+// Borders of zeros are alike in all batches.
 TEST(SavedPassOfImages, WithABorderOfZerosIsNotTakenForThatOfOthers) {
   for (const Index side : {7, 14, 28, 56, 112}) {
     using Images = Eigen::Tensor<float, 4, Eigen::RowMajor>;

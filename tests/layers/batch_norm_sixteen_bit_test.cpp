@@ -36,32 +36,6 @@ Extents<A::rank> extents() {
   }
 }
 
-/// Rounding to the nearest Element: half a unit in the last place, which is at most 2^-digits of the value, and half
-/// the least denormal number below the normal ones. `computed` is the float's own allowance before that. (Not from
-/// epsilon(), which Eigen 3.4.0 gives as 2^-13 for half.)
-template <class Element>
-Real stored(Real value, Real computed) {
-  using Limits = std::numeric_limits<Element>;
-  return computed + std::ldexp(std::abs(value) + computed, -Limits::digits) +
-         Real(static_cast<float>(Limits::denorm_min())) / 2;
-}
-
-template <class Element>
-testing::AssertionResult close_stored_forward(const Values& y, const Values& expected) {
-  return compare_detail::compare(y, expected, [&](Index i, Index c) {
-    return stored<Element>(expected(i, c), tolerance<float>() * std::max(Real(1), std::abs(expected(i, c))));
-  });
-}
-
-template <class Element>
-testing::AssertionResult close_stored_gradient(const Values& dx, const reference::Backward& expected,
-                                               const PerChannel& inv_std) {
-  const PerChannel largest = expected.dx_hat.abs().colwise().maxCoeff().transpose() * inv_std;
-  return compare_detail::compare(dx, expected.dx, [&](Index i, Index c) {
-    return stored<Element>(expected.dx(i, c), tolerance<float>() * largest(c));
-  });
-}
-
 template <class A>
 class SixteenBitLayer : public testing::Test {};
 using Arrangements = testing::Types<Rows<Eigen::half>, Rows<Eigen::bfloat16>, Nchw<Eigen::half>, Nhwc<Eigen::bfloat16>>;
@@ -84,7 +58,7 @@ TYPED_TEST(SixteenBitLayer, IsOneRoundingFromTheReference) {
 
   layer.forward(x.view(), y.view());
   const auto forward = reference::forward(x_values, gamma, beta, epsilon);
-  EXPECT_TRUE(close_stored_forward<Element>(values_of(y.view(), axis), forward.y));
+  EXPECT_TRUE(close_forward<Element>(values_of(y.view(), axis), forward.y));
   EXPECT_TRUE(close_sums<float>(layer.moments().mean, forward.mean, x_values / Real(count)));
   EXPECT_TRUE(close_relative<float>(layer.moments().variance().eval(), forward.variance));
   // 0.1 of the batch and 0.9 of the start, 0 and 1.
@@ -94,7 +68,7 @@ TYPED_TEST(SixteenBitLayer, IsOneRoundingFromTheReference) {
 
   layer.backward(x.view(), dy.view(), dx.view());
   const auto backward = reference::backward(x_values, dy_values, gamma, epsilon);
-  EXPECT_TRUE(close_stored_gradient<Element>(values_of(dx.view(), axis), backward, forward.inv_std));
+  EXPECT_TRUE(close_gradient<Element>(values_of(dx.view(), axis), backward, forward.inv_std));
   EXPECT_TRUE(close_sums<float>(layer.gradients().gamma, backward.dgamma, dy_values * forward.x_hat));
   EXPECT_TRUE(close_sums<float>(layer.gradients().beta, backward.dbeta, dy_values));
 
@@ -102,7 +76,7 @@ TYPED_TEST(SixteenBitLayer, IsOneRoundingFromTheReference) {
   static_assert(std::is_same_v<std::remove_cv_t<decltype(inferred)>, std::remove_reference_t<decltype(x.view())>>);
   const auto inference = reference::normalize(x_values, gamma, beta, layer.running().mean.template cast<Real>(),
                                               layer.running().variance.template cast<Real>(), epsilon);
-  EXPECT_TRUE(close_stored_forward<Element>(values_of(inferred, axis), inference.y));
+  EXPECT_TRUE(close_forward<Element>(values_of(inferred, axis), inference.y));
 
   // In place, dx on dy first, and then y on x: the same bits.
   layer.backward(x.view(), dy.view(), dy.view());

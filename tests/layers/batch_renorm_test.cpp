@@ -262,7 +262,7 @@ TEST(BatchRenorm, GoesBackFromItsOutput) {
     other.backward_from_output(y, dy, from_output);
     // x_hat errs by epsilon (1 + |beta / gamma|) / 2 with |beta / gamma| below 3, beside |x_hat| below 3; S2 has 8 of
     // them.
-    EXPECT_TRUE((dx - from_output).cwiseAbs().maxCoeff() < 1e-6f * dx.cwiseAbs().maxCoeff() * 4);
+    EXPECT_TRUE(max_abs(dx - from_output) < 1e-6f * dx.cwiseAbs().maxCoeff() * 4);
     EXPECT_TRUE(
         ((layer.gradients().gamma - other.gradients().gamma).abs() < 8 * 4 * 1.2e-7f * dy.cwiseAbs().maxCoeff()).all());
     EXPECT_TRUE(((layer.gradients().beta - other.gradients().beta).abs() < 1e-6f).all());

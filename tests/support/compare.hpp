@@ -57,6 +57,17 @@ testing::AssertionResult close_forward(const Values& y, const Values& reference,
   return compare_detail::close_forward(y, reference, allowance, storage_of<Element>());
 }
 
+/// relu(z + residual), a sum that cancels: the allowance is relative to z, and one rounding more is the sum's own.
+template <class Element>
+testing::AssertionResult close_add_relu(const Values& y, const Values& z, const Values& residual,
+                                        Real allowance = tolerance<Element>()) {
+  return compare_detail::compare(y, (z + residual).max(Real(0)), [&](Index i, Index c) {
+    const Real sum = std::abs(z(i, c) + residual(i, c));
+    const Real computed = allowance * std::max(Real(1), std::abs(z(i, c))) + half_epsilon<Element>() * sum;
+    return computed + storage_rounding<Element>(sum + computed);
+  });
+}
+
 /// |dx - ref| <= allowance * the largest term dx_hat * inv_std of the channel, for every value; and what storing it as
 /// Element adds.
 template <class Element>

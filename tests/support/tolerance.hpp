@@ -40,11 +40,17 @@
 
 namespace testing_support {
 
-/// 8 epsilon of the type of the arithmetic, in float 9.5e-7.
+/// Half an epsilon of the type of the arithmetic: what one operation errs by.
+template <class Element>
+constexpr Real half_epsilon() {
+  constexpr bool sixteen_bits = std::numeric_limits<Element>::digits < std::numeric_limits<float>::digits;
+  return Real(std::numeric_limits<std::conditional_t<sixteen_bits, float, Element>>::epsilon()) / 2;
+}
+
+/// 8 epsilon of it, in float 9.5e-7.
 template <class Element>
 constexpr Real tolerance() {
-  constexpr bool sixteen_bits = std::numeric_limits<Element>::digits < std::numeric_limits<float>::digits;
-  return 8 * Real(std::numeric_limits<std::conditional_t<sixteen_bits, float, Element>>::epsilon());
+  return 16 * half_epsilon<Element>();
 }
 
 /// The same for sums over `count` values of a coarse grid.

@@ -1,5 +1,7 @@
 #include "values.hpp"
 
+#include <limits>
+
 namespace testing_support {
 
 Values random_values(Index count, Index channels, Random& random) {
@@ -24,6 +26,11 @@ Values normal_values(Index count, Index channels, Random& random) {
     for (Index i = 0; i < count; ++i) values(i, c) = random.normal();
   }
   return values;
+}
+
+Real max_abs(const Values& values) {
+  if (values.size() == 0 || values.isNaN().any()) return std::numeric_limits<Real>::infinity();
+  return values.abs().maxCoeff();
 }
 
 PerChannel random_per_channel(Index channels, double low, double high, Random& random) {

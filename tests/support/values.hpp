@@ -123,6 +123,15 @@ Values normal_values(Index count, Index channels, Random& random);
 /// One number per channel, between low and high.
 PerChannel random_per_channel(Index channels, double low, double high, Random& random);
 
+/// The largest magnitude, of a difference that must be small: infinite if a value is NaN, which Eigen's maxCoeff() may
+/// pass over, or if there are none.
+Real max_abs(const Values& values);
+
+template <class Derived>
+Real max_abs(const Eigen::DenseBase<Derived>& values) {
+  return max_abs(Values(values.derived().array().template cast<Real>()));
+}
+
 /// Equal bit for bit: tells +0 from -0, and a NaN equals itself. (A long double has padding, which is left out of it.)
 template <class Scalar>
 bool same_bits(Scalar a, Scalar b) {

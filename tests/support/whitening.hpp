@@ -35,7 +35,7 @@ inline Eigen::MatrixXd covariance(const Matrix& x) {
   return centered.transpose() * centered / double(x.rows());
 }
 
-inline double distance(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
+inline double distance(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return double(max_abs(a - b)); }
 
 /// With other parameters and running statistics than a layer begins with.
 inline Layer make(const bn::WhiteningOptions& options) {

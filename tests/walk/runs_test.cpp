@@ -3,6 +3,7 @@
 
 #include <batchnorm/walk/runs.hpp>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -49,15 +50,16 @@ class Runs : public testing::Test {
     return memory;
   }
 
-  /// The first of `length` elements that are as expected, with nothing changed before and behind them, or -1.
+  /// The place, from that of the run on, of the first element that is not as expected: `length` of them, and all others
+  /// as they were.
   template <class Expected>
-  static Index first_wrong(const LineAligned<Element>& memory, Index place, Index length, Element guard,
-                           const Expected& expected) {
+  static std::optional<Index> first_wrong(const LineAligned<Element>& memory, Index place, Index length, Element guard,
+                                          const Expected& expected) {
     for (Index at = 0; at < memory.size(); ++at) {
-      const bool inside = place <= at && at < place + length;
+      const bool inside = at >= place && at < place + length;
       if (memory[at] != (inside ? expected(at - place) : guard)) return at - place;
     }
-    return -1000;
+    return std::nullopt;
   }
 
   /// Runs writer.store(length) or writer.stream(length) of outputs[m][i] = function.
@@ -73,7 +75,6 @@ class Runs : public testing::Test {
     }
   }
 
-  static constexpr Index none = -1000;
   static constexpr detail::Prefetch nothing{0, detail::Cache::l1}, into_l1{200, detail::Cache::l1},
       into_l2{200, detail::Cache::l2};
 };
@@ -101,9 +102,9 @@ TYPED_TEST(Runs, AreWrittenWhereverInputAndOutputLie) {
           const std::array<const E*, 1> inputs{in.data() + from};
           this->template write<false>(length, ahead, function, std::array{stored.data() + to}, inputs);
           this->template write<true>(length, ahead, function, std::array{streamed.data() + to}, inputs);
-          ASSERT_EQ(this->first_wrong(stored, to, length, guard, expected), this->none)
+          ASSERT_EQ(this->first_wrong(stored, to, length, guard, expected), std::nullopt)
               << "stored " << length << " from " << from << " to " << to << description(ahead);
-          ASSERT_EQ(this->first_wrong(streamed, to, length, guard, expected), this->none)
+          ASSERT_EQ(this->first_wrong(streamed, to, length, guard, expected), std::nullopt)
               << "streamed " << length << " from " << from << " to " << to << description(ahead);
         }
       }
@@ -123,7 +124,7 @@ TYPED_TEST(Runs, AreWrittenOverTheirInput) {
         this->template write<false>(length, ahead, function, std::array{data}, std::array<const E*, 1>{data});
         ASSERT_EQ(this->first_wrong(memory, place, length, E(0),
                                     [](Index i) { return static_cast<E>(2 * static_cast<float>(number<E>(i + 1))); }),
-                  this->none)
+                  std::nullopt)
             << length << " at " << place << description(ahead);
       }
     }
@@ -151,13 +152,13 @@ TYPED_TEST(Runs, WriteTwoOutputsOfThreeInputs) {
         const std::array outputs{first.data() + to, second.data() + to};
         streaming ? this->template write<true>(length, this->into_l2, function, outputs, inputs)
                   : this->template write<false>(length, this->into_l2, function, outputs, inputs);
-        ASSERT_EQ(this->first_wrong(first, to, length, guard, sum_of(0, 10)), this->none) << length << " at " << to;
-        ASSERT_EQ(this->first_wrong(second, to, length, guard, sum_of(10, 20)), this->none) << length << " at " << to;
+        ASSERT_EQ(this->first_wrong(first, to, length, guard, sum_of(0, 10)), std::nullopt) << length << " at " << to;
+        ASSERT_EQ(this->first_wrong(second, to, length, guard, sum_of(10, 20)), std::nullopt) << length << " at " << to;
       }
       // Each output over another input.
       this->template write<false>(length, this->nothing, function, std::array{c.data(), a.data() + 1}, inputs);
-      ASSERT_EQ(this->first_wrong(c, 0, length, E(0), sum_of(0, 10)), this->none) << length;
-      ASSERT_EQ(this->first_wrong(a, 1, length, E(0), sum_of(10, 20)), this->none) << length;
+      ASSERT_EQ(this->first_wrong(c, 0, length, E(0), sum_of(0, 10)), std::nullopt) << length;
+      ASSERT_EQ(this->first_wrong(a, 1, length, E(0), sum_of(10, 20)), std::nullopt) << length;
     }
   }
 }
@@ -186,7 +187,7 @@ TYPED_TEST(Runs, AreStreamedSideBySide) {
       const auto expected = [&](Index i) {
         return static_cast<E>(static_cast<float>(number<E>(i)) * static_cast<float>(i / length + 1));
       };
-      ASSERT_EQ(this->first_wrong(out, to, 3 * length, guard, expected), this->none) << length << " to " << to;
+      ASSERT_EQ(this->first_wrong(out, to, 3 * length, guard, expected), std::nullopt) << length << " to " << to;
     }
   }
 }
@@ -233,14 +234,14 @@ TYPED_TEST(Runs, AreStreamedAsPartsOfASequence) {
           detail::finish_streaming();
           for (Index i = 0; i < all; ++i) writes[std::size_t(i)] += alone[to + i] != guard;
         }
-        ASSERT_EQ(this->first_wrong(out, to, all, guard, expected), this->none) << all << " to " << to;
+        ASSERT_EQ(this->first_wrong(out, to, all, guard, expected), std::nullopt) << all << " to " << to;
         for (Index i = 0; i < all; ++i) ASSERT_EQ(writes[std::size_t(i)], 1) << "element " << i << " to " << to;
       }
     }
   }
 }
 
-TYPED_TEST(Runs, SeparatelyPrefetchedOrNotAreTheSame) {
+TYPED_TEST(Runs, HaveTheSameBitsStoredOrStreamedWhereverTheyBegin) {
   using E = typename TestFixture::Element;
   using P = typename TestFixture::Packet;
   // Of a function that rounds: a tail, or a packet that overlaps the one before it, gives the bits of a whole one.

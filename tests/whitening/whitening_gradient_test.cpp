@@ -142,7 +142,7 @@ Reference reference_whitening(const RealMatrix& x, const RealMatrix& dy, Real ep
 template <class Actual>
 void expect_rounded_once(const Actual& actual, const RealMatrix& expected) {
   const Real largest = expected.cwiseAbs().maxCoeff();
-  EXPECT_LT((actual.template cast<Real>() - expected).cwiseAbs().maxCoeff(),
+  EXPECT_LT(max_abs(actual.template cast<Real>() - expected),
             0.51L * Real(std::numeric_limits<float>::epsilon()) * largest);
 }
 
@@ -185,7 +185,7 @@ TEST(WhiteningNormAccuracy, ConstantChannelsAreWhitenedToBeta) {
     layer.forward(x, y);
     layer.backward(x, normal(30, 4, 2), dx);
     EXPECT_TRUE(y.allFinite() && dx.allFinite());
-    EXPECT_LT((y.col(1).array() - layer.affine().beta[1]).abs().maxCoeff(), rounding);
+    EXPECT_LT(max_abs(y.col(1).array() - layer.affine().beta[1]), rounding);
   }
 }
 

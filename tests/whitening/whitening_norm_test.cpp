@@ -24,7 +24,7 @@ TEST(WhiteningNorm, OutputHasCovarianceIdentityButForEpsilon) {
   Layer layer({.channels = 6, .epsilon = 1e-3});
   Matrix y;
   layer.forward(x, y);
-  EXPECT_LT(y.colwise().mean().cwiseAbs().maxCoeff(), rounding);
+  EXPECT_LT(max_abs(y.colwise().mean()), rounding);
   const Eigen::MatrixXd& w = layer.whitening();
   EXPECT_LT(distance(covariance(y) + 1e-3 * w * w, Eigen::MatrixXd::Identity(6, 6)), rounding);
   EXPECT_GT(distance(covariance(x), Eigen::MatrixXd::Identity(6, 6)), 0.5) << "white data prove nothing";
@@ -208,11 +208,13 @@ TEST(WhiteningNormLayout, SixteenBitsAreRead) {
   const HalfMatrix x = correlated(30, 4, 1).cast<Eigen::half>();
   bn::WhiteningNorm<float> layer({.channels = 4}), expected_layer({.channels = 4});
   HalfMatrix y, dx;
-  Eigen::MatrixXf expected;
+  Eigen::MatrixXf expected_y, expected_dx;
   layer.forward(x, y);
   layer.backward(x, y, dx);
-  expected_layer.forward(x.cast<float>().eval(), expected);
-  EXPECT_TRUE(equal_bits(y, expected.cast<Eigen::half>().eval()));
+  expected_layer.forward(x.cast<float>().eval(), expected_y);
+  expected_layer.backward(x.cast<float>().eval(), y.cast<float>().eval(), expected_dx);
+  EXPECT_TRUE(equal_bits(y, expected_y.cast<Eigen::half>().eval()));
+  EXPECT_TRUE(equal_bits(dx, expected_dx.cast<Eigen::half>().eval()));
 }
 
 TEST(WhiteningNormThreads, TheirNumberChangesNoBit) {

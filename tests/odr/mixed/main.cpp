@@ -11,7 +11,7 @@ namespace {
 
 constexpr int skipped = 77;  // SKIP_RETURN_CODE
 
-/// The largest |y - (x - mean) / sqrt(variance + 1e-5)|.
+/// The largest |y - (x - mean) / sqrt(variance + 1e-5)|, or NaN.
 double largest_error(const Values& x, const Values& y) {
   double largest = 0;
   for (int c = 0; c < x_channels; ++c) {
@@ -20,7 +20,9 @@ double largest_error(const Values& x, const Values& y) {
     for (int n = 0; n < x_rows; ++n) mean += column[n] / double(x_rows);
     for (int n = 0; n < x_rows; ++n) variance += (column[n] - mean) * (column[n] - mean) / x_rows;
     for (int n = 0; n < x_rows; ++n) {
-      largest = std::fmax(largest, std::fabs(result[n] - (column[n] - mean) / std::sqrt(variance + 1e-5)));
+      const double error = std::fabs(result[n] - (column[n] - mean) / std::sqrt(variance + 1e-5));
+      if (std::isnan(error)) return error;
+      largest = std::fmax(largest, error);
     }
   }
   return largest;

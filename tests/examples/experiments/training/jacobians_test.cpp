@@ -155,7 +155,7 @@ TEST_P(JacobiansOf, TheirVectorsAreThoseOfTheFormulas) {
   ASSERT_EQ(batch.layers(), 3u);
   EXPECT_EQ(batch.samples(), samples);
   for (std::size_t layer = 0; layer < 3; ++layer)
-    EXPECT_LT((batch.normalized(layer) - reference.x_hat[layer]).cwiseAbs().maxCoeff(), 1e-12);
+    EXPECT_LT(max_abs(batch.normalized(layer) - reference.x_hat[layer]), 1e-12);
 }
 
 TEST_P(JacobiansOf, StatisticsHeldAreCentralDifferences) {
@@ -163,7 +163,7 @@ TEST_P(JacobiansOf, StatisticsHeldAreCentralDifferences) {
     const MatrixXd all = reference.differences(from, to, sample, false);
     MatrixXd own(widths[to], widths[from]);
     for (Eigen::Index unit = 0; unit < widths[to]; ++unit) own.row(unit) = all.row(unit * samples + sample);
-    EXPECT_LT((batch.jacobian(from, to, sample) - own).cwiseAbs().maxCoeff(), tolerance);
+    EXPECT_LT(max_abs(batch.jacobian(from, to, sample) - own), tolerance);
     EXPECT_LT(std::abs(all.norm() - own.norm()), tolerance) << "no other sample changes";
   });
 }
@@ -171,7 +171,7 @@ TEST_P(JacobiansOf, StatisticsHeldAreCentralDifferences) {
 TEST_P(JacobiansOf, GoneThroughTheStatisticsTheyAreCentralDifferences) {
   for_each_pair([&](std::size_t from, std::size_t to, Eigen::Index sample) {
     const MatrixXd expected = reference.differences(from, to, sample, true);
-    EXPECT_LT((batch.jacobian_of_batch(from, to, sample) - expected).cwiseAbs().maxCoeff(), tolerance);
+    EXPECT_LT(max_abs(batch.jacobian_of_batch(from, to, sample) - expected), tolerance);
     EXPECT_GT((batch.jacobian(from, to, sample) - expected.topRows(widths[to])).norm(), 1e-2);
   });
 }
@@ -181,8 +181,7 @@ TEST_P(JacobiansOf, BetweenTheSigmoidsInputsTheyAreTheSameInOtherUnits) {
     Eigen::ArrayXXd in_units = batch.unnormalized_jacobian(from, to, sample).array();
     in_units.colwise() /= reference.deviations[to];
     in_units.rowwise() *= reference.scales[from].transpose();
-    EXPECT_LT((batch.jacobian(from, to, sample) - in_units.matrix()).cwiseAbs().maxCoeff(),
-              1e-12 * in_units.maxCoeff());
+    EXPECT_LT(max_abs(batch.jacobian(from, to, sample) - in_units.matrix()), 1e-12 * in_units.maxCoeff());
   });
 }
 
@@ -233,7 +232,7 @@ TEST(Jacobians, TakeNetworksOfFloatAndLeaveThemAsTheyWere) {
   const nn::Matrix<float> images = make_images().cast<float>();
   const NormalizedBatch batch(model, images);
   EXPECT_EQ(batch.layers(), 1u);
-  EXPECT_LT(batch.normalized(0).colwise().mean().cwiseAbs().maxCoeff(), 1e-12);
+  EXPECT_LT(max_abs(batch.normalized(0).colwise().mean()), 1e-12);
   EXPECT_EQ(model.mode(), batchnorm::Mode::training);
   model.for_each_statistics([](const auto&, const batchnorm::RunningStatistics& running) {
     EXPECT_EQ(running.batches, 0) << "a look is no training";
