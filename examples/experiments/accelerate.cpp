@@ -126,20 +126,11 @@ void train(std::vector<Result>& results, const Options& options, const training:
                       [network] { return networks::make_inception(network); }});
     }
   }
-  std::vector<Run> runs = experiment.train(jobs);
-  for (const std::size_t seed : training::seeds_to_report(runs, results.size())) {
-    for (std::size_t i = 0; i < results.size(); ++i)
-      results[i].runs.push_back(std::move(runs[seed * results.size() + i]));
-  }
+  auto runs = training::runs_to_report(experiment.train(jobs), results.size());
+  for (std::size_t i = 0; i < results.size(); ++i) results[i].runs = std::move(runs[i]);
 }
 
 // --- What is reported
-
-std::vector<double> best_accuracies(const Result& result) {
-  std::vector<double> values;
-  for (const Run& run : result.runs) values.push_back(100 * training::best_accuracy(run));
-  return values;
-}
 
 std::vector<double> steps_to(const Result& result, double target) {
   std::vector<double> values;
@@ -154,8 +145,8 @@ bool has_diverged(const Result& result) {
 /// What BN-x5 gains by a change: its accuracy less that of the network in which the change is undone, for each seed;
 /// `diverged` if the latter did, none if BN-x5 did.
 std::vector<double> gains(const Result& accelerated, const Result& undone) {
-  std::vector<double> values = best_accuracies(accelerated);
-  const std::vector<double> without = best_accuracies(undone);
+  std::vector<double> values = training::best_percents(accelerated.runs);
+  const std::vector<double> without = training::best_percents(undone.runs);
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] = undone.runs[i].divergence        ? report::diverged
                 : accelerated.runs[i].divergence ? report::none
@@ -174,7 +165,7 @@ void print_changes(const std::vector<Result>& results, const Options& options) {
   const Result& accelerated = results.front();
   report::Table table({"change", "undone, %", "gain", "", "steps to " + report::shortest(100 * options.target) + "%"});
   for (const Result& result : results) {
-    const std::string accuracy = report::with_standard_error(best_accuracies(result), 2);
+    const std::string accuracy = report::with_standard_error(training::best_percents(result.runs), 2);
     const std::string steps = report::with_standard_error(steps_to(result, options.target), 0);
     if (&result == &accelerated) {
       table.add({result.name, accuracy, has_diverged(result) ? "diverged" : "", "", steps});
@@ -202,8 +193,8 @@ report::Figure write_gains(const Options& options, const std::vector<Result>& re
     if (&result == results.data()) continue;
     const std::vector<double> gained = gains(results.front(), result);
     is_empty &= !std::isfinite(report::mean(gained));
-    csv.add({result.name},
-            {report::mean(gained), report::standard_error(gained), report::mean(best_accuracies(result)) / 100});
+    csv.add({result.name}, {report::mean(gained), report::standard_error(gained),
+                            report::mean(training::best_percents(result.runs)) / 100});
   }
   csv.close();
   return {"accelerate",

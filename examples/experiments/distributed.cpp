@@ -9,15 +9,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <iostream>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
-#include "data/batches.hpp"
 #include "experiments/networks/sigmoid_network.hpp"
 #include "experiments/process/command_line.hpp"
 #include "experiments/process/interrupt.hpp"
@@ -27,6 +26,7 @@
 #include "experiments/report/text.hpp"
 #include "experiments/training/accuracy_curves.hpp"
 #include "experiments/training/experiment.hpp"
+#include "experiments/training/feed.hpp"
 #include "experiments/training/results.hpp"
 #include "nn/loss.hpp"
 
@@ -81,7 +81,7 @@ class Trainer {
         ranks_(ranks),
         statistics_(statistics),
         network_(networks::make_sigmoid_network({.batch_norm = true, .seed = options.common.seeds.front()})),
-        batches_(experiment.dataset().train.count(), protocol_.batch, options.common.seeds.front()),
+        feed_(protocol_, experiment.dataset().train, options.common.seeds.front()),
         sgd_(static_cast<float>(protocol_.learning_rate.initial)) {
     const bool in_parts = statistics != Statistics::whole;
     const auto begin_of = [&](int rank) { return in_parts ? protocol_.batch * rank / ranks.ranks() : 0; };
@@ -129,20 +129,12 @@ class Trainer {
 
   /// Returns the loss of the whole batch.
   float step() {
-    auto indices = batches_.next();
-    if (indices.size() < static_cast<std::size_t>(protocol_.batch)) indices = batches_.next();
-    const auto mine = indices.subspan(static_cast<std::size_t>(first_), static_cast<std::size_t>(count_));
-    const data::Digits& digits = experiment_.dataset().train;
-    images_.resize(count_, data::input_pixels(protocol_.input));
-    data::to_float(digits, mine, protocol_.input, images_);
-    labels_.clear();
-    for (const Eigen::Index index : mine) labels_.push_back(digits.labels[static_cast<std::size_t>(index)]);
-
-    const auto& logits = network_.model.forward(images_);
+    const auto& images = feed_.next(first_, count_);
+    const auto& logits = network_.model.forward(images);
     const float share = static_cast<float>(count_) / static_cast<float>(protocol_.batch);  // of the mean over all
-    const float loss = share * nn::softmax_cross_entropy(logits, nn::Labels(labels_), output_gradient_);
+    const float loss = share * nn::softmax_cross_entropy(logits, feed_.labels(), output_gradient_);
     output_gradient_ *= share;
-    network_.model.backward(images_, output_gradient_);
+    network_.model.backward(images, output_gradient_);
     const float whole_loss = statistics_ == Statistics::whole ? loss : add_up_gradients(loss);
     sgd_.step(network_.model);
     return whole_loss;
@@ -185,11 +177,10 @@ class Trainer {
   const Ranks& ranks_;
   Statistics statistics_;
   networks::Network network_;
-  data::Batches batches_;
+  training::Feed feed_;
   nn::Sgd<float> sgd_;
   Eigen::Index first_, count_;  ///< of the samples of each batch
-  nn::Matrix<float> images_, output_gradient_;
-  std::vector<std::uint8_t> labels_;
+  nn::Matrix<float> output_gradient_;
   std::vector<float> message_;
   nn::Activations<float> activations_;
 };
@@ -209,13 +200,6 @@ double distance(const Result& result, const Result& whole, std::size_t test) {
                              whole.weights[test].cwiseAbs().maxCoeff());
 }
 
-std::string scientific(double value) {
-  if (!std::isfinite(value)) return "-";
-  char text[16];
-  std::snprintf(text, sizeof text, "%.1e", value);
-  return text;
-}
-
 void print(const std::vector<Result>& results, const Ranks& ranks) {
   const Result& whole = results.front();
   report::Table table({"step", "whole", "synchronized", "apart", "weights, synchr.", "apart"});
@@ -225,7 +209,8 @@ void print(const std::vector<Result>& results, const Ranks& ranks) {
     const std::int64_t step = whole.run().steps[test];
     std::vector<std::string> row{report::grouped(step)};
     for (const Result& result : results) row.push_back(report::fixed(training::accuracy_at(result.run(), step), 4));
-    for (std::size_t k = 1; k < results.size(); ++k) row.push_back(scientific(distance(results[k], whole, test)));
+    for (std::size_t k = 1; k < results.size(); ++k)
+      row.push_back(report::significant(distance(results[k], whole, test), 2));
     table.add(row);
   }
   std::cout << "\nTest accuracy, and how far weights are from those of whole batches*\n"
@@ -280,6 +265,16 @@ std::string highlight(const std::vector<Result>& results) {
          " % of whole batches in every test of the accuracy";
 }
 
+/// Until all ranks have come here, asleep: MPI's own waits spin, and would take a core from the rank that still works.
+void wait_for_all() {
+  MPI_Request request;
+  MPI_Ibarrier(MPI_COMM_WORLD, &request);
+  for (int are_there = 0; are_there == 0;) {
+    MPI_Test(&request, &are_there, MPI_STATUS_IGNORE);
+    if (are_there == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 int distributed(const Options& options, const Ranks& ranks) {
   if (options.common.seeds.size() > 1)
     throw std::runtime_error("--seeds: expected one, got " + std::to_string(options.common.seeds.size()));
@@ -295,6 +290,7 @@ int distributed(const Options& options, const Ranks& ranks) {
   if (ranks.rank() == 0) {
     results[0] = Trainer(options, experiment, ranks, Statistics::whole).train(results[0].word, results[0].name);
   }
+  wait_for_all();
   results[1] = Trainer(options, experiment, ranks, Statistics::synchronized).train(results[1].word, results[1].name);
   results[2] = Trainer(options, experiment, ranks, Statistics::apart).train(results[2].word, results[2].name);
   if (ranks.rank() != 0) return process::interrupted() ? process::interrupted_exit_code : 0;

@@ -194,9 +194,8 @@ report::Figure write_means(const std::filesystem::path& folder, const std::vecto
   }
   return {"ensemble",
           "Six networks like BN-x30, and the mean of their probabilities\n" + report::of_seeds(seeds) + "\n" + data,
-          "set xlabel 'networks'\nset ylabel 'test error, %'\nset xrange [0.5:6.5]\nset yrange [0:*]\nset xtics 1\n"
-          "set border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb '#cccccc'\n" +
-              report::key_below,
+          "set xlabel 'networks'\nset ylabel 'test error, %'\nset xrange [0.5:6.5]\nset yrange [0:*]\nset xtics 1\n" +
+              report::plain_axes + report::key_below,
           report::joined(plots, ", ")};
 }
 

@@ -118,11 +118,8 @@ std::vector<Result> train(const Options& options, const training::Experiment& ex
                       [network] { return networks::make_inception(network); }});
     }
   }
-  std::vector<Run> runs = experiment.train(jobs);
-  for (const std::size_t seed : training::seeds_to_report(runs, results.size())) {
-    for (std::size_t i = 0; i < results.size(); ++i)
-      results[i].runs.push_back(std::move(runs[seed * results.size() + i]));
-  }
+  auto runs = training::runs_to_report(experiment.train(jobs), results.size());
+  for (std::size_t i = 0; i < results.size(); ++i) results[i].runs = std::move(runs[i]);
   return results;
 }
 
@@ -169,10 +166,6 @@ std::vector<const Result*> references(const std::vector<Result>& results) {
   return found;
 }
 
-std::vector<double> best_accuracies(const Result& result) {
-  return collect(result, [](const Run& run, std::size_t) { return 100 * training::best_accuracy(run); });
-}
-
 void print_steps(const Result& reference, const std::vector<Result>& results) {
   report::Table table({"best of " + reference.variant.name, "steps", "fewer", "kept*", "near**", "paper"});
   for (const Result& result : results) {
@@ -197,8 +190,8 @@ void print_accuracies(const std::vector<Result>& results) {
   for (const Result& result : results) {
     const auto end = collect(result, [](const Run& run, std::size_t) { return 100 * run.running_accuracy; });
     const auto population = collect(result, [](const Run& run, std::size_t) { return 100 * run.population_accuracy; });
-    table.add({result.variant.name, report::over_seeds(best_accuracies(result), 2), report::over_seeds(end, 2),
-               report::over_seeds(population, 2), result.variant.paper_accuracy});
+    table.add({result.variant.name, report::over_seeds(training::best_percents(result.runs), 2),
+               report::over_seeds(end, 2), report::over_seeds(population, 2), result.variant.paper_accuracy});
   }
   std::cout << '\n' << table << "\nCPU time a step:";
   for (const Result& result : results) {

@@ -139,12 +139,10 @@ std::vector<Trained> train(const Options& options, const training::Experiment& e
   for (Trained& trained : networks) {
     const std::uint64_t seed = options.common.seeds[jobs.size() / 2];
     const auto make = [&, seed] {
-      networks::Network network =
-          networks::make_sigmoid_network({.batch_norm = trained.batch_norm,
-                                          .deviation = nn::constant_deviation(options.initial_deviation),
-                                          .seed = seed});
-      network.probed_layer.reset();  // nobody looks at percentiles here
-      return network;
+      return networks::make_sigmoid_network({.batch_norm = trained.batch_norm,
+                                             .deviation = nn::constant_deviation(options.initial_deviation),
+                                             .seed = seed,
+                                             .probed = false});
     };
     const auto watch = [&](std::int64_t step, networks::Network& network) {
       if (std::ranges::count(options.at, step) > 0)
@@ -342,10 +340,9 @@ report::Figure write_figure(const std::filesystem::path& folder, const Options& 
   csv.close();
   return {name, "Singular values " + views[view].title + "\n" + report::of_seeds(seeds, "mean") + "\n" + data,
           "set xlabel 'per cent of the singular values'\nset ylabel 'singular value'\nset xrange [0:100]\n"
-          "set logscale y\nset yrange [0.001:100]\nset format y '%g'\nset border 3\nset tics nomirror\n"
-          "set grid lt 1 lw 0.5 lc rgb '#cccccc'\n"
+          "set logscale y\nset yrange [0.001:100]\nset format y '%g'\n"
           "set object rectangle from 0,0.5 to 100,2 fc rgb '#eeeeee' fs solid noborder behind\n" +
-              report::key_below + "set key maxrows 4\n",
+              report::plain_axes + report::key_below + "set key maxrows 4\n",
           plots.empty() ? "" : "1 with lines lw 1 lc 'black' notitle, " + report::joined(plots, ", ")};
 }
 

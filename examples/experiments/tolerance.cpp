@@ -103,13 +103,12 @@ nn::Deviation deviation_of(const std::string& text) {
 }
 
 networks::Network make_network(const Options& options, const Cell& cell, std::uint64_t seed) {
-  networks::Network network = networks::make_sigmoid_network(
+  return networks::make_sigmoid_network(
       {.batch_norm = cell.batch_norm,
        .deviation = deviation_of(options.deviations[cell.deviation]),
        .output_deviation = options.layers == Layers::hidden ? nn::constant_deviation(0.01) : nn::Deviation(),
-       .seed = seed});
-  network.probed_layer.reset();  // nobody looks at percentiles here
-  return network;
+       .seed = seed,
+       .probed = false});
 }
 
 std::string cell_name(const Options& options, const Cell& cell) {

@@ -153,24 +153,20 @@ std::vector<Trained> train(const Options& options, const training::Experiment& e
       for (const Variant& variant : variants) {
         const networks::SigmoidNetworkOptions network = {.deviation = nn::constant_deviation(options.initial_deviation),
                                                          .seed = seed,
-                                                         .whitening = variant.whitening};
+                                                         .whitening = variant.whitening,
+                                                         .probed = false};
         jobs.push_back({"batch " + std::to_string(batch) + ", " + variant.word + ", seed " + std::to_string(seed),
-                        protocol, seed, [network] {
-                          networks::Network made = networks::make_sigmoid_network(network);
-                          made.probed_layer.reset();  // nobody looks at percentiles here
-                          return made;
-                        }});
+                        protocol, seed, [network] { return networks::make_sigmoid_network(network); }});
       }
     }
   }
-  std::vector<Run> runs = experiment.train(jobs);
+  auto runs = training::runs_to_report(experiment.train(jobs), options.batches.size() * variants.size());
   std::vector<Trained> trained;
-  for (const Index batch : options.batches)
-    trained.push_back({batch, variants, std::vector<std::vector<Run>>(variants.size())});
-  const std::size_t networks = options.batches.size() * variants.size();
-  for (const std::size_t seed : training::seeds_to_report(runs, networks)) {
-    for (std::size_t i = 0; i < networks; ++i)
-      trained[i / variants.size()].runs[i % variants.size()].push_back(std::move(runs[seed * networks + i]));
+  auto next = std::make_move_iterator(runs.begin());
+  for (const Index batch : options.batches) {
+    const auto end = next + static_cast<std::ptrdiff_t>(variants.size());
+    trained.push_back({batch, variants, std::vector<std::vector<Run>>(next, end)});
+    next = end;
   }
   return trained;
 }

@@ -20,6 +20,7 @@ class Dropout final : public Layer<Scalar> {
                 Matrix<Scalar>* dx) override;
 
   /// Active where parameters have gradients, in training and with frozen statistics: not in a look at a batch (probe).
+  /// Not for Mode::recompute, whose second forward pass would draw another mask.
   void set_mode(bn::Mode mode) override { active_ = mode.parameter_gradients; }
 
  private:

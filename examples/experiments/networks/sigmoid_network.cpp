@@ -23,7 +23,7 @@ Network make_sigmoid_network(const SigmoidNetworkOptions& options) {
     } else if (options.batch_norm) {
       model.add(nn::BatchNorm<float>({.channels = hidden}));
     }
-    network.probed_layer = model.size() - 1;  // in the end that of the last hidden layer's sigmoids
+    if (options.probed) network.probed_layer = model.size() - 1;  // in the end that of the last hidden layer's sigmoids
     model.add(nn::Sigmoid<float>());
   }
   model.add(nn::Dense<float>(hidden, outputs))

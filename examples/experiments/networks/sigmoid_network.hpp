@@ -18,6 +18,7 @@ struct SigmoidNetworkOptions {
   std::uint64_t seed = 0;  ///< the weights of all networks of a seed are the same
   /// Whitening in the place of batch normalization; its channels are set to the layers' width.
   std::optional<batchnorm::WhiteningOptions> whitening = {};
+  bool probed = true;  ///< whether percentiles are taken, of the input of the last sigmoids
 };
 
 /// Batch normalization, or whitening, stands in front of each sigmoid, on Wu: the bias it makes useless is left out.

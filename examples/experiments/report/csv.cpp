@@ -1,5 +1,6 @@
 #include "experiments/report/csv.hpp"
 
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstring>

@@ -79,9 +79,8 @@ std::string of_seeds(const std::vector<std::uint64_t>& seeds, const std::string&
 }
 
 std::string axes_over_steps(std::int64_t last) {
-  return "set xlabel 'training steps'\nset xrange [0:*]\nset border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb "
-         "'#cccccc'\nset format x '" +
-         std::string(last < 10'000 ? "%.0f" : "%.0s%c") + "'\n";
+  return plain_axes + "set xlabel 'training steps'\nset xrange [0:*]\nset format x '" +
+         (last < 10'000 ? "%.0f" : "%.0s%c") + "'\n";
 }
 
 double accuracy_axis_begin(const std::vector<Curve>& curves, double preferred) {

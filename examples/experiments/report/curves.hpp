@@ -45,8 +45,11 @@ std::string plot_of(const std::string& file, const std::vector<Curve>& curves);
 /// and of many, "mean and standard deviation of 20 seeds".
 std::string of_seeds(const std::vector<std::uint64_t>& seeds, const std::string& what = "mean and standard deviation");
 
-/// What the figures over training steps have in common: gnuplot commands for plain axes, the steps to the right, up to
-/// `last`.
+/// The gnuplot commands for axes without a box, and a light grid.
+inline const std::string plain_axes = "set border 3\nset tics nomirror\nset grid lt 1 lw 0.5 lc rgb '#cccccc'\n";
+
+/// What the figures over training steps have in common: gnuplot commands for plain axes, the steps to the right, up
+/// to `last`.
 std::string axes_over_steps(std::int64_t last);
 
 /// Where an axis of accuracies begins: at `preferred`, to show where good networks differ, or at the next tenth below

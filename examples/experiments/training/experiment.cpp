@@ -135,4 +135,12 @@ std::vector<std::size_t> seeds_to_report(const std::vector<Run>& runs, std::size
   return !complete.empty() ? complete : !begun.empty() ? begun : all;
 }
 
+std::vector<std::vector<Run>> runs_to_report(std::vector<Run> runs, std::size_t networks) {
+  std::vector<std::vector<Run>> of_network(networks);
+  for (const std::size_t seed : seeds_to_report(runs, networks)) {
+    for (std::size_t i = 0; i < networks; ++i) of_network[i].push_back(std::move(runs[seed * networks + i]));
+  }
+  return of_network;
+}
+
 }  // namespace training

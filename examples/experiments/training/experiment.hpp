@@ -69,4 +69,7 @@ void report_interrupt();
 /// if that is none either, all. `runs` has a run of each of the networks for the first seed, then for the second, ...
 std::vector<std::size_t> seeds_to_report(const std::vector<Run>& runs, std::size_t networks);
 
+/// The same runs network by network, each with those of the seeds that are reported.
+std::vector<std::vector<Run>> runs_to_report(std::vector<Run> runs, std::size_t networks);
+
 }  // namespace training

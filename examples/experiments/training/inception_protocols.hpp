@@ -38,7 +38,8 @@ extern const InceptionProtocol long_inception;
 /// The test images are distorted as much.
 extern const InceptionProtocol distorted_inception;
 
-/// How a network is trained where Inception is trained like this.
+/// How a network is trained where Inception is trained like this. One whose learning rate falls faster is tested twice
+/// as often.
 Protocol protocol_of(const Protocol& inception, const InceptionVariant& variant);
 
 }  // namespace training

@@ -21,6 +21,12 @@ double best_accuracy(const Run& run) {
   return std::ranges::max(run.accuracy);
 }
 
+std::vector<double> best_percents(const std::vector<Run>& runs) {
+  std::vector<double> values;
+  for (const Run& run : runs) values.push_back(100 * best_accuracy(run));
+  return values;
+}
+
 double steps_to(const Run& run, double target) {
   if (!std::isfinite(target)) return report::none;  // of a network that diverged before its first test
   for (std::size_t i = 0; i < run.steps.size(); ++i) {

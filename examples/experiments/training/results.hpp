@@ -20,6 +20,9 @@ double accuracy_at(const Run& run, std::int64_t step);
 /// The best of all tests, those before it diverged if it did; `diverged` or none if there was no test.
 double best_accuracy(const Run& run);
 
+/// The same of each run, in percent.
+std::vector<double> best_percents(const std::vector<Run>& runs);
+
 /// The first tested step at which a run was at least as good as `target`, or none.
 double steps_to(const Run& run, double target);
 

@@ -8,6 +8,7 @@
 #include "experiments/process/interrupt.hpp"
 #include "experiments/process/thread_timer.hpp"
 #include "experiments/report/text.hpp"
+#include "experiments/training/feed.hpp"
 #include "nn/loss.hpp"
 
 namespace training {
@@ -15,46 +16,6 @@ namespace training {
 namespace bn = batchnorm;
 
 namespace {
-
-/// How many images a network is trained with.
-Eigen::Index count_training_images(const Protocol& protocol, const data::Digits& digits) {
-  return protocol.training_images > 0 ? protocol.training_images : digits.count();
-}
-
-/// Training batches as a network takes them.
-class Feed {
- public:
-  Feed(const Protocol& protocol, const data::Digits& digits, std::uint64_t seed)
-      : digits_(digits),
-        input_(protocol.input),
-        distortion_(protocol.distortion),
-        batches_(count_training_images(protocol, digits), protocol.batch, seed, protocol.order),
-        random_(seed, 1),
-        images_(protocol.batch, data::input_pixels(protocol.input)) {
-    labels_.resize(static_cast<std::size_t>(protocol.batch));
-  }
-
-  /// The next batch's images.
-  const nn::Matrix<float>& next() {
-    auto indices = batches_.next();
-    if (indices.size() < labels_.size()) indices = batches_.next();
-    for (std::size_t i = 0; i < indices.size(); ++i) labels_[i] = digits_.labels[static_cast<std::size_t>(indices[i])];
-    data::to_float(digits_, indices, input_, distortion_, random_, images_);
-    return images_;
-  }
-
-  /// The labels that go with them.
-  nn::Labels labels() const { return labels_; }
-
- private:
-  const data::Digits& digits_;
-  data::Input input_;
-  data::Distortion distortion_;
-  data::Batches batches_;
-  data::Random random_;
-  std::vector<std::uint8_t> labels_;
-  nn::Matrix<float> images_;
-};
 
 /// How many batches make population statistics for one of many tests in the course of training; at the end there are
 /// more. Ten times as many change the accuracy by .0003.
