@@ -3,7 +3,8 @@
 // (a) Test accuracy in the course of training. (b), (c) The 15th, 50th and 85th percentile of the input to one sigmoid
 // of the last hidden layer, without and with batch normalization.
 //
-// The paper gives the network, 50,000 steps of 60 examples and "small random Gaussian" weights, and no learning rate.
+// The paper gives the network, binary images (--input binary), 50,000 steps of 60 examples and "small random Gaussian"
+// weights, and no learning rate.
 // With a learning rate of 1 and weights from N(0, 0.01^2) the figure has the paper's shape: without batch normalization
 // a plateau, a late climb and a lower end. The smallness matters: with weights of the size 1 / sqrt(inputs) and its
 // best learning rate the network without batch normalization is as good after 5,000 steps.
