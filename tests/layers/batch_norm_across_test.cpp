@@ -12,6 +12,7 @@
 #include "support/containers.hpp"
 #include "support/kernels.hpp"
 #include "support/small_batch.hpp"
+#include "support/state.hpp"
 #include "support/thread_ranks.hpp"
 #include "support/throws.hpp"
 
@@ -40,24 +41,6 @@ testing::AssertionResult close_arrays(const A& actual, const B& expected, double
   return close(a, b, allowance);
 }
 
-/// All that training changes, and what it gathers.
-template <class AnyLayer>
-testing::AssertionResult equal_state(const AnyLayer& a, const AnyLayer& b) {
-  if (a.running().batches != b.running().batches || a.running().skipped != b.running().skipped ||
-      a.moments().count != b.moments().count || a.saved().statistics.count != b.saved().statistics.count) {
-    return testing::AssertionFailure() << "a count differs";
-  }
-  for (const auto& [one, other] :
-       {std::pair{&a.running().mean, &b.running().mean}, std::pair{&a.running().variance, &b.running().variance},
-        std::pair{&a.moments().mean, &b.moments().mean}, std::pair{&a.moments().m2, &b.moments().m2},
-        std::pair{&a.saved().statistics.mean, &b.saved().statistics.mean},
-        std::pair{&a.saved().statistics.inv_std, &b.saved().statistics.inv_std}}) {
-    if (const auto same = equal_statistics(*one, *other); !same) return same;
-  }
-  if (const auto same = equal_statistics(a.gradients().gamma, b.gradients().gamma); !same) return same;
-  return equal_statistics(a.gradients().beta, b.gradients().beta);
-}
-
 const Rows x = some_values(20, 5, 1), dy = some_values(20, 5, 2);
 
 // --- As one
@@ -74,72 +57,90 @@ using Arrangements = testing::Types<Arrangement<OwnedMatrix<float, Eigen::RowMaj
                                     Arrangement<OwnedTensor<double, 5, Eigen::ColMajor>, bn::channel_last, 4>>;
 TYPED_TEST_SUITE(PartsOfABatch, Arrangements);
 
+/// Extents of so many samples.
+template <class A>
+Extents<A::rank> extents_of_samples(Index samples) {
+  Extents<A::rank> extents;
+  extents.fill(5);
+  extents[A::rank - 1 - (std::size_t(A::axis) == A::rank - 1)] += A::rank > 2 ? 2 : 0;
+  extents[A::axis == 0 ? 1 : 0] = samples;
+  return extents;
+}
+
+/// A table of values that Element holds exactly, moved.
+template <class Element>
+Values exact(const Values& values, Real by) {
+  return rounded_to<Element>(values + by);
+}
+
+/// Tensors of some samples, and what a layer makes of them in two steps.
+template <class A>
+struct Samples {
+  typename A::Container x, dy, y, dx;
+
+  Samples(Index samples, const Values& x_values, const Values& dy_values)
+      : x(extents_of_samples<A>(samples)), dy(x), y(x), dx(x) {
+    assign(x_values, x.view(), A::axis);
+    assign(dy_values, dy.view(), A::axis);
+  }
+
+  template <class AnyLayer>
+  void train(AnyLayer& layer, const bn::Reducer* across) {
+    set_parameters(layer);
+    for (int step = 0; step < 2; ++step) {
+      layer.forward(x.view(), y.view(), {.across = across});
+      layer.backward(x.view(), dy.view(), dx.view(), {.across = across});
+    }
+  }
+};
+
+/// The running statistics, moments and gradients of the parameters.
+template <class AnyLayer>
+void expect_close(const AnyLayer& layer, const AnyLayer& whole, double allowance) {
+  EXPECT_EQ(layer.moments().count, whole.moments().count);
+  EXPECT_EQ(layer.running().batches, whole.running().batches);
+  EXPECT_TRUE(close_arrays(layer.moments().mean, whole.moments().mean, allowance));
+  EXPECT_TRUE(close_arrays(layer.moments().m2, whole.moments().m2, allowance));
+  EXPECT_TRUE(close_arrays(layer.running().mean, whole.running().mean, allowance));
+  EXPECT_TRUE(close_arrays(layer.running().variance, whole.running().variance, allowance));
+  // Sums of about as many terms of about this size, of either sign.
+  const double terms = std::sqrt(whole.moments().count);
+  EXPECT_LE(double(max_abs(layer.gradients().gamma - whole.gradients().gamma)), 4 * allowance * terms);
+  EXPECT_LE(double(max_abs(layer.gradients().beta - whole.gradients().beta)), 4 * allowance * terms);
+}
+
 TYPED_TEST(PartsOfABatch, AreNormalizedAsTheWhole) {
   using A = TypeParam;
   using Scalar = bn::statistics_t<typename A::Scalar>;
   using AnyLayer = bn::BatchNorm<Scalar, typename A::Layout>;
-  using Container = typename A::Container;
   constexpr double allowance = std::is_same_v<Scalar, float> ? 1e-6 : 1e-12;
-  constexpr std::size_t samples_on = A::axis == 0 ? 1 : 0;
+  const auto extents = extents_of_samples<A>(11);
+  const Index count = count_of(extents, A::axis), channels = extents[std::size_t(A::axis)], each = count / 11;
+  Random random(11);
+  const Values x_values = exact<typename A::Scalar>(random_values(count, channels, random), 3),
+               dy_values = exact<typename A::Scalar>(normal_values(count, channels, random), 0.5);
+  AnyLayer whole({.channels = channels});
+  Samples<A> expected(11, x_values, dy_values);
+  expected.train(whole, nullptr);
   for (const Parts& parts : {Parts{11}, Parts{4, 7}, Parts{1, 0, 10}, Parts{0, 3, 6, 2}}) {
     SCOPED_TRACE(testing::PrintToString(parts));
-    Extents<A::rank> extents;
-    extents.fill(5);
-    extents[samples_on] = 11;
-    extents[A::rank - 1 - (std::size_t(A::axis) == A::rank - 1)] += A::rank > 2 ? 2 : 0;
-    const Index count = count_of(extents, A::axis), channels = extents[std::size_t(A::axis)], each = count / 11;
-    Random random(11);
-    Values values = random_values(count, channels, random), gradients = normal_values(count, channels, random);
-    for (Index i = 0; i < values.size(); ++i) {
-      values.data()[i] = Real(typename A::Scalar(values.data()[i] + 3));
-      gradients.data()[i] = Real(typename A::Scalar(gradients.data()[i] + 0.5));
-    }
-    AnyLayer whole({.channels = channels});
-    set_parameters(whole);
-    Container whole_x(extents), whole_dy(extents), whole_y(extents), whole_dx(extents);
-    assign(values, whole_x.view(), A::axis);
-    assign(gradients, whole_dy.view(), A::axis);
-    for (int step = 0; step < 2; ++step) {
-      whole.forward(whole_x.view(), whole_y.view());
-      whole.backward(whole_x.view(), whole_dy.view(), whole_dx.view());
-    }
-    const Values expected_y = values_of(whole_y.view(), A::axis), expected_dx = values_of(whole_dx.view(), A::axis);
-
     std::vector<AnyLayer> layers(parts.size(), AnyLayer({.channels = channels}));
     Values y(count, channels), dx(count, channels);
     const auto errors = on_ranks(int(parts.size()), [&](const ThreadRank& ranks) {
       const std::size_t rank = std::size_t(ranks.rank);
       const Index begin = each * first_of(parts, ranks.rank), size = each * parts[rank];
-      Extents<A::rank> mine = extents;
-      mine[samples_on] = parts[rank];
-      Container my_x(mine), my_dy(mine), my_y(mine), my_dx(mine);
-      assign(values.middleRows(begin, size), my_x.view(), A::axis);
-      assign(gradients.middleRows(begin, size), my_dy.view(), A::axis);
-      AnyLayer& layer = layers[rank];
-      set_parameters(layer);
-      for (int step = 0; step < 2; ++step) {
-        layer.forward(my_x.view(), my_y.view(), {.across = &ranks});
-        layer.backward(my_x.view(), my_dy.view(), my_dx.view(), {.across = &ranks});
-      }
-      y.middleRows(begin, size) = values_of(my_y.view(), A::axis);
-      dx.middleRows(begin, size) = values_of(my_dx.view(), A::axis);
+      Samples<A> mine(parts[rank], x_values.middleRows(begin, size), dy_values.middleRows(begin, size));
+      mine.train(layers[rank], &ranks);
+      y.middleRows(begin, size) = values_of(mine.y.view(), A::axis);
+      dx.middleRows(begin, size) = values_of(mine.dx.view(), A::axis);
     });
     EXPECT_EQ(errors, std::vector<std::string>(parts.size()));
-
-    EXPECT_TRUE(close(y, expected_y, allowance));
-    EXPECT_TRUE(close(dx, expected_dx, allowance));
-    for (const AnyLayer& layer : layers) EXPECT_TRUE(equal_state(layer, layers[0]));
-    const AnyLayer& layer = layers[0];
-    EXPECT_EQ(layer.moments().count, double(count));
-    EXPECT_EQ(layer.running().batches, 2);
-    EXPECT_TRUE(close_arrays(layer.moments().mean, whole.moments().mean, allowance));
-    EXPECT_TRUE(close_arrays(layer.moments().m2, whole.moments().m2, allowance));
-    EXPECT_TRUE(close_arrays(layer.running().mean, whole.running().mean, allowance));
-    EXPECT_TRUE(close_arrays(layer.running().variance, whole.running().variance, allowance));
-    // Sums of about as many terms of about this size, of either sign.
-    const double terms = std::sqrt(double(count));
-    EXPECT_LE(max_abs(layer.gradients().gamma - whole.gradients().gamma), Scalar(4 * allowance * terms));
-    EXPECT_LE(max_abs(layer.gradients().beta - whole.gradients().beta), Scalar(4 * allowance * terms));
+    EXPECT_TRUE(close(y, values_of(expected.y.view(), A::axis), allowance));
+    EXPECT_TRUE(close(dx, values_of(expected.dx.view(), A::axis), allowance));
+    for (const AnyLayer& layer : layers) EXPECT_TRUE(equal_state_on_ranks(layer, layers[0]));
+    EXPECT_EQ(layers[0].moments().count, double(count));
+    EXPECT_EQ(layers[0].running().batches, 2);
+    expect_close(layers[0], whole, allowance);
   }
 }
 
@@ -157,7 +158,7 @@ void expect_as_whole(const bn::Options& options, const Parts& parts, const Pass&
   });
   EXPECT_EQ(errors, std::vector<std::string>(parts.size()));
   for (const AnyLayer& layer : layers) {
-    EXPECT_TRUE(equal_state(layer, layers[0]));
+    EXPECT_TRUE(equal_state_on_ranks(layer, layers[0]));
     EXPECT_TRUE(close_arrays(layer.running().mean, whole.running().mean, 1e-6));
     EXPECT_TRUE(close_arrays(layer.running().variance, whole.running().variance, 1e-6));
     EXPECT_LE(max_abs(layer.gradients().gamma - whole.gradients().gamma), 2e-5f);
@@ -278,7 +279,7 @@ TEST(AcrossRanks, OneRankIsAsGoodAsNone) {
                      }),
             std::vector<std::string>(1));
   // One part is merged with nothing.
-  EXPECT_TRUE(equal_state(one, none));
+  EXPECT_TRUE(equal_state_on_ranks(one, none));
   EXPECT_TRUE(equal_bits(y, other_y));
   EXPECT_TRUE(equal_bits(dx, other_dx));
 }
@@ -425,8 +426,8 @@ std::string error_where(const Right& right, const Wrong& wrong) {
     layer.forward(mine, y, {.across = &ranks});
   });
   EXPECT_EQ(errors, no_errors);
-  EXPECT_TRUE(equal_state(layers[1], layers[0]));
-  EXPECT_TRUE(equal_state(layers[2], layers[0]));
+  EXPECT_TRUE(equal_state_on_ranks(layers[1], layers[0]));
+  EXPECT_TRUE(equal_state_on_ranks(layers[2], layers[0]));
   return message;
 }
 
@@ -619,7 +620,7 @@ TEST(Recalibration, TakesTheBatchesOfAllRanks) {
                        }),
               no_errors);
     for (const Layer& layer : layers) {
-      EXPECT_TRUE(equal_state(layer, layers[0]));
+      EXPECT_TRUE(equal_state_on_ranks(layer, layers[0]));
       EXPECT_EQ(layer.running().batches, 3);
       EXPECT_TRUE(close_arrays(layer.running().mean, whole.running().mean, 1e-12));
       EXPECT_TRUE(close_arrays(layer.running().variance, whole.running().variance, 1e-12));
@@ -638,7 +639,7 @@ TEST(Recalibration, CountsWhatAnyRankHasLeftOut) {
                        bn::recalibrate(layers[std::size_t(ranks.rank)], batches, {.across = &ranks});
                      }),
             std::vector<std::string>(2));
-  EXPECT_TRUE(equal_state(layers[0], layers[1]));
+  EXPECT_TRUE(equal_state_on_ranks(layers[0], layers[1]));
   EXPECT_EQ(layers[0].running().batches, 1);
   EXPECT_EQ(layers[0].running().skipped, 2);
 }

@@ -8,6 +8,7 @@
 
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
+#include "support/state.hpp"
 #include "support/throws.hpp"
 
 namespace batch_norm_semantics_test {
@@ -15,6 +16,7 @@ namespace batch_norm_semantics_test {
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::equal_bits;
+using testing_support::equal_state;
 using testing_support::equal_statistics;
 using testing_support::message_of;
 
@@ -30,28 +32,6 @@ Matrix four_values() { return Matrix{{-3}, {3}, {-3}, {3}}; }
 Matrix some_values(Index rows, Index columns, std::uint64_t seed = 1) {
   testing_support::Random random(seed);
   return testing_support::random_values(rows, columns, random).cast<float>();
-}
-
-/// All that a layer remembers.
-testing::AssertionResult same_state(const Layer& a, const Layer& b) {
-  if (a.running().batches != b.running().batches) return testing::AssertionFailure() << "running().batches differ";
-  if (a.running().skipped != b.running().skipped) return testing::AssertionFailure() << "running().skipped differ";
-  if (const auto equal = equal_statistics(a.running().mean, b.running().mean); !equal) return equal;
-  if (const auto equal = equal_statistics(a.running().variance, b.running().variance); !equal) return equal;
-  for (const auto& [left, right] :
-       {std::pair{&a.gradients().gamma, &b.gradients().gamma}, std::pair{&a.gradients().beta, &b.gradients().beta},
-        std::pair{&a.affine().gamma, &b.affine().gamma}, std::pair{&a.affine().beta, &b.affine().beta}}) {
-    if (const auto equal = equal_statistics(*left, *right); !equal) return equal;
-  }
-  if (const auto equal = equal_statistics(a.saved().statistics.mean, b.saved().statistics.mean); !equal) return equal;
-  if (const auto equal = equal_statistics(a.saved().statistics.inv_std, b.saved().statistics.inv_std); !equal)
-    return equal;
-  if (const auto equal = equal_statistics(a.moments().mean, b.moments().mean); !equal) return equal;
-  if (const auto equal = equal_statistics(a.moments().m2, b.moments().m2); !equal) return equal;
-  if (a.saved().tensors.extents != b.saved().tensors.extents || a.saved().tensors.x != b.saved().tensors.x) {
-    return testing::AssertionFailure() << "saved() differ";
-  }
-  return testing::AssertionSuccess();
 }
 
 /// A layer that has been used: everything it remembers differs from the start.
@@ -180,7 +160,7 @@ TEST(Semantics, InferUsesRunningStatisticsWhateverTheModeAndKeepsNothing) {
     layer.set_mode(mode);
     std::as_const(layer).infer(x, y);
     EXPECT_TRUE(equal_bits(y, expected));
-    EXPECT_TRUE(same_state(layer, before));
+    EXPECT_TRUE(equal_state(layer, before));
   }
   EXPECT_TRUE(equal_bits(std::as_const(layer).infer(x), expected));
 }
@@ -217,7 +197,7 @@ TEST(Semantics, OneValuePerChannelInTrainingThrowsByDefault) {
                                            layer.forward(Matrix{{1, 2, 3}}, y);
                                          }),
                                          "forward(x)", "at least 2 values", "got 1", "single_value", "[1, 3]"));
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
 }
 
 TEST(Semantics, OneValuePerChannelMayHaveVarianceZero) {
@@ -292,7 +272,7 @@ TEST(Semantics, AnEmptyBatchInTrainingThrows) {
   const Matrix x(0, 3);
   Matrix y(0, 3);
   EXPECT_TRUE(testing_support::has_parts(message_of([&] { layer.forward(x, y); }), "forward(x)", "got none", "[0, 3]"));
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
 }
 
 TEST(Semantics, NaNAndInfinityInXPropagateToYInTheirChannelOnly) {
@@ -339,7 +319,7 @@ TEST(Semantics, RunningStatisticsThrowIfAskedAndNoStateChanges) {
   Matrix x = some_values(6, 3, 5), y;
   x(4, 1) = not_a_number;
   EXPECT_TRUE(testing_support::has_parts(message_of([&] { layer.forward(x, y); }), "finite", "channel 1"));
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
 }
 
 TEST(Semantics, WhatThrowsChangesNoState) {
@@ -349,21 +329,21 @@ TEST(Semantics, WhatThrowsChangesNoState) {
   const Layer before = layer;
   Matrix y(6, 3), wrong(5, 3), memory(7, 3);
   EXPECT_THROW(layer.forward(narrow, y), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(layer.forward(x, wrong), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(layer.forward(memory.topRows(6), memory.bottomRows(6)), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(layer.backward(other, dy, y), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(layer.backward(short_x, short_x, y), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(layer.backward(x, short_x, y), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(layer.backward(x, dy, wrong), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(layer.infer(narrow, y), std::invalid_argument);
-  EXPECT_TRUE(same_state(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_NO_THROW(layer.backward(x, dy, y));  // and the layer still works
 }
 

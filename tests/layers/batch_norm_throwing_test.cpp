@@ -10,11 +10,13 @@
 
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
+#include "support/state.hpp"
 
 namespace batch_norm_throwing_test {
 
 namespace bn = batchnorm;
 using testing_support::equal_bits;
+using testing_support::equal_state;
 
 struct refused_value : std::runtime_error {
   refused_value() : std::runtime_error("a value that the activation refuses") {}
@@ -46,27 +48,6 @@ struct fragile {
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Layer = bn::BatchNorm<float, bn::samples_in_rows, fragile>;
 
-struct State {
-  Eigen::ArrayXd mean, variance, saved_mean, moments;
-  Eigen::ArrayXf dgamma, dbeta;
-  bn::Index batches;
-
-  explicit State(const Layer& layer)
-      : mean(layer.running().mean),
-        variance(layer.running().variance),
-        saved_mean(layer.saved().statistics.mean),
-        moments(layer.moments().mean),
-        dgamma(layer.gradients().gamma),
-        dbeta(layer.gradients().beta),
-        batches(layer.running().batches) {}
-
-  bool operator==(const State& other) const {
-    return equal_bits(mean, other.mean) && equal_bits(variance, other.variance) &&
-           equal_bits(saved_mean, other.saved_mean) && equal_bits(moments, other.moments) &&
-           equal_bits(dgamma, other.dgamma) && equal_bits(dbeta, other.dbeta) && batches == other.batches;
-  }
-};
-
 /// Forward, backward and infer on a device, each throwing early, in the midst and when it is armed from the start; then
 /// the same layer and device as if nothing had been.
 template <class Device, class AnyMatrix>
@@ -80,18 +61,18 @@ void check(const Device& device, const AnyMatrix& x) {
   untouched.forward(x, expected, {.device = device});
   untouched.backward(x, other, expected, {.device = device});
   EXPECT_TRUE(equal_bits(dx, expected));
-  const State before(layer);
+  const Layer before = layer;
 
   for (const int calls : {0, 1, 1000}) {
     *activation.calls_left = calls;
     EXPECT_THROW(layer.forward(other, y, {.device = device}), refused_value);
-    EXPECT_TRUE(State(layer) == before);
+    EXPECT_TRUE(equal_state(layer, before));
     *activation.calls_left = calls;
     EXPECT_THROW(layer.backward(x, other, dx, {.device = device}), refused_value);
-    EXPECT_TRUE(State(layer) == before);
+    EXPECT_TRUE(equal_state(layer, before));
     *activation.calls_left = calls;
     EXPECT_THROW(layer.infer(x, y, {.device = device}), refused_value);
-    EXPECT_TRUE(State(layer) == before);
+    EXPECT_TRUE(equal_state(layer, before));
   }
 
   *activation.calls_left = -1;
@@ -101,7 +82,7 @@ void check(const Device& device, const AnyMatrix& x) {
   layer.forward(other, y, {.device = device});
   untouched.forward(other, expected, {.device = device});
   EXPECT_TRUE(equal_bits(y, expected));
-  EXPECT_TRUE(State(layer) == State(untouched));
+  EXPECT_TRUE(equal_state(layer, untouched));
 }
 
 /// A matrix of 16 MiB: enough for four threads.

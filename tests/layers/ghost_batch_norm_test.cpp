@@ -12,6 +12,7 @@
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 #include "support/small_batch.hpp"
+#include "support/state.hpp"
 #include "support/throws.hpp"
 
 namespace ghost_batch_norm_test {
@@ -40,21 +41,6 @@ void expect_turns(Layer& layer, Plain& plain, const std::vector<Index>& ghosts, 
 }
 
 const Rows x = some_values(20, 5, 1), dy = some_values(20, 5, 2);
-
-testing::AssertionResult unchanged(const Ghosts& layer, const Ghosts& before) {
-  if (layer.running().batches != before.running().batches || layer.running().skipped != before.running().skipped ||
-      layer.saved().size() != before.saved().size() || layer.moments().count != before.moments().count) {
-    return testing::AssertionFailure() << "a count changed";
-  }
-  for (const auto& [now, then] : {std::pair{&layer.running().mean, &before.running().mean},
-                                  std::pair{&layer.running().variance, &before.running().variance},
-                                  std::pair{&layer.moments().mean, &before.moments().mean},
-                                  std::pair{&layer.moments().m2, &before.moments().m2}}) {
-    if (const auto same = equal_statistics(*now, *then); !same) return same;
-  }
-  if (const auto same = equal_statistics(layer.gradients().gamma, before.gradients().gamma); !same) return same;
-  return equal_statistics(layer.gradients().beta, before.gradients().beta);
-}
 
 TEST(GhostBatchNorm, FusesActivationsAndResiduals) {
   Rows y(20, 5), dx(20, 5), plain_y(20, 5), plain_dx(20, 5);
@@ -194,11 +180,11 @@ TEST(GhostBatchNorm, ChangesNothingWhereALaterGhostIsRefused) {
   Rows in_place = bad;
   EXPECT_TRUE(has_parts(message_of([&] { layer.forward(in_place, in_place); }), "expected finite statistics"));
   EXPECT_TRUE(equal_bits(in_place, bad));
-  EXPECT_TRUE(unchanged(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   layer.backward(x, dy, dx);
   before.backward(x, dy, expected_dx);
   EXPECT_TRUE(equal_bits(dx, expected_dx));
-  EXPECT_TRUE(unchanged(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
 }
 
 TEST(GhostBatchNorm, ChangesNoGradientWhereALaterGhostHasAnotherX) {
@@ -216,7 +202,7 @@ TEST(GhostBatchNorm, ChangesNoGradientWhereALaterGhostHasAnotherX) {
       const std::string message = message_of([&] { layer.backward(large, large_dy, dx); });
       large(row, c) = kept;
       EXPECT_TRUE(has_parts(message, "backward(x)", "got other values"));
-      ASSERT_TRUE(unchanged(layer, before));
+      ASSERT_TRUE(equal_state(layer, before));
       refused_for_a_ghost += message.find("[16, 10]") != std::string::npos;
     }
   }

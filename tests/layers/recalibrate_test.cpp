@@ -8,11 +8,13 @@
 
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
+#include "support/state.hpp"
 #include "support/throws.hpp"
 
 namespace recalibrate_test {
 
 namespace bn = batchnorm;
+using testing_support::equal_state;
 using testing_support::equal_statistics;
 using testing_support::has_parts;
 using testing_support::message_of;
@@ -28,13 +30,6 @@ Layer used_layer(const bn::Options& options = {.channels = 1}) {
   Matrix y;
   layer.forward(first, y);
   return layer;
-}
-
-testing::AssertionResult unchanged(const Layer& layer, const Layer& before) {
-  if (layer.running().batches != before.running().batches) return testing::AssertionFailure() << "batches changed";
-  if (layer.saved().tensors.x != before.saved().tensors.x) return testing::AssertionFailure() << "saved changed";
-  if (const auto mean = equal_statistics(layer.running().mean, before.running().mean); !mean) return mean;
-  return equal_statistics(layer.running().variance, before.running().variance);
 }
 
 /// A range whose second batch cannot be read.
@@ -101,10 +96,10 @@ TEST(Recalibrate, LeavesTheLayerUnchangedIfABatchDoesNotFit) {
                           bn::recalibrate(layer, std::vector<Matrix>{first, wide});
                         }),
                         "recalibrate(batch)", "expected 1 channel", "axis 1", "got 2"));
-  EXPECT_TRUE(unchanged(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   for (const Matrix& bad : {single, none}) {
     EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{first, bad}), std::invalid_argument);
-    EXPECT_TRUE(unchanged(layer, before));
+    EXPECT_TRUE(equal_state(layer, before));
   }
   Layer strict = used_layer({.channels = 1, .non_finite = bn::NonFinite::error});
   const Layer strict_before = strict;
@@ -112,11 +107,11 @@ TEST(Recalibrate, LeavesTheLayerUnchangedIfABatchDoesNotFit) {
                           bn::recalibrate(strict, std::vector<Matrix>{first, broken});
                         }),
                         "finite", "channel 0", "NonFinite::skip"));
-  EXPECT_TRUE(unchanged(strict, strict_before));
+  EXPECT_TRUE(equal_state(strict, strict_before));
   EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{broken}), std::invalid_argument) << "all are left out";
-  EXPECT_TRUE(unchanged(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
   EXPECT_THROW(bn::recalibrate(layer, std::vector<Matrix>{}), std::invalid_argument);
-  EXPECT_TRUE(unchanged(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
 }
 
 // What training with cumulative() keeps of the same batches, of one size: their mean, whatever the options are.
@@ -190,7 +185,7 @@ TEST(Recalibrate, LeavesTheLayerUnchangedIfReadingABatchThrows) {
   Layer layer = used_layer();
   const Layer before = layer;
   EXPECT_THROW(bn::recalibrate(layer, BrokenRange{}), std::runtime_error);
-  EXPECT_TRUE(unchanged(layer, before));
+  EXPECT_TRUE(equal_state(layer, before));
 }
 
 }  // namespace recalibrate_test
