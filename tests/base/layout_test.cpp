@@ -6,11 +6,14 @@
 #include <vector>
 
 #include "support/throws.hpp"
+#include "support/values.hpp"
 
 namespace layout_test {
 
 namespace bn = batchnorm;
 using Eigen::Index;
+using testing_support::extents_of;
+using testing_support::for_each_index;
 using testing_support::has_parts;
 using testing_support::message_of;
 
@@ -328,19 +331,12 @@ std::multiset<float> values_of_channel(const bn::ChannelView<const float>& view,
 /// Those of samples [first, first + count) of a tensor of rank 4, by its own operator().
 template <int ChannelAxis, class T>
 std::multiset<float> values_of_samples(const T& t, Index first, Index count, Index channel) {
-  constexpr int sample_axis = ChannelAxis == 0 ? 1 : 0;
+  constexpr std::size_t sample_axis = ChannelAxis == 0 ? 1 : 0;
   std::multiset<float> values;
-  Eigen::array<Index, 4> i;
-  for (i[0] = 0; i[0] < t.dimension(0); ++i[0]) {
-    for (i[1] = 0; i[1] < t.dimension(1); ++i[1]) {
-      for (i[2] = 0; i[2] < t.dimension(2); ++i[2]) {
-        for (i[3] = 0; i[3] < t.dimension(3); ++i[3]) {
-          const Index sample = i[sample_axis];
-          if (i[ChannelAxis] == channel && sample >= first && sample < first + count) values.insert(t(i));
-        }
-      }
-    }
-  }
+  for_each_index(extents_of(t), ChannelAxis, [&](Index, Index c, const auto& index) {
+    const Index sample = index[sample_axis];
+    if (c == channel && sample >= first && sample < first + count) values.insert(t(index));
+  });
   return values;
 }
 
@@ -391,14 +387,10 @@ void expect_parts_along() {
               ASSERT_EQ(view.channels, t.dimension(ChannelAxis));
               for (Index c = 0; c < view.channels; ++c) seen[std::size_t(c)].merge(values_of_channel(view, c));
             });
-        Eigen::array<Index, 4> i;
-        for (i[0] = 0; i[0] < t.dimension(0); ++i[0])
-          for (i[1] = 0; i[1] < t.dimension(1); ++i[1])
-            for (i[2] = 0; i[2] < t.dimension(2); ++i[2])
-              for (i[3] = 0; i[3] < t.dimension(3); ++i[3])
-                if (first <= i[AlongAxis] && i[AlongAxis] < first + count) {
-                  expected[std::size_t(i[ChannelAxis])].insert(t(i));
-                }
+        for_each_index(extents_of(t), ChannelAxis, [&](Index, Index c, const auto& index) {
+          const Index along = index[std::size_t(AlongAxis)];
+          if (first <= along && along < first + count) expected[std::size_t(c)].insert(t(index));
+        });
         EXPECT_EQ(seen, expected) << "channels on axis " << ChannelAxis << ", indices " << first << " to "
                                   << first + count << " of axis " << AlongAxis;
       }

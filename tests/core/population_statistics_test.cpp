@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/compare.hpp"
+#include "support/moments.hpp"
 #include "support/throws.hpp"
 
 namespace population_statistics_test {
@@ -13,14 +14,7 @@ namespace population_statistics_test {
 namespace bn = batchnorm;
 using testing_support::has_parts;
 using testing_support::message_of;
-
-bn::Moments moments(double count, double mean, double m2) {
-  bn::Moments m(1);
-  m.count = count;
-  m.mean[0] = mean;
-  m.m2[0] = m2;
-  return m;
-}
+using testing_support::moments;
 
 // Batches of m = 4: mean 1 and biased variance 3, mean 5 and biased variance 6. E[x] = 3, Var[x] = 4/3 * (3 + 6)/2 = 6.
 TEST(PopulationStatistics, AreThePapersAlgorithm2ForEqualBatches) {

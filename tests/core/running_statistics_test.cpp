@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "support/compare.hpp"
+#include "support/moments.hpp"
 #include "support/throws.hpp"
 
 namespace running_statistics_test {
@@ -13,18 +14,10 @@ namespace bn = batchnorm;
 using testing_support::equal_statistics;
 using testing_support::has_parts;
 using testing_support::message_of;
+using testing_support::moments;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-/// One channel.
-bn::Moments moments(double count, double mean, double m2) {
-  bn::Moments m(1);
-  m.count = count;
-  m.mean[0] = mean;
-  m.m2[0] = m2;
-  return m;
-}
 
 /// Whether two have the same bits, counters included.
 testing::AssertionResult equal(const bn::RunningStatistics& a, const bn::RunningStatistics& b) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/kernels.hpp"
+#include "support/moments.hpp"
 #include "support/random.hpp"
 #include "support/throws.hpp"
 
@@ -85,11 +86,7 @@ double normal_share(double from, double to) {
 }
 
 bn::Moments moments_of(double count, double mean, double variance, Index channels = 4) {
-  bn::Moments moments(channels);
-  moments.count = count;
-  moments.mean.setConstant(mean);
-  moments.m2.setConstant(variance * count);
-  return moments;
+  return testing_support::moments(count, mean, variance * count, channels);
 }
 
 /// Layers whose running statistics are those of a standard normal population.

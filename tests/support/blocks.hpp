@@ -119,6 +119,15 @@ void label_channels(batchnorm::detail::ColumnTable<Scalar, Label>& table, const 
   table.fill(block, [&](Index c) { return Label<V>{V::count_up() + V::broadcast(Scalar(first + c))}; });
 }
 
+/// A table of the same, made as the passes that write make theirs; `first` labels channel 0 of all.
+template <class Scalar>
+batchnorm::detail::ColumnTable<Scalar, Label> channel_labels(const batchnorm::detail::ColumnShape& block, Index first) {
+  using batchnorm::detail::Channels;
+  return {block, [&](Index c, auto) {
+            return Label<Channels>{Channels::count_up() + batchnorm::detail::all_channels(double(first + c))};
+          }};
+}
+
 /// Walks a chunk as a reduction does.
 template <class Block, class Chunk, class Element, std::size_t N, class Visit>
 void visit_chunk(const Block& block, const Chunk& chunk, const std::array<batchnorm::ChannelView<Element>, N>& inputs,
@@ -139,6 +148,14 @@ void visit_chunk(const Block& block, const Chunk& chunk, const std::array<batchn
 template <class Blocks>
 Index values_in(const Blocks& blocks, Index range) {
   return Index(blocks.total(range, [](const batchnorm::detail::PlaneChunk& chunk) { return double(chunk.values()); }));
+}
+
+/// And in all ranges.
+template <class Blocks>
+Index values_in(const Blocks& blocks) {
+  Index values = 0;
+  for (Index range = 0; range < blocks.ranges(); ++range) values += values_in(blocks, range);
+  return values;
 }
 
 /// How many elements of the sample of a block, whose elements hold their places, are another channel's, or none that
@@ -185,7 +202,6 @@ void expect_each_element_is_read_once(const Blocks& blocks, const Extent& extent
       ++visits[std::size_t(at)];
     }
   };
-  std::vector<Index> values(std::size_t(blocks.ranges()));
   for (Index k = 0; k < blocks.count(); ++k) {
     const auto block = blocks[k];
     ASSERT_TRUE(0 <= block.range && block.range < blocks.ranges());
@@ -197,10 +213,7 @@ void expect_each_element_is_read_once(const Blocks& blocks, const Extent& extent
     EXPECT_EQ(in_chunks, values_in(blocks, block.range)) << "block " << k;
     strays += sampled_strays(block, view, owners, visits);
   }
-  for (Index range = 0; range < blocks.ranges(); ++range) values[std::size_t(range)] = values_in(blocks, range);
-  Index total = 0;
-  for (const Index in_range : values) total += in_range;
-  EXPECT_EQ(total, extent.count());
+  EXPECT_EQ(values_in(blocks), extent.count());
   EXPECT_EQ(strays, 0) << "elements of other channels or of none";
   Index wrong = 0;
   for (std::size_t at = 0; at < owners.size(); ++at) wrong += visits[at] != (owners[at] < 0 ? 0 : 1);
@@ -219,9 +232,7 @@ void expect_each_element_is_written_once(const Blocks& blocks, const Extent& ext
   const detail::Views<Scalar, 1> outputs{extent.view(out.data() + place)};
   for (Index k = 0; k < blocks.count(); ++k) {
     const auto block = blocks[k];
-    const detail::ColumnTable<Scalar, Label> table(block, [](Index c, auto) {
-      return Label<detail::Channels>{detail::Channels::count_up() + detail::all_channels(double(c + 1))};
-    });
+    const auto table = channel_labels<Scalar>(block, 1);
     for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
       block.template write<Streaming>(
           block.chunk(chunk), {chunk % 2 == 0 ? 0 : 1000, detail::Cache::l2}, table,

@@ -69,9 +69,7 @@ TEST(Block, SumsAndWritesAChunkOfEitherKind) {
     const detail::Block block = blocks[0];
     std::vector<float> out(ones.size());
     const detail::Views<float, 1> outputs{extent.view(out.data())};
-    const detail::ColumnTable<float, testing_support::Label> table(block, [](Index c, auto) {
-      return testing_support::Label<detail::Channels>{detail::Channels::count_up() + detail::all_channels(double(c))};
-    });
+    const auto table = testing_support::channel_labels<float>(block, 0);
     detail::ChannelSums sums;
     double total = 0;
     for (Index k = 0; k < block.chunks(); ++k) {

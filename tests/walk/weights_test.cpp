@@ -133,9 +133,7 @@ void expect_written_by_position(const Blocks& blocks, const testing_support::Ext
       weights);
   for (Index k = 0; k < blocks.count(); ++k) {
     const auto block = blocks[k];
-    const ColumnTable<float, testing_support::Label> table(block, [](Index c, auto) {
-      return testing_support::Label<Channels>{Channels::count_up() + all_channels(double(c + 1))};
-    });
+    const auto table = testing_support::channel_labels<float>(block, 1);
     for (Index chunk = 0; chunk < block.chunks(); ++chunk) {
       block.template write<Streaming>(block.chunk(chunk), {0, Cache::l1}, table, weighted, inputs, outputs);
     }
