@@ -18,6 +18,7 @@ namespace bn = batchnorm;
 using Eigen::ArrayXd;
 using Eigen::Index;
 using testing_support::has_parts;
+using testing_support::max_abs;
 using testing_support::message_of;
 
 using Columns = Eigen::MatrixXd;

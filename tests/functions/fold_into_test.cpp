@@ -19,6 +19,7 @@ namespace fold_into_test {
 namespace bn = batchnorm;
 using Eigen::Index;
 using testing_support::has_parts;
+using testing_support::max_abs;
 using testing_support::message_of;
 using testing_support::Random;
 

@@ -9,6 +9,7 @@ namespace branches_test {
 
 using nn_check::Matrix;
 using nn_check::random_matrix;
+using testing_support::max_abs;
 
 nn::Branches<double> two_branches() {
   std::vector<nn::Sequential<double>> branches(2);

@@ -13,6 +13,7 @@ using nn_check::check_layer;
 using nn_check::Matrix;
 using nn_check::random_matrix;
 using nn_check::randomize;
+using testing_support::max_abs;
 
 /// The weights as given; biases of .5.
 void set_weights(nn::Convolution<double>& layer, const std::vector<double>& weights) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nn/nn.hpp"
+#include "support/values.hpp"
 
 namespace {
 int allocations = 0;
@@ -44,6 +45,7 @@ void* __wrap_realloc(void* old, std::size_t size) {
 namespace sequential_test {
 
 namespace bn = batchnorm;
+using testing_support::max_abs;
 using Matrix = nn::Matrix<float>;
 
 /// A network that learns XOR.

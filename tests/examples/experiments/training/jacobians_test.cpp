@@ -14,10 +14,12 @@
 #include "nn/activations.hpp"
 #include "nn/batch_norm.hpp"
 #include "nn/dense.hpp"
+#include "support/values.hpp"
 
 namespace jacobians_test {
 
 using Eigen::ArrayXd, Eigen::MatrixXd;
+using testing_support::max_abs;
 using training::NormalizedBatch;
 
 constexpr Eigen::Index samples = 7, inputs = 6;
