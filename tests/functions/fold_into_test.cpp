@@ -9,6 +9,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <vector>
 
+#include "support/by_hand.hpp"
 #include "support/kernels.hpp"
 #include "support/random.hpp"
 #include "support/throws.hpp"
@@ -18,10 +19,12 @@ namespace fold_into_test {
 
 namespace bn = batchnorm;
 using Eigen::Index;
+using testing_support::affine_by_hand;
 using testing_support::has_parts;
 using testing_support::max_abs;
 using testing_support::message_of;
 using testing_support::Random;
+using testing_support::running_by_hand;
 
 constexpr double epsilon = 1e-3;
 
@@ -281,20 +284,6 @@ void check_both_orders() {
   check_all_behind<Arrangement, Eigen::ColMajor>();
   check_all_before<Arrangement, Eigen::RowMajor>();
   check_all_before<Arrangement, Eigen::ColMajor>();
-}
-
-/// A normalization by hand: inv_std 1/4 and 1/8 with epsilon 7.
-bn::RunningStatistics running_by_hand() {
-  bn::RunningStatistics running(2);
-  running.mean << 1, 2;
-  running.variance << 9, 57;
-  return running;
-}
-bn::AffineParameters<float> affine_by_hand() {
-  bn::AffineParameters<float> affine(2);
-  affine.gamma << 2, -4;
-  affine.beta << 3, 0.5f;
-  return affine;
 }
 
 TEST(FoldInto, IsComputedByHand) {

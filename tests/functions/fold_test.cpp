@@ -4,6 +4,7 @@
 #include <batchnorm/functions/forward.hpp>
 #include <limits>
 
+#include "support/by_hand.hpp"
 #include "support/compare.hpp"
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
@@ -13,22 +14,12 @@ namespace fold_test {
 namespace bn = batchnorm;
 using testing_support::has_parts;
 using testing_support::message_of;
+using testing_support::running_by_hand;
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Two channels: means 1 and 2; variances 9 and 57, with epsilon 7 inv_std 1/4 and 1/8.
-bn::RunningStatistics statistics() {
-  bn::RunningStatistics running(2);
-  running.mean << 1, 2;
-  running.variance << 9, 57;
-  return running;
-}
-
 TEST(Fold, IsScaleAndShiftComputedByHand) {
-  bn::AffineParameters<float> affine(2);
-  affine.gamma << 2, -4;
-  affine.beta << 3, 0.5f;
-  const auto folded = bn::fold(affine, bn::statistics(statistics(), 7));
+  const auto folded = bn::fold(testing_support::affine_by_hand(), bn::statistics(running_by_hand(), 7));
   EXPECT_EQ(folded.scale[0], 0.5f);
   EXPECT_EQ(folded.scale[1], -0.5f);
   EXPECT_EQ(folded.shift[0], 2.5f);  // 3 - 1 * 2/4
@@ -36,7 +27,7 @@ TEST(Fold, IsScaleAndShiftComputedByHand) {
 }
 
 TEST(Fold, TakesAnEmptyGammaForOneAndAnEmptyBetaForZero) {
-  const auto folded = bn::fold(bn::AffineParameters<float>(), bn::statistics(statistics(), 7));
+  const auto folded = bn::fold(bn::AffineParameters<float>(), bn::statistics(running_by_hand(), 7));
   EXPECT_EQ(folded.scale[0], 0.25f);
   EXPECT_EQ(folded.shift[0], -0.25f);
 }
@@ -78,14 +69,14 @@ TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpr
 
 TEST(Fold, RefusesWhatDoesNotFit) {
   bn::AffineParameters<float> affine(3);
-  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(affine, bn::statistics(statistics(), 7)); }), "fold",
+  EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(affine, bn::statistics(running_by_hand(), 7)); }), "fold",
                         "expected 2", "gamma", "got 3"));
   for (const double epsilon : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
     EXPECT_TRUE(has_parts(
-        message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), bn::statistics(statistics(), epsilon)); }),
+        message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), bn::statistics(running_by_hand(), epsilon)); }),
         "statistics", "epsilon > 0"));
   }
-  auto running = statistics();
+  auto running = running_by_hand();
   running.variance.resize(5);
   EXPECT_TRUE(has_parts(message_of([&] { (void)bn::fold(bn::AffineParameters<float>(2), bn::statistics(running, 7)); }),
                         "statistics", "expected 2", "variance", "got 5"));

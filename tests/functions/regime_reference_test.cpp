@@ -1,13 +1,10 @@
 // Against the reference in every regime of memory that the kernels know, small and large enough for streaming stores.
 #include <gtest/gtest.h>
 
-#include "support/caches.hpp"
 #include "support/kernels.hpp"
 #include "support/problem.hpp"
 
 namespace testing_support::regime_reference_test {
-
-const EarlyStreaming early_streaming;
 
 using batchnorm::channel_axis;
 using batchnorm::channel_first;

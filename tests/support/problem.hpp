@@ -8,6 +8,7 @@
 #include <batchnorm/functions/backward.hpp>
 #include <batchnorm/functions/forward.hpp>
 
+#include "caches.hpp"
 #include "compare.hpp"
 #include "containers.hpp"
 #include "reference.hpp"
@@ -16,11 +17,8 @@ namespace testing_support {
 
 inline constexpr double epsilon = 1e-3;
 
-/// An L2 of 2 MiB, whatever this machine has: so the same tensors are streamed everywhere, those above 4 MiB.
-inline const bool has_large_l2 = [] {
-  Eigen::setCpuCacheSizes(Index(32) << 10, Index(2) << 20, Index(32) << 20);
-  return true;
-}();
+/// The same tensors are streamed everywhere.
+inline const EarlyStreaming early_streaming;
 
 /// One shape filled with data, and what the reference says of them.
 template <class A>

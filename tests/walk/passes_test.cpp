@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "support/blocks.hpp"
+#include "support/caches.hpp"
 
 namespace passes_test {
 
@@ -156,9 +157,8 @@ TEST(Streams, RowsThatShareLinesAsWell) {
 
 TEST(Streams, FromAnAmountOnThatTheCachesDecide) {
   constexpr Index MiB = Index(1) << 20;
-  const auto l1 = Eigen::l1CacheSize(), l2 = Eigen::l2CacheSize(), l3 = Eigen::l3CacheSize();
-  const auto with = [&](Index l2_bytes, Index l3_bytes) {
-    Eigen::setCpuCacheSizes(l1, l2_bytes, l3_bytes);
+  const auto with = [](Index l2, Index l3) {
+    const testing_support::CacheSizes sizes(l2, l3);
     return detail::streaming_bytes();
   };
   EXPECT_EQ(with(2 * MiB, 32 * MiB), 4 * MiB);
@@ -166,7 +166,6 @@ TEST(Streams, FromAnAmountOnThatTheCachesDecide) {
   EXPECT_EQ(with(MiB / 2, 24 * MiB), 12 * MiB);
   EXPECT_EQ(with(MiB / 2, MiB), 8 * MiB);
   EXPECT_EQ(with(MiB, 256 * MiB), 16 * MiB);
-  with(l2, l3);
 }
 
 // Lines of both outputs are streamed together.
