@@ -5,15 +5,12 @@
 
 #include <limits>
 
-#include "support/caches.hpp"
 #include "support/kernels.hpp"
 #include "support/problem.hpp"
 
 namespace testing_support::regime_same_bits_test {
 
 namespace bn = batchnorm;
-
-const EarlyStreaming early_streaming;
 
 /// A training step with its results.
 template <class A>
@@ -68,61 +65,71 @@ void expect_the_same_at_another_address(const Extents<One::rank>& extents) {
   EXPECT_TRUE(other.x.untouched() && other.dy.untouched() && other.y.untouched() && other.dx.untouched());
 }
 
-/// In place, where nothing is streamed; in halves; and beside a channel of strange values.
+/// In place, where nothing is streamed.
 template <class A>
-void expect_the_same_in_other_ways(const Extents<A::rank>& extents) {
-  using Scalar = typename Step<A>::Scalar;
+void expect_the_same_in_place(Step<A>& expected) {
   using L = typename A::Layout;
-  SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
-  Random random(79);
-  const Index count = count_of(extents, A::axis), channels = extents[std::size_t(A::axis)];
-  const Values x_values = random_values(count, channels, random), dy_values = normal_values(count, channels, random);
-  Step<A> expected(extents, x_values, dy_values);
-
   auto x = expected.x, dy = expected.dy;
-  typename A::Container y(extents), dx(extents);
   bn::Moments moments;
-  bn::Gradients<Scalar> gradients;
+  bn::Gradients<typename Step<A>::Scalar> gradients;
   bn::train_forward<L, bn::relu>(x.view(), expected.affine, epsilon, x.view(), moments);
   EXPECT_TRUE(equal_bits(x.view(), expected.y.view())) << "y on x";
   EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
   x = expected.x;
-  bn::backward<L, bn::relu>(x.view(), dy.view(), expected.affine, bn::statistics(moments, epsilon), dy.view(),
-                            gradients);
+  const bn::Statistics statistics = bn::statistics(moments, epsilon);
+  bn::backward<L, bn::relu>(x.view(), dy.view(), expected.affine, statistics, dy.view(), gradients);
   EXPECT_TRUE(equal_bits(dy.view(), expected.dx.view())) << "dx on dy";
-  bn::backward<L, bn::relu>(x.view(), expected.dy.view(), expected.affine, bn::statistics(moments, epsilon), x.view(),
-                            gradients);
+  bn::backward<L, bn::relu>(x.view(), expected.dy.view(), expected.affine, statistics, x.view(), gradients);
   EXPECT_TRUE(equal_bits(x.view(), expected.dx.view())) << "dx on x";
+}
 
-  bn::GradientSums sums;
+template <class A>
+void expect_the_same_in_halves(Step<A>& expected, const Extents<A::rank>& extents) {
+  using L = typename A::Layout;
+  typename A::Container y(extents), dx(extents);
+  bn::Moments moments;
   bn::batch_moments<L>(expected.x.view(), moments);
   EXPECT_TRUE(equal_statistics(moments.mean, expected.moments.mean));
   EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
-  bn::normalize<L, bn::relu>(expected.x.view(), expected.affine, bn::statistics(moments, epsilon), y.view());
+  const bn::Statistics statistics = bn::statistics(moments, epsilon);
+  bn::normalize<L, bn::relu>(expected.x.view(), expected.affine, statistics, y.view());
   EXPECT_TRUE(equal_bits(y.view(), expected.y.view())) << "y in halves";
-  bn::gradient_sums<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine,
-                                 bn::statistics(moments, epsilon), sums);
-  EXPECT_TRUE(equal_statistics(sums.dy.template cast<Scalar>().eval(), expected.gradients.beta));
-  bn::input_gradient<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine,
-                                  bn::statistics(moments, epsilon), sums, dx.view());
+  bn::GradientSums sums;
+  bn::gradient_sums<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, statistics, sums);
+  EXPECT_TRUE(equal_statistics(sums.dy.template cast<typename Step<A>::Scalar>().eval(), expected.gradients.beta));
+  bn::input_gradient<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, statistics, sums, dx.view());
   EXPECT_TRUE(equal_bits(dx.view(), expected.dx.view())) << "dx in halves";
-  bn::Statistics constants = bn::statistics(moments, epsilon);
-  constants.count = 0;
-  bn::Gradients<Scalar> frozen, frozen_in_halves(channels);
-  bn::backward<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, constants, dy.view(), frozen);
-  bn::gradient_sums<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, constants, sums);
-  bn::input_gradient<L, bn::relu>(expected.x.view(), expected.dy.view(), expected.affine, constants, sums, dx.view());
-  EXPECT_TRUE(equal_bits(dx.view(), dy.view())) << "dx of constants in halves";
-  bn::parameter_gradients(sums, constants, frozen_in_halves);
-  EXPECT_TRUE(equal_statistics(frozen_in_halves.gamma, frozen.gamma));
-  EXPECT_TRUE(equal_statistics(frozen_in_halves.beta, frozen.beta));
   EXPECT_TRUE(y.untouched() && dx.untouched());
+}
 
-  if (channels == 1) return;
-  const Index bad = channels / 2;
+/// Backward, whole and in halves, where the statistics are constants.
+template <class A>
+void expect_the_same_on_constants(Step<A>& step, const Extents<A::rank>& extents) {
+  using L = typename A::Layout;
+  typename A::Container whole(extents), dx(extents);
+  bn::Statistics constants = bn::statistics(step.moments, epsilon);
+  constants.count = 0;
+  bn::Gradients<typename Step<A>::Scalar> frozen, in_halves(step.affine.gamma.size());
+  bn::backward<L, bn::relu>(step.x.view(), step.dy.view(), step.affine, constants, whole.view(), frozen);
+  bn::GradientSums sums;
+  bn::gradient_sums<L, bn::relu>(step.x.view(), step.dy.view(), step.affine, constants, sums);
+  bn::input_gradient<L, bn::relu>(step.x.view(), step.dy.view(), step.affine, constants, sums, dx.view());
+  EXPECT_TRUE(equal_bits(dx.view(), whole.view())) << "dx of constants in halves";
+  bn::parameter_gradients(sums, constants, in_halves);
+  EXPECT_TRUE(equal_statistics(in_halves.gamma, frozen.gamma));
+  EXPECT_TRUE(equal_statistics(in_halves.beta, frozen.beta));
+  EXPECT_TRUE(whole.untouched() && dx.untouched());
+}
+
+/// Beside a channel of strange values.
+template <class A>
+void expect_the_same_beside_strange(Step<A>& expected, const Extents<A::rank>& extents, const Values& x_values,
+                                    const Values& dy_values) {
+  if (x_values.cols() == 1) return;
+  const Index bad = x_values.cols() / 2;
   for (const Real value : {std::numeric_limits<Real>::quiet_NaN(), Real(30000)}) {
     Values strange = x_values;
-    strange(count / 3, bad) = value;
+    strange(x_values.rows() / 3, bad) = value;
     Step<A> beside(extents, strange, dy_values);
     EXPECT_FALSE(equal_statistics(beside.moments.m2, expected.moments.m2));
     // The channel itself as it was: the others must be all the same.
@@ -140,6 +147,19 @@ void expect_the_same_in_other_ways(const Extents<A::rank>& extents) {
     SCOPED_TRACE(testing::Message() << "beside a channel with " << value);
     expect_equal(beside, expected);
   }
+}
+
+template <class A>
+void expect_the_same_in_other_ways(const Extents<A::rank>& extents) {
+  SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
+  Random random(79);
+  const Index count = count_of(extents, A::axis), channels = extents[std::size_t(A::axis)];
+  const Values x = random_values(count, channels, random), dy = normal_values(count, channels, random);
+  Step<A> expected(extents, x, dy);
+  expect_the_same_in_place(expected);
+  expect_the_same_in_halves(expected, extents);
+  expect_the_same_on_constants(expected, extents);
+  expect_the_same_beside_strange(expected, extents, x, dy);
 }
 
 template <class Element>

@@ -1,6 +1,9 @@
 // y = relu(bn(x) + residual) and its gradients: against the reference, over which memory, and what is refused.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <utility>
+
 #include "support/kernels.hpp"
 #include "support/problem.hpp"
 #include "support/throws.hpp"
@@ -111,54 +114,38 @@ TEST(Residual, OfLargeTensorsIsStreamed) {
   expect_the_reference<Nchw<float>>({20, 450, 7, 7});
 }
 
+/// The tensors that a backward pass may write its results on, and others of its own.
+enum Place : std::size_t { on_x, on_dy, on_residual, elsewhere };
+constexpr const char* place_names[] = {"x", "dy", "residual", "memory of its own"};
+constexpr std::pair<Place, Place> places_of_gradients[] = {
+    {on_x, on_dy}, {on_x, on_residual}, {on_dy, on_residual}, {on_dy, on_x}, {on_residual, elsewhere}};
+
 // In place or not, where the results are streamed or not: the same bits.
 TEST(Residual, GivesTheSameBitsOverEveryMemoryThatIsAllowed) {
   const auto check = [](auto arrangement, const auto& extents) {
     using A = decltype(arrangement);
+    using Container = typename A::Container;
     SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
     Random random(43);
     ResidualProblem<A> p(extents, random);
     const auto moments = p.forward(p.x.view(), p.residual.view(), p.y.view());
-    auto on_x = p.x, on_residual = p.residual;
-    p.forward(on_x.view(), p.residual.view(), on_x.view());
-    EXPECT_TRUE(equal_bits(on_x.view(), p.y.view())) << "y on x";
-    p.forward(p.x.view(), on_residual.view(), on_residual.view());
-    EXPECT_TRUE(equal_bits(on_residual.view(), p.y.view())) << "y on residual";
+    auto y_on_x = p.x, y_on_residual = p.residual;
+    p.forward(y_on_x.view(), p.residual.view(), y_on_x.view());
+    EXPECT_TRUE(equal_bits(y_on_x.view(), p.y.view())) << "y on x";
+    p.forward(p.x.view(), y_on_residual.view(), y_on_residual.view());
+    EXPECT_TRUE(equal_bits(y_on_residual.view(), p.y.view())) << "y on residual";
 
     const auto gradients =
         p.backward(moments, p.x.view(), p.residual.view(), p.dy.view(), p.dx.view(), p.dresidual.view());
-    const auto expect_same = [&](auto& dx, auto& dresidual, const auto& again, const char* where) {
-      EXPECT_TRUE(equal_bits(dx.view(), p.dx.view())) << where;
-      EXPECT_TRUE(equal_bits(dresidual.view(), p.dresidual.view())) << where;
-      EXPECT_TRUE(equal_statistics(again.gamma, gradients.gamma)) << where;
-      EXPECT_TRUE(equal_statistics(again.beta, gradients.beta)) << where;
-    };
-    {
-      auto x = p.x, dy = p.dy;
-      const auto again = p.backward(moments, x.view(), p.residual.view(), dy.view(), x.view(), dy.view());
-      expect_same(x, dy, again, "dx on x, dresidual on dy");
-    }
-    {
-      auto x = p.x, residual = p.residual;
-      const auto again = p.backward(moments, x.view(), residual.view(), p.dy.view(), x.view(), residual.view());
-      expect_same(x, residual, again, "dx on x, dresidual on residual");
-    }
-    {
-      auto dy = p.dy, residual = p.residual;
-      const auto again = p.backward(moments, p.x.view(), residual.view(), dy.view(), dy.view(), residual.view());
-      expect_same(dy, residual, again, "dx on dy, dresidual on residual");
-    }
-    {
-      auto x = p.x, dy = p.dy;
-      const auto again = p.backward(moments, x.view(), p.residual.view(), dy.view(), dy.view(), x.view());
-      expect_same(dy, x, again, "dx on dy, dresidual on x");
-    }
-    {
-      auto residual = p.residual;
-      Container dresidual(extents);
-      const auto again =
-          p.backward(moments, p.x.view(), residual.view(), p.dy.view(), residual.view(), dresidual.view());
-      expect_same(residual, dresidual, again, "dx on residual");
+    for (const auto& [dx, dresidual] : places_of_gradients) {
+      SCOPED_TRACE(testing::Message() << "dx on " << place_names[dx] << ", dresidual on " << place_names[dresidual]);
+      std::array<Container, 4> memory{p.x, p.dy, p.residual, Container(extents)};
+      const auto again = p.backward(moments, memory[on_x].view(), memory[on_residual].view(), memory[on_dy].view(),
+                                    memory[dx].view(), memory[dresidual].view());
+      EXPECT_TRUE(equal_bits(memory[dx].view(), p.dx.view()));
+      EXPECT_TRUE(equal_bits(memory[dresidual].view(), p.dresidual.view()));
+      EXPECT_TRUE(equal_statistics(again.gamma, gradients.gamma));
+      EXPECT_TRUE(equal_statistics(again.beta, gradients.beta));
     }
   };
   for (const Extents<2>& extents : {Extents<2>{60, 100}, {67, 3}, {450, 1000}}) check(Rows<float>{}, extents);

@@ -31,7 +31,6 @@ class SameBits : public testing::Test {
   using A = typename C::A;
   using Layout = typename A::Layout;
   using Container = typename A::Container;
-  using Activation = typename C::Activation;
   using Scalar = typename A::Scalar;
 
   /// Small shapes, and one beyond the kernels' chunks.
@@ -74,10 +73,11 @@ class SameBits : public testing::Test {
 
   static Result fused(const Extents<A::rank>& extents, Data& data) {
     Result result(extents);
-    batchnorm::train_forward<Layout, Activation>(data.x.view(), data.affine, epsilon, result.y.view(), result.moments);
-    batchnorm::backward<Layout, Activation>(data.x.view(), data.dy.view(), data.affine,
-                                            batchnorm::statistics(result.moments, epsilon), result.dx.view(),
-                                            result.gradients);
+    batchnorm::train_forward<Layout, typename C::Activation>(data.x.view(), data.affine, epsilon, result.y.view(),
+                                                             result.moments);
+    batchnorm::backward<Layout, typename C::Activation>(data.x.view(), data.dy.view(), data.affine,
+                                                        batchnorm::statistics(result.moments, epsilon),
+                                                        result.dx.view(), result.gradients);
     return result;
   }
 
@@ -105,21 +105,21 @@ TYPED_TEST_SUITE(SameBits, Cases);
 TYPED_TEST(SameBits, FusedAndInHalves) {
   using L = typename TestFixture::A::Layout;
   using S = typename TestFixture::A::Scalar;
-  const typename TypeParam::Activation activation;
+  using Activation = typename TypeParam::Activation;
+  const Activation activation;
   this->for_each_shape([&](const auto& extents, auto& data) {
     auto expected = this->fused(extents, data);
     typename TypeParam::A::Container y(extents), dx(extents);
     batchnorm::Moments moments;
     batchnorm::batch_moments<L>(data.x.view(), moments);
-    batchnorm::normalize<L, std::remove_cvref_t<decltype(activation)>>(
-        data.x.view(), data.affine, batchnorm::statistics(moments, epsilon), y.view(), {.activation = activation});
+    batchnorm::normalize<L, Activation>(data.x.view(), data.affine, batchnorm::statistics(moments, epsilon), y.view(),
+                                        {.activation = activation});
     batchnorm::GradientSums sums;
-    batchnorm::gradient_sums<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), data.dy.view(), data.affine,
-                                                                           batchnorm::statistics(moments, epsilon),
-                                                                           sums, {.activation = activation});
-    batchnorm::input_gradient<L, std::remove_cvref_t<decltype(activation)>>(
-        data.x.view(), data.dy.view(), data.affine, batchnorm::statistics(moments, epsilon), sums, dx.view(),
-        {.activation = activation});
+    batchnorm::gradient_sums<L, Activation>(data.x.view(), data.dy.view(), data.affine,
+                                            batchnorm::statistics(moments, epsilon), sums, {.activation = activation});
+    batchnorm::input_gradient<L, Activation>(data.x.view(), data.dy.view(), data.affine,
+                                             batchnorm::statistics(moments, epsilon), sums, dx.view(),
+                                             {.activation = activation});
     EXPECT_EQ(moments.count, expected.moments.count);
     EXPECT_TRUE(equal_statistics(moments.mean, expected.moments.mean));
     EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
@@ -131,22 +131,22 @@ TYPED_TEST(SameBits, FusedAndInHalves) {
 
 TYPED_TEST(SameBits, ForwardInPlaceAndOutOfPlace) {
   using L = typename TestFixture::A::Layout;
-  const typename TypeParam::Activation activation;
+  using Activation = typename TypeParam::Activation;
+  const Activation activation;
   this->for_each_shape([&](const auto& extents, auto& data) {
     auto expected = this->fused(extents, data);
     auto x = data.x;
     batchnorm::Moments moments;
-    batchnorm::train_forward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), data.affine, epsilon, x.view(),
-                                                                           moments, {.activation = activation});
+    batchnorm::train_forward<L, Activation>(x.view(), data.affine, epsilon, x.view(), moments,
+                                            {.activation = activation});
     EXPECT_TRUE(equal_bits(x.view(), expected.y.view()));
     EXPECT_TRUE(equal_statistics(moments.m2, expected.moments.m2));
 
-    batchnorm::normalize<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), data.affine,
-                                                                       batchnorm::statistics(data.running, epsilon),
-                                                                       expected.y.view(), {.activation = activation});
+    batchnorm::normalize<L, Activation>(data.x.view(), data.affine, batchnorm::statistics(data.running, epsilon),
+                                        expected.y.view(), {.activation = activation});
     x = data.x;
-    batchnorm::normalize<L, std::remove_cvref_t<decltype(activation)>>(
-        x.view(), data.affine, batchnorm::statistics(data.running, epsilon), x.view(), {.activation = activation});
+    batchnorm::normalize<L, Activation>(x.view(), data.affine, batchnorm::statistics(data.running, epsilon), x.view(),
+                                        {.activation = activation});
     EXPECT_TRUE(equal_bits(x.view(), expected.y.view()));
     EXPECT_TRUE(x.untouched());
   });
@@ -155,35 +155,34 @@ TYPED_TEST(SameBits, ForwardInPlaceAndOutOfPlace) {
 TYPED_TEST(SameBits, BackwardOverDyOverXAndOutOfPlace) {
   using L = typename TestFixture::A::Layout;
   using S = typename TestFixture::A::Scalar;
-  const typename TypeParam::Activation activation;
+  using Activation = typename TypeParam::Activation;
+  const Activation activation;
   this->for_each_shape([&](const auto& extents, auto& data) {
     auto expected = this->fused(extents, data);
     const auto& moments = expected.moments;
     batchnorm::Gradients<S> gradients;
     auto dy = data.dy;
-    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), dy.view(), data.affine,
-                                                                      batchnorm::statistics(moments, epsilon),
-                                                                      dy.view(), gradients, {.activation = activation});
+    batchnorm::backward<L, Activation>(data.x.view(), dy.view(), data.affine, batchnorm::statistics(moments, epsilon),
+                                       dy.view(), gradients, {.activation = activation});
     EXPECT_TRUE(equal_bits(dy.view(), expected.dx.view()));
     EXPECT_TRUE(equal_statistics(gradients.gamma, expected.gradients.gamma));
     auto x = data.x;
-    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), data.dy.view(), data.affine,
-                                                                      batchnorm::statistics(moments, epsilon), x.view(),
-                                                                      gradients, {.activation = activation});
+    batchnorm::backward<L, Activation>(x.view(), data.dy.view(), data.affine, batchnorm::statistics(moments, epsilon),
+                                       x.view(), gradients, {.activation = activation});
     EXPECT_TRUE(equal_bits(x.view(), expected.dx.view()));
 
     batchnorm::Gradients<S> frozen;
-    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(
-        data.x.view(), data.dy.view(), data.affine, batchnorm::statistics(data.running, epsilon), expected.dx.view(),
-        frozen, {.activation = activation});
+    batchnorm::backward<L, Activation>(data.x.view(), data.dy.view(), data.affine,
+                                       batchnorm::statistics(data.running, epsilon), expected.dx.view(), frozen,
+                                       {.activation = activation});
     dy = data.dy;
     x = data.x;
-    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(data.x.view(), dy.view(), data.affine,
-                                                                      batchnorm::statistics(data.running, epsilon),
-                                                                      dy.view(), frozen, {.activation = activation});
-    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(x.view(), data.dy.view(), data.affine,
-                                                                      batchnorm::statistics(data.running, epsilon),
-                                                                      x.view(), frozen, {.activation = activation});
+    batchnorm::backward<L, Activation>(data.x.view(), dy.view(), data.affine,
+                                       batchnorm::statistics(data.running, epsilon), dy.view(), frozen,
+                                       {.activation = activation});
+    batchnorm::backward<L, Activation>(x.view(), data.dy.view(), data.affine,
+                                       batchnorm::statistics(data.running, epsilon), x.view(), frozen,
+                                       {.activation = activation});
     EXPECT_TRUE(equal_bits(dy.view(), expected.dx.view()));
     EXPECT_TRUE(equal_bits(x.view(), expected.dx.view()));
     EXPECT_TRUE(dy.untouched() && x.untouched());
@@ -193,7 +192,8 @@ TYPED_TEST(SameBits, BackwardOverDyOverXAndOutOfPlace) {
 // What stands in y and dx before the call must not matter, not even NaN.
 TYPED_TEST(SameBits, WhateverTheOutputsHeld) {
   using L = typename TestFixture::A::Layout;
-  const typename TypeParam::Activation activation;
+  using Activation = typename TypeParam::Activation;
+  const Activation activation;
   this->for_each_shape([&](const auto& extents, auto& data) {
     auto expected = this->fused(extents, data);
     auto again = this->fused(extents, data);
@@ -204,11 +204,11 @@ TYPED_TEST(SameBits, WhateverTheOutputsHeld) {
     assign(garbage, again.dx.view(), TypeParam::A::axis);
     again.moments.mean.setConstant(std::numeric_limits<double>::quiet_NaN());
     again.gradients.zero();
-    batchnorm::train_forward<L, std::remove_cvref_t<decltype(activation)>>(
-        data.x.view(), data.affine, epsilon, again.y.view(), again.moments, {.activation = activation});
-    batchnorm::backward<L, std::remove_cvref_t<decltype(activation)>>(
-        data.x.view(), data.dy.view(), data.affine, batchnorm::statistics(again.moments, epsilon), again.dx.view(),
-        again.gradients, {.activation = activation});
+    batchnorm::train_forward<L, Activation>(data.x.view(), data.affine, epsilon, again.y.view(), again.moments,
+                                            {.activation = activation});
+    batchnorm::backward<L, Activation>(data.x.view(), data.dy.view(), data.affine,
+                                       batchnorm::statistics(again.moments, epsilon), again.dx.view(), again.gradients,
+                                       {.activation = activation});
     EXPECT_TRUE(equal_bits(again.y.view(), expected.y.view()));
     EXPECT_TRUE(equal_bits(again.dx.view(), expected.dx.view()));
     EXPECT_TRUE(equal_statistics(again.gradients.gamma, expected.gradients.gamma));

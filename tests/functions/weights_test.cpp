@@ -124,59 +124,72 @@ struct WeightedProblem : Problem<A> {
 };
 
 template <class A>
-void expect_the_reference(WeightedProblem<A>& p, Real weight) {
+void expect_the_reference_forward(WeightedProblem<A>& p, const reference::Forward& expected,
+                                  const bn::Moments& moments) {
   using Element = typename A::Scalar;
   using Scalar = bn::statistics_t<Element>;
+  EXPECT_TRUE(close_sums<Scalar>(moments.mean, expected.mean, p.x_copies() / p.n(), tolerance<Element>()));
+  EXPECT_TRUE(close_relative<Scalar>(moments.variance().eval(), expected.variance, tolerance<Element>()));
+  const auto there =
+      reference::normalize(p.present(p.x_values), p.gamma(), p.beta(), expected.mean, expected.variance, epsilon);
+  EXPECT_TRUE(close_forward<Element>(p.present(values_of(p.y.view(), A::axis)), there.y));
+}
+
+/// `least`: what dx errs by is relative to this at least.
+template <class A>
+void expect_the_reference_backward(WeightedProblem<A>& p, const reference::Backward& expected, const Values& x_hat,
+                                   const bn::Gradients<bn::statistics_t<typename A::Scalar>>& gradients, Real least) {
+  using Element = typename A::Scalar;
+  using Scalar = bn::statistics_t<Element>;
+  const Values dy = p.dy_copies();
+  EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, expected.dgamma, dy * x_hat, tolerance<Element>()));
+  EXPECT_TRUE(close_sums<Scalar>(gradients.beta, expected.dbeta, dy, tolerance<Element>()));
+  const Values dx = values_of(p.dx.view(), A::axis), expected_dx = gathered(expected.dx, p.copies);
+  const Real size = std::max<Real>(expected_dx.abs().maxCoeff(), least);
+  EXPECT_LE(max_abs(dx - expected_dx), tolerance<Element>() * size + storage_rounding<Element>(size));
+  EXPECT_TRUE((p.padded(dx) == 0).all());
+}
+
+/// The halves are the whole's: p has y and dx of it. y is lost.
+template <class A>
+void expect_the_same_in_halves(WeightedProblem<A>& p, const bn::Moments& moments) {
   using L = typename A::Layout;
-  const Real allowance = tolerance<Element>();
+  bn::Moments of_half;
+  bn::batch_moments<L>(p.x.view(), of_half, {.weights = p.weights});
+  EXPECT_EQ(of_half.count, moments.count);
+  EXPECT_TRUE((of_half.mean == moments.mean).all() && (of_half.m2 == moments.m2).all());
+  const auto statistics = bn::statistics(moments, epsilon);
+  bn::GradientSums sums;
+  bn::gradient_sums<L>(p.x.view(), p.dy.view(), p.affine, statistics, sums, {.weights = p.weights});
+  bn::input_gradient<L>(p.x.view(), p.dy.view(), p.affine, statistics, sums, p.y.view(), {.weights = p.weights});
+  EXPECT_TRUE(equal_bits(values_of(p.y.view(), A::axis), values_of(p.dx.view(), A::axis)));
+}
+
+template <class A>
+void expect_the_reference(WeightedProblem<A>& p, Real weight) {
+  using Scalar = bn::statistics_t<typename A::Scalar>;
+  using L = typename A::Layout;
   bn::Moments moments;
   bn::train_forward<L>(p.x.view(), p.affine, epsilon, p.y.view(), moments, {.weights = p.weights});
   const Values x = p.x_copies();
   const auto forward = reference::forward(x, p.gamma(), p.beta(), epsilon);
   EXPECT_EQ(moments.count, double(weight * p.n()));
-  EXPECT_TRUE(close_sums<Scalar>(moments.mean, forward.mean, x / p.n(), allowance));
-  EXPECT_TRUE(close_relative<Scalar>(moments.variance().eval(), forward.variance, allowance));
-  const auto there =
-      reference::normalize(p.present(p.x_values), p.gamma(), p.beta(), forward.mean, forward.variance, epsilon);
-  EXPECT_TRUE(close_forward<Element>(p.present(values_of(p.y.view(), A::axis)), there.y, allowance));
-
-  bn::Moments of_half;
-  bn::batch_moments<L>(p.x.view(), of_half, {.weights = p.weights});
-  EXPECT_EQ(of_half.count, moments.count);
-  EXPECT_TRUE((of_half.mean == moments.mean).all() && (of_half.m2 == moments.m2).all());
+  expect_the_reference_forward(p, forward, moments);
 
   bn::Gradients<Scalar> gradients(p.channels());
-  const auto statistics = bn::statistics(moments, epsilon);
-  bn::backward<L>(p.x.view(), p.dy.view(), p.affine, statistics, p.dx.view(), gradients, {.weights = p.weights});
-  const Values dy = p.dy_copies();
-  auto backward = reference::backward(x, dy, p.gamma(), epsilon);
-  EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, backward.dgamma, dy * forward.x_hat, allowance));
-  EXPECT_TRUE(close_sums<Scalar>(gradients.beta, backward.dbeta, dy, allowance));
-  const Values dx = values_of(p.dx.view(), A::axis), expected_dx = gathered(backward.dx, p.copies);
-  const Real size = std::max<Real>(expected_dx.abs().maxCoeff(), (p.gamma() * forward.inv_std).maxCoeff());
-  EXPECT_LE(max_abs(dx - expected_dx), allowance * size + storage_rounding<Element>(size));
-  EXPECT_TRUE((p.padded(dx) == 0).all());
+  bn::backward<L>(p.x.view(), p.dy.view(), p.affine, bn::statistics(moments, epsilon), p.dx.view(), gradients,
+                  {.weights = p.weights});
+  expect_the_reference_backward(p, reference::backward(x, p.dy_copies(), p.gamma(), epsilon), forward.x_hat, gradients,
+                                (p.gamma() * forward.inv_std).maxCoeff());
+  expect_the_same_in_halves(p, moments);
 
-  // In halves, which are the whole's.
-  bn::GradientSums sums;
-  bn::gradient_sums<L>(p.x.view(), p.dy.view(), p.affine, statistics, sums, {.weights = p.weights});
-  bn::input_gradient<L>(p.x.view(), p.dy.view(), p.affine, statistics, sums, p.y.view(), {.weights = p.weights});
-  EXPECT_TRUE(equal_bits(values_of(p.y.view(), A::axis), dx));
-
-  // On constants.
   bn::Gradients<Scalar> frozen(p.channels());
   bn::backward<L>(p.x.view(), p.dy.view(), p.affine, bn::statistics(p.running, epsilon), p.dx.view(), frozen,
                   {.weights = p.weights});
-  const auto expected = reference::frozen_backward(x, dy, p.gamma(), p.running.mean.template cast<Real>(),
-                                                   p.running.variance.template cast<Real>(), epsilon);
-  const auto inference = reference::normalize(x, p.gamma(), p.beta(), p.running.mean.template cast<Real>(),
-                                              p.running.variance.template cast<Real>(), epsilon);
-  EXPECT_TRUE(close_sums<Scalar>(frozen.gamma, expected.dgamma, dy * inference.x_hat, allowance));
-  EXPECT_TRUE(close_sums<Scalar>(frozen.beta, expected.dbeta, dy, allowance));
-  const Values frozen_dx = values_of(p.dx.view(), A::axis), expected_frozen = gathered(expected.dx, p.copies);
-  EXPECT_LE(max_abs(frozen_dx - expected_frozen),
-            allowance * expected_frozen.abs().maxCoeff() + storage_rounding<Element>(expected_frozen.abs().maxCoeff()));
-  EXPECT_TRUE((p.padded(frozen_dx) == 0).all());
+  const PerChannel mean = p.running.mean.template cast<Real>(), variance = p.running.variance.template cast<Real>();
+  const auto expected = reference::frozen_backward(x, p.dy_copies(), p.gamma(), mean, variance, epsilon);
+  const auto constants = reference::normalize(x, p.gamma(), p.beta(), mean, variance, epsilon);
+  expect_the_reference_backward(p, expected, constants.x_hat, frozen, 0);
   p.expect_the_rest_untouched();
 }
 
