@@ -9,6 +9,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "support/golden.hpp"
+#include "support/gradient_check.hpp"
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
@@ -17,6 +18,8 @@ namespace derivatives_test {
 namespace bn = batchnorm;
 using Eigen::ArrayXd;
 using Eigen::Index;
+using testing_support::central_difference;
+using testing_support::difference_step;
 using testing_support::has_parts;
 using testing_support::max_abs;
 using testing_support::message_of;
@@ -25,16 +28,11 @@ using Columns = Eigen::MatrixXd;
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Images = Eigen::Tensor<double, 3, Eigen::RowMajor>;
 
-constexpr double epsilon = 1e-3;
+constexpr double epsilon = 1e-3, tolerance = double(testing_support::difference_tolerance);
 
 template <class T>
 auto flat(T& t) {
   return Eigen::Map<std::conditional_t<std::is_const_v<T>, const ArrayXd, ArrayXd>>(t.data(), t.size());
-}
-
-template <class T>
-T like(const T& x) {
-  return x;
 }
 
 /// A function of dx, dgamma and dbeta: sum v dx + a dgamma + b dbeta.
@@ -51,27 +49,18 @@ struct Function {
     return bn::statistics(moments, epsilon);
   }
   double operator()(const T& x, const T& dy, const bn::AffineParameters<double>& affine) const {
-    T dx = like(x);
+    T dx = x;
     bn::Gradients<double> g;
     bn::backward<Layout>(x, dy, affine, statistics(x), dx, g);
     return (flat(v) * flat(dx)).sum() + (a * g.gamma.array()).sum() + (b * g.beta.array()).sum();
   }
 };
 
-/// Central differences of f in each of these values. A step of 1e-5 errs by 1e-10 of third derivatives and 1e-11 of f's
-/// rounding, both well below the 1e-7 asked for.
+/// Of f in each of these values.
 template <class F>
 ArrayXd differences(Eigen::Map<ArrayXd> values, const F& f) {
-  constexpr double step = 1e-5;
   ArrayXd result(values.size());
-  for (Index i = 0; i < values.size(); ++i) {
-    const double here = values[i];
-    values[i] = here + step;
-    const double above = f();
-    values[i] = here - step;
-    result[i] = (above - f()) / (2 * step);
-    values[i] = here;
-  }
+  for (Index i = 0; i < values.size(); ++i) result[i] = central_difference(values[i], f);
   return result;
 }
 
@@ -82,7 +71,7 @@ void expect_near(const ArrayXd& result, const ArrayXd& expected, double relative
 template <class Layout, class T>
 void check(T x, Index channels, bool through) {
   std::srand(7);
-  T dy = like(x), v = like(x), dx2 = like(x), ddy = like(x), y = like(x), tangent = like(x);
+  T dy = x, v = x, dx2 = x, ddy = x, y = x, tangent = x;
   for (T* t : {&x, &dy, &v}) flat(*t) = ArrayXd::Random(x.size()) * 2 + .5;
   const ArrayXd a = ArrayXd::Random(channels), b = ArrayXd::Random(channels);
   bn::AffineParameters<double> affine;
@@ -92,9 +81,9 @@ void check(T x, Index channels, bool through) {
   bn::Gradients<double> gradients;
   bn::backward_twice<Layout>(x, dy, v, affine, f.statistics(x), dx2, ddy, gradients, {.gamma = a, .beta = b});
   const auto value = [&] { return f(x, dy, affine); };
-  expect_near(flat(dx2), differences(flat(x), value), 1e-7);
-  expect_near(flat(ddy), differences(flat(dy), value), 1e-7);
-  expect_near(gradients.gamma, differences(Eigen::Map<ArrayXd>(affine.gamma.data(), channels), value), 1e-7);
+  expect_near(flat(dx2), differences(flat(x), value), tolerance);
+  expect_near(flat(ddy), differences(flat(dy), value), tolerance);
+  expect_near(gradients.gamma, differences(Eigen::Map<ArrayXd>(affine.gamma.data(), channels), value), tolerance);
 
   bn::jvp<Layout>(x, v, affine, f.statistics(x), tangent, {.gamma = a, .beta = b});
   const auto forward = [&](double t) {
@@ -106,8 +95,7 @@ void check(T x, Index channels, bool through) {
     bn::normalize<Layout>(moved, there, f.statistics(moved), y);
     return ArrayXd(flat(y));
   };
-  constexpr double step = 1e-5;
-  expect_near(flat(tangent), (forward(step) - forward(-step)) / (2 * step), 1e-7);
+  expect_near(flat(tangent), (forward(difference_step) - forward(-difference_step)) / (2 * difference_step), tolerance);
 }
 
 TEST(Derivatives, AgreeWithDifferenceQuotients) {
@@ -150,7 +138,7 @@ TEST(Derivatives, AreWhatPyTorchRecorded) {
 // forward mode says -2.13.
 TEST(Derivatives, SecondDerivativeAlongACurve) {
   const double t = -6;
-  Images x(2, 2, 2), first = like(x), second = like(x), w = like(x), dx = like(x), dx2 = like(x), ddy = like(x);
+  Images x(2, 2, 2), first = x, second = x, w = x, dx = x, dx2 = x, ddy = x;
   for (int i = 0; i < 8; ++i) {
     const double bend = i % 3 - 1;
     x.data()[i] = (i + 1) * t + bend * t * t + i;

@@ -31,7 +31,8 @@ double central_difference(double& parameter, const Loss& loss) {
 /// Whether `gradient` is the derivative of loss() with respect to every element of `parameter` (tensors of any rank,
 /// matrices). The error is relative to max(1, |gradient|).
 template <class Tensor, class Loss>
-testing::AssertionResult is_gradient(const Tensor& gradient, Tensor& parameter, const Loss& loss) {
+testing::AssertionResult is_gradient(const Tensor& gradient, Tensor& parameter, const Loss& loss,
+                                     Real allowance = difference_tolerance) {
   const auto extents = extents_of(parameter);
   const int axis = int(extents.size()) - 1;
   Values differences(count_of(extents, axis), extents.back());
@@ -39,7 +40,7 @@ testing::AssertionResult is_gradient(const Tensor& gradient, Tensor& parameter, 
     differences(row, c) = central_difference(element(parameter, index), loss);
   });
   return compare_detail::compare(values_of(gradient, axis), differences, [&](Index i, Index c) {
-    return difference_tolerance * std::max(Real(1), std::abs(differences(i, c)));
+    return allowance * std::max(Real(1), std::abs(differences(i, c)));
   });
 }
 
