@@ -2,63 +2,32 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <optional>
 #include <string>
 
 #include "data/drawn_digits.hpp"
 #include "data/idx.hpp"
 #include "examples/data/idx_files.hpp"
+#include "support/environment.hpp"
+#include "support/throws.hpp"
 
 namespace dataset_test {
 
 using testing_support::Folder;
-using testing_support::idx_images;
 using testing_support::idx_labels;
+using testing_support::message_of;
+using testing_support::write_mnist;
 
 // A test that sets BATCHNORM_MNIST as it likes.
-class Load : public testing::Test {
- protected:
-  void SetUp() override {
-    if (const char* value = std::getenv("BATCHNORM_MNIST")) before_ = value;
-    unsetenv("BATCHNORM_MNIST");
-  }
-  void TearDown() override {
-    if (before_) {
-      setenv("BATCHNORM_MNIST", before_->c_str(), 1);
-    } else {
-      unsetenv("BATCHNORM_MNIST");
-    }
-  }
-
- private:
-  std::optional<std::string> before_;
+struct Load : testing::Test {
+  const testing_support::Environment mnist{"BATCHNORM_MNIST"};
 };
-
-// A folder with `train` and 2 images, its pixels counting from `train`: folders can be told apart.
-void fill(const Folder& folder, std::uint32_t train, const std::string& ending = "") {
-  folder.write("train-images-idx3-ubyte" + ending, idx_images(train, train));
-  folder.write("train-labels-idx1-ubyte" + ending, idx_labels(train));
-  folder.write("t10k-images-idx3-ubyte" + ending, idx_images(2));
-  folder.write("t10k-labels-idx1-ubyte" + ending, idx_labels(2));
-}
-
-template <class Call>
-std::string error_of(const Call& call) {
-  try {
-    call();
-  } catch (const data::FileError& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST_F(Load, TakesTheFirstOfChoiceEnvironmentAndDownload) {
   const Folder choice, environment, download, empty;
-  fill(choice, 3);
-  fill(environment, 4, ".gz");
-  fill(download, 1234);
-  setenv("BATCHNORM_MNIST", environment.path().c_str(), 1);
+  write_mnist(choice, 3, 2);
+  write_mnist(environment, 4, 2, ".gz");
+  write_mnist(download, 1234, 2);
+  mnist.set(environment.path().c_str());
 
   const data::Dataset first = data::load(choice.path().string(), download.path());
   EXPECT_EQ(first.description, "MNIST, 3 + 2 images");
@@ -67,29 +36,32 @@ TEST_F(Load, TakesTheFirstOfChoiceEnvironmentAndDownload) {
   EXPECT_EQ(first.train.images()(0, 0), 3);
   EXPECT_EQ(first.test.count(), 2);
   EXPECT_EQ(data::load({}, download.path()).train.count(), 4);
-  setenv("BATCHNORM_MNIST", "", 1);
+  mnist.set("");
   EXPECT_EQ(data::load({}, download.path()).description, "MNIST, 1,234 + 2 images");
 }
 
 TEST_F(Load, PassesNothingOverThatIsBroken) {
   const Folder good, empty;
-  fill(good, 3);
+  write_mnist(good, 3, 2);
   const std::string absent = (empty.path() / "absent").string();
-  EXPECT_NE(error_of([&] {
+  EXPECT_NE(message_of<data::FileError>([&] {
               data::load(absent, good.path());
             }).find(absent + "/train-images-idx3-ubyte: byte 0: no such file"),
             std::string::npos);
-  setenv("BATCHNORM_MNIST", empty.path().c_str(), 1);
-  EXPECT_NE(error_of([&] { data::load({}, good.path()); }).find(empty.path().string()), std::string::npos);
+  mnist.set(empty.path().c_str());
+  EXPECT_NE(message_of<data::FileError>([&] { data::load({}, good.path()); }).find(empty.path().string()),
+            std::string::npos);
   EXPECT_NO_THROW(data::load(good.path().string(), empty.path()));
-  unsetenv("BATCHNORM_MNIST");
+  mnist.set({});
 
   const Folder half;
   const auto labels = half.write("train-labels-idx1-ubyte", idx_labels(3));
-  EXPECT_NE(error_of([&] { data::load({}, half.path()); }).find("train-images-idx3-ubyte"), std::string::npos);
-  fill(half, 3);
+  EXPECT_NE(message_of<data::FileError>([&] { data::load({}, half.path()); }).find("train-images-idx3-ubyte"),
+            std::string::npos);
+  write_mnist(half, 3, 2);
   Folder::write_plain(labels, idx_labels(3).substr(0, 9));
-  EXPECT_NE(error_of([&] { data::load({}, half.path()); }).find(labels.string() + ": byte 9: "), std::string::npos);
+  EXPECT_NE(message_of<data::FileError>([&] { data::load({}, half.path()); }).find(labels.string() + ": byte 9: "),
+            std::string::npos);
 }
 
 TEST_F(Load, DrawsWhenThereIsNothingElse) {
@@ -106,7 +78,7 @@ TEST_F(Load, DrawsWhenThereIsNothingElse) {
 }
 
 TEST_F(Load, DrawsWhenAsked) {
-  setenv("BATCHNORM_MNIST", "/nowhere", 1);
+  mnist.set("/nowhere");
   EXPECT_EQ(data::load("drawn").description, "drawn digits, 60,000 + 10,000 images");
 }
 

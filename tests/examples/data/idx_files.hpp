@@ -47,11 +47,6 @@ class Folder {
     std::ofstream(path, std::ios::binary) << bytes;
   }
 
-  static std::string read_plain(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  }
-
  private:
   std::filesystem::path path_;
 };
@@ -77,6 +72,14 @@ inline std::string idx_labels(std::uint32_t count) {
   std::string file = idx_header({count});
   for (std::uint32_t i = 0; i < count; ++i) file += static_cast<char>(i % 10);
   return file;
+}
+
+/// MNIST's four files, of so many images. Their pixels count up from how many there are: folders can be told apart.
+inline void write_mnist(const Folder& folder, std::uint32_t train, std::uint32_t test, const std::string& ending = "") {
+  folder.write("train-images-idx3-ubyte" + ending, idx_images(train, train));
+  folder.write("train-labels-idx1-ubyte" + ending, idx_labels(train));
+  folder.write("t10k-images-idx3-ubyte" + ending, idx_images(test, test));
+  folder.write("t10k-labels-idx1-ubyte" + ending, idx_labels(test));
 }
 
 }  // namespace testing_support

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "examples/data/idx_files.hpp"
+#include "support/files.hpp"
 
 namespace idx_test {
 
@@ -106,7 +107,7 @@ TEST(Idx, RefusesDamagedPackedFiles) {
   const Folder folder;
   const std::string contents = idx_images(200);
   const auto path = folder.write("images.gz", contents);
-  const std::string packed = Folder::read_plain(path);
+  const std::string packed = testing_support::contents_of(path);
 
   std::string damaged = packed;
   damaged[packed.size() - 8] = static_cast<char>(damaged[packed.size() - 8] ^ 1);  // the check sum

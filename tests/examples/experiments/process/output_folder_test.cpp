@@ -7,24 +7,18 @@
 #include <stdexcept>
 #include <string>
 
+#include "support/throws.hpp"
+
 namespace output_folder_test {
 
 namespace fs = std::filesystem;
-
-std::string refusal(const fs::path& folder) {
-  try {
-    process::prepare_output_folder(folder);
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "";
-}
+using testing_support::message_of;
 
 TEST(OutputFolder, IsMadeAndLeftEmpty) {
   const fs::path top = fs::path(testing::TempDir()) / "output_folder_test";
-  EXPECT_EQ(refusal(top / "a" / "b"), "");
+  EXPECT_NO_THROW(process::prepare_output_folder(top / "a" / "b"));
   EXPECT_TRUE(fs::is_empty(top / "a" / "b"));
-  EXPECT_EQ(refusal(top / "a" / "b"), "") << "once more, now that it is there";
+  EXPECT_NO_THROW(process::prepare_output_folder(top / "a" / "b")) << "once more, now that it is there";
   fs::remove_all(top);
 }
 
@@ -32,7 +26,7 @@ TEST(OutputFolder, WhatLiesThereStaysAsItIs) {
   const fs::path folder = fs::path(testing::TempDir()) / "output_folder_test_full";
   fs::create_directories(folder);
   std::ofstream(folder / ".writable") << "mine";
-  EXPECT_EQ(refusal(folder), "");
+  EXPECT_NO_THROW(process::prepare_output_folder(folder));
   EXPECT_EQ(fs::file_size(folder / ".writable"), 4u);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 1);
   fs::remove_all(folder);
@@ -41,13 +35,14 @@ TEST(OutputFolder, WhatLiesThereStaysAsItIs) {
 TEST(OutputFolder, AFileIsRefused) {
   const fs::path file = fs::path(testing::TempDir()) / "output_folder_test.txt";
   std::ofstream(file) << "text";
-  EXPECT_EQ(refusal(file), "cannot write into the folder '" + file.string() + "': Not a directory");
+  EXPECT_EQ(message_of<std::runtime_error>([&] { process::prepare_output_folder(file); }),
+            "cannot write into the folder '" + file.string() + "': Not a directory");
   fs::remove(file);
 }
 
 TEST(OutputFolder, AFolderThatTakesNoFilesIsRefused) {
   if (!fs::exists("/proc/self")) GTEST_SKIP() << "no /proc here";
-  EXPECT_NE(refusal("/proc/self"), "");  // not writable for root either
+  EXPECT_THROW(process::prepare_output_folder("/proc/self"), std::runtime_error);  // not writable for root either
 }
 
 }  // namespace output_folder_test

@@ -2,14 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <limits>
-#include <string>
 
 #include "experiments/report/text.hpp"
+#include "support/files.hpp"
+#include "support/throws.hpp"
 
 namespace csv_test {
+
+using testing_support::contents_of;
 
 TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
   const auto path = std::filesystem::path(testing::TempDir()) / "csv_test.csv";
@@ -18,9 +19,7 @@ TEST(Csv, WritesNumbersAndLeavesOutNaNsAndWhatDiverged) {
   csv.add({"without_bn"}, {50000, std::numeric_limits<double>::quiet_NaN()});
   csv.add({"with_bn"}, {60, report::diverged});
   csv.close();
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(text, "network,step,accuracy\nwith_bn,1000,0.97125\nwithout_bn,50000,\nwith_bn,60,\n");
+  EXPECT_EQ(contents_of(path), "network,step,accuracy\nwith_bn,1000,0.97125\nwithout_bn,50000,\nwith_bn,60,\n");
   std::filesystem::remove(path);
 }
 
@@ -30,20 +29,14 @@ TEST(Csv, WritesWholeNumbersWithAllTheirDigits) {
   csv.add({20231128, 123456789012345, 12345678.5});
   csv.add({-20231128, 0, 1e300});
   csv.close();
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(text, "seed,step,rest\n20231128,123456789012345,1.234568e+07\n-20231128,0,1e+300\n");
+  EXPECT_EQ(contents_of(path), "seed,step,rest\n20231128,123456789012345,1.234568e+07\n-20231128,0,1e+300\n");
   std::filesystem::remove(path);
 }
 
 TEST(Csv, SaysWhichFileCannotBeWritten) {
   const auto path = std::filesystem::path(testing::TempDir()) / "no_such_folder" / "figure.csv";
-  try {
-    report::Csv(path, {"step"});
-    FAIL() << "nothing was thrown";
-  } catch (const std::runtime_error& error) {
-    EXPECT_EQ(error.what(), "cannot write " + path.string() + ": No such file or directory");
-  }
+  EXPECT_EQ(testing_support::message_of<std::runtime_error>([&] { report::Csv(path, {"step"}); }),
+            "cannot write " + path.string() + ": No such file or directory");
 }
 
 TEST(Csv, AFullDiskIsAnError) {

@@ -6,9 +6,11 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
+
+#include "support/environment.hpp"
+#include "support/files.hpp"
 
 namespace figure_test {
 
@@ -26,9 +28,12 @@ struct Figure : testing::Test {
   }
   ~Figure() override { fs::remove_all(folder); }
 
-  std::string read(const char* name) const {
-    std::ifstream file(folder / name);
-    return {std::istreambuf_iterator<char>(file), {}};
+  std::string read(const char* name) const { return testing_support::contents_of(folder / name); }
+
+  /// With no programs but those in the folder.
+  report::Drawing draw_without_programs() const {
+    const testing_support::Environment path("PATH", folder.string());
+    return report::draw(folder, {figure});
   }
 };
 
@@ -67,20 +72,14 @@ TEST_F(Figure, OfAGnuplotThatDrawsNoPdfIsThereWithoutIt) {
 }
 
 TEST_F(Figure, WithoutGnuplotTheScriptStaysAndThePackageIsNamed) {
-  const std::string path = std::getenv("PATH");
-  setenv("PATH", folder.c_str(), 1);
-  const auto drawing = report::draw(folder, {figure});
-  setenv("PATH", path.c_str(), 1);
+  const auto drawing = draw_without_programs();
   EXPECT_TRUE(drawing.files.empty());
   EXPECT_NE(drawing.problem.find("gnuplot-nox"), std::string::npos) << drawing.problem;
   EXPECT_NE(read("points.gp").find("set title \"Data: \\\"x_1\\\"\\nC:\\\\new\""), std::string::npos);
 }
 
 TEST_F(Figure, TheFolderInAdviceIsQuotedForAShell) {
-  const std::string path = std::getenv("PATH");
-  setenv("PATH", folder.c_str(), 1);
-  const auto drawing = report::draw(folder, {figure});
-  setenv("PATH", path.c_str(), 1);
+  const auto drawing = draw_without_programs();
   const std::string parent = folder.parent_path().parent_path().string(), name = folder.filename().string();
   EXPECT_TRUE(drawing.problem.ends_with("cd '" + parent + "/a folder'\\''s figures/" + name + "' && gnuplot *.gp"))
       << drawing.problem;
@@ -89,10 +88,7 @@ TEST_F(Figure, TheFolderInAdviceIsQuotedForAShell) {
 TEST_F(Figure, AnEmptyPictureIsAProblemAndNotCalledWritten) {
   std::ofstream(folder / "gnuplot") << "#!/bin/sh\n: >points.svg\necho picture >points.png\n";
   fs::permissions(folder / "gnuplot", fs::perms::owner_all);
-  const std::string path = std::getenv("PATH");
-  setenv("PATH", folder.c_str(), 1);
-  const auto drawing = report::draw(folder, {figure});
-  setenv("PATH", path.c_str(), 1);
+  const auto drawing = draw_without_programs();
   EXPECT_EQ(drawing.files, std::vector<std::string>{(folder / "points.png").string()});
   EXPECT_NE(drawing.problem.find("gnuplot failed"), std::string::npos) << drawing.problem;
 }

@@ -5,12 +5,11 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "experiments/report/text.hpp"
+#include "support/files.hpp"
 
 namespace accuracy_curves_test {
 
@@ -32,10 +31,7 @@ struct AccuracyCurves : testing::Test {
 
   ~AccuracyCurves() override { fs::remove(path); }
 
-  std::string read() const {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
+  std::string read() const { return testing_support::contents_of(path); }
 };
 
 TEST_F(AccuracyCurves, HaveTheMeanAndTheStandardDeviationOfTheSeeds) {

@@ -12,10 +12,7 @@ namespace experiment_test {
 
 TEST(Experiment, TrainsAllJobsAndShowsWhoeverLooksTheTrainedNetwork) {
   const testing_support::Folder folder;
-  folder.write("train-images-idx3-ubyte", testing_support::idx_images(60));
-  folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
-  folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
-  folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
+  testing_support::write_mnist(folder, 60, 20);
   training::Protocol protocol;
   protocol.steps = 3;
   protocol.batch = 20;
@@ -53,10 +50,7 @@ TEST(Experiment, TrainsAllJobsAndShowsWhoeverLooksTheTrainedNetwork) {
 
 TEST(Experiment, ShowsANetworkOnTheWayAndIsNotDisturbed) {
   const testing_support::Folder folder;
-  folder.write("train-images-idx3-ubyte", testing_support::idx_images(60));
-  folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
-  folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
-  folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
+  testing_support::write_mnist(folder, 60, 20);
   const training::Protocol protocol = {.steps = 3, .batch = 20, .every = 3, .population_batches = 0};
   testing::internal::CaptureStdout();
   const training::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol, "");
@@ -88,10 +82,7 @@ TEST(Experiment, ShowsANetworkOnTheWayAndIsNotDisturbed) {
 
 TEST(Experiment, SaysWhichNetworksDivergedAndTrainsTheOthers) {
   const testing_support::Folder folder;
-  folder.write("train-images-idx3-ubyte", testing_support::idx_images(60));
-  folder.write("train-labels-idx1-ubyte", testing_support::idx_labels(60));
-  folder.write("t10k-images-idx3-ubyte", testing_support::idx_images(20, 1));
-  folder.write("t10k-labels-idx1-ubyte", testing_support::idx_labels(20));
+  testing_support::write_mnist(folder, 60, 20);
   const training::Protocol protocol = {.steps = 6, .batch = 20, .every = 2, .population_batches = 3};
   testing::internal::CaptureStdout();
   const training::Experiment experiment({.data = folder.path(), .output = folder.path() / "results"}, protocol, "");

@@ -14,6 +14,7 @@
 #include "nn/activations.hpp"
 #include "nn/batch_norm.hpp"
 #include "nn/dense.hpp"
+#include "support/throws.hpp"
 #include "support/values.hpp"
 
 namespace jacobians_test {
@@ -217,12 +218,8 @@ TEST(Jacobians, RefuseOtherLayers) {
   model.add(nn::Dense<double>(3, 2));
   model.add(nn::Relu<double>());
   const nn::Matrix<double> images = nn::Matrix<double>::Random(4, 3);
-  try {
-    const NormalizedBatch batch(model, images);
-    FAIL();
-  } catch (const std::invalid_argument& refusal) {
-    EXPECT_NE(std::string(refusal.what()).find("layer 1: expected dense layers"), std::string::npos) << refusal.what();
-  }
+  const std::string refusal = testing_support::message_of([&] { const NormalizedBatch batch(model, images); });
+  EXPECT_NE(refusal.find("layer 1: expected dense layers"), std::string::npos) << refusal;
 }
 
 TEST(Jacobians, TakeNetworksOfFloatAndLeaveThemAsTheyWere) {

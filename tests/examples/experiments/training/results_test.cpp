@@ -5,10 +5,9 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <string>
 #include <vector>
+
+#include "support/files.hpp"
 
 namespace results_test {
 
@@ -41,9 +40,8 @@ TEST(Results, RunsAreWrittenTestByTest) {
   const auto path = std::filesystem::path(testing::TempDir()) / "results_test_runs.csv";
   const std::vector<training::Run> runs = {three_tests(), {}};
   training::write_runs(path, {{"some", &runs}});
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(text, "network,seed,step,accuracy\nsome,0,100,0.5\nsome,0,200,0.9\nsome,0,300,0.8\n");
+  EXPECT_EQ(testing_support::contents_of(path),
+            "network,seed,step,accuracy\nsome,0,100,0.5\nsome,0,200,0.9\nsome,0,300,0.8\n");
   std::filesystem::remove(path);
 }
 
@@ -83,9 +81,8 @@ TEST(Results, ARunThatDivergedEndsInARowWithoutAccuracy) {
   const auto path = std::filesystem::path(testing::TempDir()) / "results_test_diverged.csv";
   const std::vector<training::Run> runs = {diverged_run()};
   training::write_runs(path, {{"some", &runs}});
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(text, "network,seed,step,accuracy\nsome,7,100,0.5\nsome,7,200,0.9\nsome,7,201,\n");
+  EXPECT_EQ(testing_support::contents_of(path),
+            "network,seed,step,accuracy\nsome,7,100,0.5\nsome,7,200,0.9\nsome,7,201,\n");
   std::filesystem::remove(path);
 }
 

@@ -12,6 +12,7 @@
 
 #include "experiments/networks/sigmoid_network.hpp"
 #include "nn/nn.hpp"
+#include "support/throws.hpp"
 
 namespace training_test {
 
@@ -84,23 +85,15 @@ TEST(Training, LookingMoreOftenChangesNothing) {
 TEST(Training, ABatchLargerThanTheDataIsRefused) {
   Protocol protocol = short_protocol();
   protocol.batch = 401;
-  try {
-    training::make_views(protocol, digits());
-    FAIL() << "nothing was thrown";
-  } catch (const std::runtime_error& error) {
-    EXPECT_STREQ(error.what(), "--batch 401: there are only 400 training images");
-  }
+  EXPECT_EQ(testing_support::message_of<std::runtime_error>([&] { training::make_views(protocol, digits()); }),
+            "--batch 401: there are only 400 training images");
 }
 
 TEST(Training, MoreTrainingImagesThanThereAreAreRefused) {
   Protocol protocol = short_protocol();
   protocol.training_images = 401;
-  try {
-    training::make_views(protocol, digits());
-    FAIL() << "nothing was thrown";
-  } catch (const std::runtime_error& error) {
-    EXPECT_STREQ(error.what(), "--training-images 401: there are only 400 (0: all)");
-  }
+  EXPECT_EQ(testing_support::message_of<std::runtime_error>([&] { training::make_views(protocol, digits()); }),
+            "--training-images 401: there are only 400 (0: all)");
 }
 
 TEST(Training, OnFewImagesInAFixedOrder) {
