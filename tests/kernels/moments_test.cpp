@@ -7,38 +7,29 @@
 
 #include "support/compare.hpp"
 #include "support/hard_data.hpp"
+#include "support/kernel_step.hpp"
 
 namespace moments_test {
 
 namespace bn = batchnorm;
 using testing_support::equal_statistics;
 using testing_support::Index;
+using testing_support::LaidOut;
 using testing_support::PerChannel;
 using testing_support::Random;
 using testing_support::Real;
 using testing_support::Values;
 
-/// A table of values laid out in memory: rows of channels (inner == 1), or planes.
 template <class Scalar>
-struct Laid {
-  std::vector<Scalar> memory;
-  bn::ChannelView<const Scalar> view;
-
-  Laid(const Values& values, Index inner) : memory(std::size_t(values.size())) {
-    const Index channels = values.cols(), outer = values.rows() / inner;
-    bn::ChannelView<Scalar> to{memory.data(), outer, channels, inner, channels * inner, inner};
-    for (Index row = 0; row < values.rows(); ++row) {
-      for (Index c = 0; c < channels; ++c) to.plane(row / inner, c)[row % inner] = static_cast<Scalar>(values(row, c));
-    }
-    view = to;
-  }
-
-  bn::Moments moments() const {
-    bn::Moments result;
-    bn::detail::batch_moments<Scalar>(bn::Device(), view, result);
-    return result;
-  }
-};
+bn::Moments moments_of(const bn::ChannelView<const Scalar>& x) {
+  bn::Moments result;
+  bn::detail::batch_moments<Scalar>(bn::Device(), x, result);
+  return result;
+}
+template <class Scalar>
+bn::Moments moments_of(const Values& x, Index inner) {
+  return moments_of<Scalar>(LaidOut<Scalar>(x, inner).view());
+}
 
 /// count = outer * inner. The boundaries of the kernels: packets, eight rows, chunks of 512 rows and of 8192 values,
 /// groups of 1024 columns, rows that are folded, and planes that are walked as rows: shorter than 64, 16 or more.
@@ -82,7 +73,7 @@ void expect_accurate(const Values& ideal, const Shape& shape, Real allowance) {
   SCOPED_TRACE(testing::Message() << shape.count << " values of " << shape.channels << " channels, inner "
                                   << shape.inner);
   const Values x = testing_support::rounded_to<Scalar>(ideal);
-  const auto moments = Laid<Scalar>(x, shape.inner).moments();
+  const auto moments = moments_of<Scalar>(x, shape.inner);
   const PerChannel mean = testing_support::reference::batch_mean(x);
   const PerChannel variance = testing_support::reference::batch_variance(x, mean);
   ASSERT_EQ(moments.count, x.rows());
@@ -170,8 +161,7 @@ TYPED_TEST(BatchMoments, OfAConstantAreThatConstantAndZero) {
   for (const Shape& shape : shapes) {
     for (const Real constant : testing_support::constants) {
       const auto moments =
-          Laid<TypeParam>(testing_support::constant_values(constant, shape.count, shape.channels), shape.inner)
-              .moments();
+          moments_of<TypeParam>(testing_support::constant_values(constant, shape.count, shape.channels), shape.inner);
       for (Index c = 0; c < shape.channels; ++c) {
         ASSERT_EQ(moments.mean[c], double(static_cast<TypeParam>(constant)));
         ASSERT_EQ(moments.m2[c], 0.0);
@@ -187,13 +177,13 @@ TYPED_TEST(BatchMoments, OfAChannelDependOnItsOwnDataAlone) {
   for (const Shape& shape : shapes) {
     if (shape.channels == 1) continue;
     const Values x = testing_support::random_values(shape.count, shape.channels, random);
-    const auto before = Laid<TypeParam>(x, shape.inner).moments();
+    const auto before = moments_of<TypeParam>(x, shape.inner);
     for (const TypeParam value : strange) {
       for (const Index at : {Index(0), shape.count / 2, shape.count - 1}) {
         const Index bad = shape.channels / 2;
         Values changed = x;
         changed(at, bad) = value;
-        auto after = Laid<TypeParam>(changed, shape.inner).moments();
+        auto after = moments_of<TypeParam>(changed, shape.inner);
         after.mean[bad] = before.mean[bad];
         after.m2[bad] = before.m2[bad];
         SCOPED_TRACE(testing::Message() << shape.count << " values of " << shape.channels << " channels, inner "
@@ -213,7 +203,7 @@ TYPED_TEST(BatchMoments, OfAChannelWithNaNOrInfinityAreNotFinite) {
       for (const Index at : {Index(0), shape.count / 2, shape.count - 1}) {
         Values x = testing_support::random_values(shape.count, shape.channels, random);
         x(at, shape.channels - 1) = value;
-        const auto moments = Laid<TypeParam>(x, shape.inner).moments();
+        const auto moments = moments_of<TypeParam>(x, shape.inner);
         EXPECT_FALSE(std::isfinite(moments.mean[shape.channels - 1]));
         EXPECT_TRUE(std::isnan(moments.m2[shape.channels - 1]) || std::isinf(moments.m2[shape.channels - 1]));
       }
@@ -224,15 +214,14 @@ TYPED_TEST(BatchMoments, OfAChannelWithNaNOrInfinityAreNotFinite) {
 TYPED_TEST(BatchMoments, DoNotDependOnTheAddressOfTheData) {
   Random random(7);
   for (const Shape& shape : shapes) {
-    const Laid<TypeParam> laid(testing_support::random_values(shape.count, shape.channels, random), shape.inner);
-    const auto expected = laid.moments();
+    LaidOut<TypeParam> laid(testing_support::random_values(shape.count, shape.channels, random), shape.inner);
+    bn::ChannelView<const TypeParam> view = laid.view();
+    const auto expected = moments_of<TypeParam>(view);
     for (const std::size_t offset : {1u, 3u, 5u}) {
       std::vector<TypeParam> moved(offset + laid.memory.size());
       std::copy(laid.memory.begin(), laid.memory.end(), moved.begin() + std::ptrdiff_t(offset));
-      auto view = laid.view;
       view.data = moved.data() + offset;
-      bn::Moments moments;
-      bn::detail::batch_moments(bn::Device(), view, moments);
+      const auto moments = moments_of<TypeParam>(view);
       ASSERT_TRUE(equal_statistics(moments.mean, expected.mean));
       ASSERT_TRUE(equal_statistics(moments.m2, expected.m2));
     }
