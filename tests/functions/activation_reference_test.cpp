@@ -57,8 +57,8 @@ using Cases =
                    Case<Planes, batchnorm::activations::tanh>, Case<DoublePlanes, batchnorm::activations::tanh>>;
 TYPED_TEST_SUITE(FusedActivation, Cases);
 
-/// The terms that dx is made of are those of dy itself at most: no derivative is above 1. What z errs by, 4.5 epsilon of
-/// max(1, |z|), a curved activation passes on by |f''| <= 0.77 of dy: that too is relative to dy.
+/// The terms that dx is made of are those of dy itself at most: no derivative is above 1. What z errs by, 4.5 epsilon
+/// of max(1, |z|), a curved activation passes on by |f''| <= 0.77 of dy: that too is relative to dy.
 template <class C>
 testing::AssertionResult close_input_gradient(Problem<C>& p, reference::Backward expected, const PerChannel& inv_std) {
   expected.dx_hat = p.dy_values.rowwise() * p.gamma().transpose();

@@ -1,6 +1,6 @@
 /// \file
-/// Files of recorded values, tests/golden/*.txt: golden/make_golden.py says how they are written, golden/README.md which
-/// of them it wrote.
+/// Files of recorded values, tests/golden/*.txt: golden/make_golden.py says how they are written, golden/README.md
+/// which of them it wrote.
 #pragma once
 
 #include <algorithm>
