@@ -6,7 +6,7 @@
 namespace benchmarks {
 namespace {
 
-template <class Storage, class Activation>
+template <class Storage, class Activation, class Weighting = unweighted>
 void backward(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape), dy = random_tensor<Storage>(shape);
@@ -15,38 +15,21 @@ void backward(benchmark::State& state) {
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::AffineParameters<Parameter> affine(shape.channels);
   bn::Gradients<Parameter> gradients(shape.channels);
+  const Weighting weighting(shape);
   bn::Moments moments;
-  bn::batch_moments<Layout>(x, moments);
+  bn::batch_moments<Layout>(x, moments, weighting.options());
   const bn::Statistics statistics = bn::statistics(moments, 1e-5);
+  const auto options = weighting.template fused_options<Activation>();
+  escape(dx, gradients.gamma, gradients.beta);
   for (auto _ : state) {
-    bn::backward<Layout, Activation>(x, dy, affine, statistics, dx, gradients);
+    bn::backward<Layout, Activation>(x, dy, affine, statistics, dx, gradients, options);
     benchmark::ClobberMemory();
   }
   report<Storage>(state, shape, 5);
 }
 
-/// The bytes of the mask are not counted.
-template <class Storage>
-void backward_masked(benchmark::State& state) {
-  const Shape shape = shape_of(state);
-  const auto x = random_tensor<Storage>(shape), dy = random_tensor<Storage>(shape);
-  auto dx = random_tensor<Storage>(shape);
-  const auto mask = random_mask(shape);
-  using Layout = typename Storage::Layout;
-  const bn::AffineParameters<float> affine(shape.channels);
-  bn::Gradients<float> gradients(shape.channels);
-  bn::Moments moments;
-  bn::batch_moments<Layout>(x, moments, {.weights = mask});
-  const bn::Statistics statistics = bn::statistics(moments, 1e-5);
-  for (auto _ : state) {
-    bn::backward<Layout>(x, dy, affine, statistics, dx, gradients, {.weights = mask});
-    benchmark::ClobberMemory();
-  }
-  report<Storage>(state, shape, 5);
-}
-
-BENCHMARK(backward_masked<planes<float>>)->Apply(masked_images);
-BENCHMARK(backward_masked<rows<float>>)->Apply(masked_images);
+BENCHMARK(backward<planes<float>, bn::activations::identity, masked>)->Apply(masked_images);
+BENCHMARK(backward<rows<float>, bn::activations::identity, masked>)->Apply(masked_images);
 BENCHMARK(backward<planes<float>, bn::activations::identity>)->Apply(all_images);
 BENCHMARK(backward<planes<float>, bn::relu>)->Apply(all_images);
 BENCHMARK(backward<rows<float>, bn::activations::identity>)->Apply(all_images);

@@ -6,39 +6,26 @@
 namespace benchmarks {
 namespace {
 
-template <class Storage, class Activation>
+template <class Storage, class Activation, class Weighting = unweighted>
 void train_forward(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape);
   auto y = random_tensor<Storage>(shape);
   using Parameter = bn::statistics_t<typename Storage::Scalar>;
   const bn::AffineParameters<Parameter> affine(shape.channels);
-  bn::Moments moments;
+  const Weighting weighting(shape);
+  const auto options = weighting.template fused_options<Activation>();
+  bn::Moments moments(shape.channels);
+  escape(y, moments.mean, moments.m2);
   for (auto _ : state) {
-    bn::train_forward<typename Storage::Layout, Activation>(x, affine, 1e-5, y, moments);
+    bn::train_forward<typename Storage::Layout, Activation>(x, affine, 1e-5, y, moments, options);
     benchmark::ClobberMemory();
   }
   report<Storage>(state, shape, 3);
 }
 
-/// The bytes of the mask are not counted.
-template <class Storage>
-void train_forward_masked(benchmark::State& state) {
-  const Shape shape = shape_of(state);
-  const auto x = random_tensor<Storage>(shape);
-  auto y = random_tensor<Storage>(shape);
-  const auto mask = random_mask(shape);
-  const bn::AffineParameters<float> affine(shape.channels);
-  bn::Moments moments;
-  for (auto _ : state) {
-    bn::train_forward<typename Storage::Layout>(x, affine, 1e-5, y, moments, {.weights = mask});
-    benchmark::ClobberMemory();
-  }
-  report<Storage>(state, shape, 3);
-}
-
-BENCHMARK(train_forward_masked<planes<float>>)->Apply(masked_images);
-BENCHMARK(train_forward_masked<rows<float>>)->Apply(masked_images);
+BENCHMARK(train_forward<planes<float>, bn::activations::identity, masked>)->Apply(masked_images);
+BENCHMARK(train_forward<rows<float>, bn::activations::identity, masked>)->Apply(masked_images);
 BENCHMARK(train_forward<planes<float>, bn::activations::identity>)->Apply(all_images);
 BENCHMARK(train_forward<planes<float>, bn::relu>)->Apply(all_images);
 BENCHMARK(train_forward<rows<float>, bn::activations::identity>)->Apply(all_images);

@@ -1,9 +1,11 @@
 /// \file
-/// The shapes that are timed, by name: the one list for all benchmarks. Tables must not be tuned to it: compare takes
-/// any other shape on its command line.
+/// The shapes that are timed, by name, for all benchmarks. Kernels were tuned on some of them, so compare also takes
+/// others on its command line and draws some (random_shapes.hpp).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,18 @@ struct Shape {
     return samples == other.samples && channels == other.channels && plane == other.plane;
   }
 };
+
+/// The shapes of all lists, each once, under the name that it has first.
+inline std::vector<Shape> distinct(std::initializer_list<std::vector<Shape>> lists) {
+  std::vector<Shape> result;
+  for (const std::vector<Shape>& list : lists) {
+    for (const Shape& shape : list) {
+      const auto same = [&](const Shape& other) { return other.same_extents(shape); };
+      if (std::none_of(result.begin(), result.end(), same)) result.push_back(shape);
+    }
+  }
+  return result;
+}
 
 /// Dense layers from the paper's own up to 16 MiB, wide and narrow.
 inline const std::vector<Shape> dense_shapes = {
@@ -91,8 +105,11 @@ inline const std::vector<Shape> sums_images = {
 inline const std::vector<Shape> sums_matrices = {
     {"250x490", 250, 490, 1}, {"2000x500", 2000, 500, 1}, {"20000x900", 20000, 900, 1}};
 
-/// Images, and sequences of 512 steps, of which a mask leaves a part out.
-inline const std::vector<Shape> masked_shapes = {{"32x256x56x56", 32, 256, 56 * 56}, {"32x256x512", 32, 256, 512}};
+/// Images, sequences of 512 steps, short planes and few channels, of which a mask leaves a part out.
+inline const std::vector<Shape> masked_shapes = {
+    {"32x256x56x56", 32, 256, 56 * 56}, {"32x256x512", 32, 256, 512},     {"32x512x7x7", 32, 512, 7 * 7},
+    {"32x2048x2x2", 32, 2048, 2 * 2},   {"16x32x28x28", 16, 32, 28 * 28}, {"16x8x28x28", 16, 8, 28 * 28},
+};
 
 /// Layers of multilayer perceptrons: a small one, a wide one, and channel counts that no SIMD width divides.
 inline const std::vector<Shape> mlp_shapes = {

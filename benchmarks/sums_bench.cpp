@@ -7,13 +7,20 @@
 namespace benchmarks {
 namespace {
 
-void read(const float* values, Index size) { benchmark::DoNotOptimize(sum<Prefetch::yes>(values, size)); }
+template <class... Tensors>
+void read(benchmark::State& state, const Tensors&... tensors) {
+  escape(tensors...);
+  for (auto _ : state) {
+    (benchmark::DoNotOptimize(sum<Prefetch::yes>(tensors.data(), tensors.size())), ...);
+    benchmark::ClobberMemory();
+  }
+}
 
 template <class Storage>
 void read_x(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape);
-  for (auto _ : state) read(x.data(), x.size());
+  read(state, x);
   report<Storage>(state, shape, 1);
 }
 
@@ -21,7 +28,8 @@ template <class Storage>
 void batch_moments(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape);
-  bn::Moments moments;
+  bn::Moments moments(shape.channels);
+  escape(moments.mean, moments.m2);
   for (auto _ : state) {
     bn::batch_moments<typename Storage::Layout>(x, moments);
     benchmark::ClobberMemory();
@@ -33,10 +41,7 @@ template <class Storage>
 void read_x_and_dy(benchmark::State& state) {
   const Shape shape = shape_of(state);
   const auto x = random_tensor<Storage>(shape), dy = random_tensor<Storage>(shape);
-  for (auto _ : state) {
-    read(x.data(), x.size());
-    read(dy.data(), dy.size());
-  }
+  read(state, x, dy);
   report<Storage>(state, shape, 2);
 }
 
@@ -49,7 +54,8 @@ void gradient_sums(benchmark::State& state) {
   bn::Moments moments;
   bn::batch_moments<Layout>(x, moments);
   const bn::Statistics statistics = bn::statistics(moments, 1e-5);
-  bn::GradientSums sums;
+  bn::GradientSums sums(shape.channels);
+  escape(sums.dy, sums.dy_x);
   for (auto _ : state) {
     bn::gradient_sums<Layout>(x, dy, affine, statistics, sums);
     benchmark::ClobberMemory();
@@ -57,8 +63,8 @@ void gradient_sums(benchmark::State& state) {
   report<Storage>(state, shape, 2);
 }
 
-void images(benchmark::internal::Benchmark* row) { add_rows(row, sums_images); }
-void matrices(benchmark::internal::Benchmark* row) { add_rows(row, sums_matrices); }
+constexpr auto images = [](auto* row) { add_rows(row, sums_images); };
+constexpr auto matrices = [](auto* row) { add_rows(row, sums_matrices); };
 
 BENCHMARK(read_x<planes<float>>)->Apply(images);
 BENCHMARK(batch_moments<planes<float>>)->Apply(images);

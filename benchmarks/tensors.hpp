@@ -47,11 +47,9 @@ using column_major = matrix<Element, Eigen::ColMajor>;
 /// The shape that the arguments of a row name.
 inline Shape shape_of(const benchmark::State& state) {
   Shape shape{"", state.range(0), state.range(1), state.range(2)};
-  for (const auto* list :
-       {&dense_shapes, &image_shapes, &resnet50_shapes, &mlp_shapes, &sums_images, &sums_matrices, &masked_shapes}) {
-    for (const Shape& named : *list) {
-      if (shape.name.empty() && named.same_extents(shape)) shape.name = named.name;
-    }
+  for (const Shape& named :
+       distinct({dense_shapes, image_shapes, resnet50_shapes, mlp_shapes, sums_images, sums_matrices, masked_shapes})) {
+    if (named.same_extents(shape)) return named;
   }
   return shape;
 }
@@ -64,12 +62,34 @@ typename Storage::Tensor random_tensor(const Shape& shape) {
   return tensor;
 }
 
-/// A weight of 0 or 1 for each position of x.
-inline Eigen::Tensor<float, 2, Eigen::RowMajor> random_mask(const Shape& shape) {
-  Eigen::Tensor<float, 2, Eigen::RowMajor> mask(shape.samples, shape.plane);
-  mask.setRandom();
-  return mask.round();
+/// Lets the compiler think that others look at the values, so that ClobberMemory and the like cover them.
+template <class... Tensors>
+void escape(Tensors&... tensors) {
+  const auto escape_one = [](auto* data) { benchmark::DoNotOptimize(data); };
+  (escape_one(tensors.data()), ...);
 }
+
+/// How the values of x count in a call: all alike.
+struct unweighted {
+  explicit unweighted(const Shape&) {}
+  bn::CallOptions options() const { return {}; }
+  template <class Activation>
+  bn::FusedOptions<Activation> fused_options() const {
+    return {};
+  }
+};
+
+/// A weight of 0 or 1 for each position of x. The bytes of the mask are not counted.
+struct masked {
+  explicit masked(const Shape& shape) : mask(shape.samples, shape.plane) { mask = mask.setRandom().round(); }
+  bn::WeightedCallOptions options() const { return {.weights = mask}; }
+  template <class Activation>
+  bn::WeightedFusedOptions<Activation> fused_options() const {
+    return {.weights = mask};
+  }
+
+  Eigen::Tensor<float, 2, Eigen::RowMajor> mask;
+};
 
 /// Bytes per second if a call moves `tensors` times the bytes of x, as the Cost line of its docstring says.
 template <class Storage>
@@ -78,32 +98,24 @@ void report(benchmark::State& state, const Shape& shape, int tensors) {
   state.SetBytesProcessed(state.iterations() * tensors * shape.size() * Index(sizeof(typename Storage::Scalar)));
 }
 
-inline void add_rows(benchmark::internal::Benchmark* row, const std::vector<Shape>& shapes) {
+// Of type auto, since the type of a row has another name from version to version; objects, since a template cannot become
+// the std::function that Apply takes.
+inline constexpr auto add_rows = [](auto* row, const std::vector<Shape>& shapes) {
   row->ArgNames({"samples", "channels", "plane"})->UseRealTime();
   for (const Shape& s : shapes) row->Args({s.samples, s.channels, s.plane});
-}
+};
 
-/// The images, and the layers of ResNet-50 and the sequences that are not among them.
-inline void all_images(benchmark::internal::Benchmark* row) {
-  add_rows(row, image_shapes);
-  for (const auto* list : {&resnet50_shapes, &masked_shapes}) {
-    for (const Shape& s : *list) {
-      const auto same = [&](const Shape& image) { return image.same_extents(s); };
-      if (std::none_of(image_shapes.begin(), image_shapes.end(), same)) row->Args({s.samples, s.channels, s.plane});
-    }
-  }
-}
+/// The images, and the layers of ResNet-50 and what is masked elsewhere that are not among them.
+inline constexpr auto all_images = [](auto* row) {
+  add_rows(row, distinct({image_shapes, resnet50_shapes, masked_shapes}));
+};
+inline constexpr auto all_matrices = [](auto* row) { add_rows(row, distinct({dense_shapes, mlp_shapes})); };
 
-inline void all_matrices(benchmark::internal::Benchmark* row) {
-  add_rows(row, dense_shapes);
-  for (const Shape& s : mlp_shapes) row->Args({s.samples, s.channels, s.plane});
-}
-
-/// Images, and sequences of 512 steps, for what is beside an unweighted row.
-inline void masked_images(benchmark::internal::Benchmark* row) { add_rows(row, masked_shapes); }
+/// For what is beside an unweighted row.
+inline constexpr auto masked_images = [](auto* row) { add_rows(row, masked_shapes); };
 
 /// One image and one matrix for what differs from float only by its element type.
-inline void one_image(benchmark::internal::Benchmark* row) { add_rows(row, {image_shapes[1]}); }
-inline void one_matrix(benchmark::internal::Benchmark* row) { add_rows(row, {dense_shapes[2]}); }
+inline constexpr auto one_image = [](auto* row) { add_rows(row, {image_shapes[1]}); };
+inline constexpr auto one_matrix = [](auto* row) { add_rows(row, {dense_shapes[2]}); };
 
 }  // namespace benchmarks
