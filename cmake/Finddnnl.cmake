@@ -4,7 +4,15 @@ include(FindPackageHandleStandardArgs)
 find_path(dnnl_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
 find_library(dnnl_LIBRARY dnnl)
 mark_as_advanced(dnnl_INCLUDE_DIR dnnl_LIBRARY)
-find_package_handle_standard_args(dnnl REQUIRED_VARS dnnl_LIBRARY dnnl_INCLUDE_DIR)
+
+set(dnnl_VERSION dnnl_VERSION-NOTFOUND)
+if(EXISTS "${dnnl_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h")
+  file(STRINGS "${dnnl_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h" lines REGEX "#define DNNL_VERSION_(MAJOR|MINOR|PATCH) ")
+  string(REGEX MATCHALL "[0-9]+" dnnl_VERSION "${lines}")
+  list(JOIN dnnl_VERSION . dnnl_VERSION)
+endif()
+find_package_handle_standard_args(dnnl
+  REQUIRED_VARS dnnl_LIBRARY dnnl_INCLUDE_DIR VERSION_VAR dnnl_VERSION HANDLE_VERSION_RANGE)
 
 if(dnnl_FOUND AND NOT TARGET DNNL::dnnl)
   add_library(DNNL::dnnl UNKNOWN IMPORTED)

@@ -1,12 +1,14 @@
 // oneDNN, in the plain format of the problem and in all others. What is in another format has been converted
-// beforehand: a network keeps its tensors in the format it likes best. Where it fuses a ReLU it keeps a mask, which its
-// own forward pass has made.
+// beforehand: a network keeps its tensors in the format it likes best. A matrix is described in three ways, all of the
+// problem's own memory: oneDNN has fast kernels for images only. Where it fuses a ReLU it keeps a mask, which its own
+// forward pass has made.
 
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <stdexcept>
 
 #include "candidates/candidate.hpp"
 #include "candidates/problem.hpp"
@@ -30,36 +32,60 @@ void execute(const dnnl::primitive& primitive, const Arguments& arguments) {
   stream.wait();
 }
 
-/// Sets the threads of the OpenMP runtime that oneDNN has brought along, whichever that is.
+std::string name_of_runtime(unsigned runtime) {
+  switch (runtime) {
+    case DNNL_RUNTIME_SEQ: return "SEQ";
+    case DNNL_RUNTIME_OMP: return "OMP";
+    case DNNL_RUNTIME_TBB: return "TBB";
+    case DNNL_RUNTIME_THREADPOOL: return "THREADPOOL";
+    default: return std::to_string(runtime);
+  }
+}
+
+/// Sets the threads of the OpenMP runtime that oneDNN has brought along, whichever that is. Throws std::runtime_error if
+/// this oneDNN takes its threads from elsewhere, where nobody can set them.
 void set_threads(int threads) {
+  const unsigned runtime = dnnl_version()->cpu_runtime;
+  if (runtime == DNNL_RUNTIME_SEQ && threads == 1) return;
   using Set = void (*)(int);
-  if (const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))) set(threads);
+  const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
+  if (runtime != DNNL_RUNTIME_OMP || set == nullptr) {
+    throw std::runtime_error("oneDNN: expected one that uses OpenMP, to run on " + std::to_string(threads) +
+                             " threads, got DNNL_CPU_RUNTIME=" + name_of_runtime(runtime) +
+                             (set == nullptr ? " and no omp_set_num_threads" : "") +
+                             "; --without onednn leaves it out");
+  }
+  set(threads);
 }
 
 struct Format {
   const char* name;
-  memory::format_tag tag;
+  /// Of the tensors that oneDNN gets, and of the problem's own memory: of the same extents.
+  memory::desc desc, plain;
 };
 
 /// The problem's own format first.
-std::vector<Format> formats(Layout layout) {
+std::vector<Format> formats(const Task& task) {
   using Tag = memory::format_tag;
-  const Format nchw{"nchw", Tag::nchw}, nhwc{"nhwc", Tag::nhwc};
-  const Format blocked_16{"nChw16c", Tag::nChw16c}, blocked_8{"nChw8c", Tag::nChw8c};
-  switch (layout) {
-    case Layout::planes: return {nchw, nhwc, blocked_16, blocked_8};
-    case Layout::rows: return {nhwc, nchw, blocked_16, blocked_8};
-    case Layout::matrices: break;
-  }
-  return {{"nc", Tag::nc}};
-}
-
-memory::desc descriptor(const Task& task, memory::format_tag tag) {
   const Shape& s = task.shape;
-  const memory::dims extents = task.layout == Layout::matrices
-                                   ? memory::dims{s.samples, s.channels}
-                                   : memory::dims{s.samples, s.channels, s.height(), s.width()};
-  return {extents, memory::data_type::f32, tag};
+  const auto described = [](const memory::dims& extents, Tag tag) {
+    return memory::desc(extents, memory::data_type::f32, tag);
+  };
+  if (task.layout == Layout::matrices) {
+    const auto in_place = [](const char* name, const memory::desc& desc) { return Format{name, desc, desc}; };
+    return {in_place("nc", described({s.samples, s.channels}, Tag::nc)),
+            in_place("nhwc of 1x1", described({s.samples, s.channels, 1, 1}, Tag::nhwc)),
+            in_place("nhwc of one image", described({1, s.channels, s.samples, 1}, Tag::nhwc))};
+  }
+  const auto image = [&](Tag tag) { return described({s.samples, s.channels, s.height(), s.width()}, tag); };
+  const memory::desc nchw = image(Tag::nchw), nhwc = image(Tag::nhwc);
+  const memory::desc& plain = task.layout == Layout::planes ? nchw : nhwc;
+  std::vector<Format> all{{"nchw", nchw, plain},
+                          {"nhwc", nhwc, plain},
+                          {"nChw16c", image(Tag::nChw16c), plain},
+                          {"nChw8c", image(Tag::nChw8c), plain}};
+  if (task.layout == Layout::rows) std::swap(all[0], all[1]);
+  return all;
 }
 
 /// One value per channel, in memory of the problem.
@@ -70,10 +96,8 @@ memory per_channel(std::vector<float>& values) {
 /// A problem in one format.
 class Solver {
  public:
-  Solver(Problem& problem, int threads, memory::format_tag format)
-      : problem_(problem),
-        plain_(descriptor(problem.task, formats(problem.task.layout).front().tag)),
-        format_(descriptor(problem.task, format)) {
+  Solver(Problem& problem, int threads, const Format& format)
+      : problem_(problem), plain_(format.plain), format_(format.desc) {
     set_threads(threads);
     const auto forward = make_forward();
     solve_ = {Forward(forward), forward_arguments(forward)};
@@ -160,7 +184,7 @@ class Solver {
 /// None where oneDNN has no implementation.
 std::vector<Candidate> candidate(Problem& problem, int threads, const Format& format) {
   try {
-    const auto solver = std::make_shared<Solver>(problem, threads, format.tag);
+    const auto solver = std::make_shared<Solver>(problem, threads, format);
     return {{"oneDNN", format.name, Work::pass, [solver] { solver->solve(); }, [solver] { solver->fetch(); }}};
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_unimplemented) return {};
@@ -177,7 +201,7 @@ std::string onednn_version() {
 
 std::vector<Candidate> onednn_candidates(Problem& problem, int threads) {
   std::vector<Candidate> candidates;
-  for (const Format& format : formats(problem.task.layout)) {
+  for (const Format& format : formats(problem.task)) {
     for (Candidate& c : candidate(problem, threads, format)) candidates.push_back(std::move(c));
   }
   return candidates;
