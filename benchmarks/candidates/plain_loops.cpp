@@ -1,5 +1,5 @@
 // The formulas as one would write them down by hand: mean, variance, output; two sums, gradient. Each is one walk over
-// the tensor in memory order, in float, and whatever the compiler makes of it.
+// the tensor in memory order, in float, and whatever the compiler makes of it; a plane is summed in a local variable.
 
 #include <algorithm>
 #include <cmath>
@@ -28,6 +28,25 @@ void for_each_element(const Task& task, const Visit& visit) {
   }
 }
 
+/// Calls add(channel, index, sum...) for every element, in memory order, so that sums[channel] becomes what was added.
+template <class Add, class... Sums>
+void add_up(const Task& task, const Add& add, Sums*... sums) {
+  const Shape& s = task.shape;
+  (std::fill_n(sums, s.channels, Sums(0)), ...);
+  if (task.layout == Layout::planes) {
+    Index k = 0;
+    const auto add_plane = [&](Index c, auto... of_plane) {
+      for (Index i = 0; i < s.plane; ++i) add(c, k++, of_plane...);
+      ((sums[c] += of_plane), ...);
+    };
+    for (Index n = 0; n < s.samples; ++n) {
+      for (Index c = 0; c < s.channels; ++c) add_plane(c, Sums(0)...);
+    }
+  } else {
+    for_each_element(task, [=](Index c, Index k) { add(c, k, sums[c]...); });
+  }
+}
+
 struct Statistics {
   std::vector<float> mean, inv_std;
 
@@ -37,11 +56,11 @@ struct Statistics {
     const float count = static_cast<float>(p.task.shape.count());
     const float* x = p.x.data();
     float *m = mean.data(), *s = inv_std.data();
-    std::fill(mean.begin(), mean.end(), 0.0F);
-    for_each_element(p.task, [=](Index c, Index k) { m[c] += x[k]; });
+    add_up(
+        p.task, [=](Index, Index k, float& sum) { sum += x[k]; }, m);
     for (float& value : mean) value /= count;
-    std::fill(inv_std.begin(), inv_std.end(), 0.0F);
-    for_each_element(p.task, [=](Index c, Index k) { s[c] += (x[k] - m[c]) * (x[k] - m[c]); });
+    add_up(
+        p.task, [=](Index c, Index k, float& sum) { sum += (x[k] - m[c]) * (x[k] - m[c]); }, s);
     for (float& value : inv_std) value = 1 / std::sqrt(value / count + float(epsilon));
   }
 };
@@ -64,12 +83,11 @@ void backward(Problem& p, const Statistics& statistics, const Gradient& dz) {
   const float *x = p.x.data(), *gamma = p.gamma.data();
   const float *m = statistics.mean.data(), *s = statistics.inv_std.data();
   float *dgamma = p.dgamma.data(), *dbeta = p.dbeta.data(), *dx = p.out.data();
-  std::fill(p.dgamma.begin(), p.dgamma.end(), 0.0F);
-  std::fill(p.dbeta.begin(), p.dbeta.end(), 0.0F);
-  for_each_element(p.task, [=](Index c, Index k) {
-    dbeta[c] += dz(c, k);
-    dgamma[c] += dz(c, k) * (x[k] - m[c]) * s[c];
-  });
+  const auto add = [=](Index c, Index k, float& sum, float& sum_x) {
+    sum += dz(c, k);
+    sum_x += dz(c, k) * (x[k] - m[c]) * s[c];
+  };
+  add_up(p.task, add, dbeta, dgamma);
   const float count = static_cast<float>(p.task.shape.count());
   for_each_element(p.task, [=](Index c, Index k) {
     const float x_hat = (x[k] - m[c]) * s[c];
