@@ -1,21 +1,17 @@
 #include "measuring/columns.hpp"
 
-#include <algorithm>
-
 #include "measuring/statistics.hpp"
 
 namespace benchmarks {
 namespace {
 
-/// The quickest part of one kind in each round; empty if there is none.
-Times quickest(const std::vector<Candidate>& candidates, const std::vector<Times>& times, Work work) {
-  Times best;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (candidates[i].work != work) continue;
-    if (best.empty()) best.assign(times[i].size(), not_measured);
-    std::transform(best.begin(), best.end(), times[i].begin(), best.begin(), [](double a, double b) {
-      return std::fmin(a, b);  // of a number and NaN: the number
-    });
+/// The one with the lowest median; none has the index of the end. One choice for all rounds: a minimum taken in each
+/// round would be of luck.
+template <class Takes>
+std::size_t quickest(const std::vector<Times>& times, const Takes& takes_part) {
+  std::size_t best = times.size();
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    if (takes_part(i) && (best == times.size() || median(times[i]) < median(times[best]))) best = i;
   }
   return best;
 }
@@ -23,25 +19,30 @@ Times quickest(const std::vector<Candidate>& candidates, const std::vector<Times
 }  // namespace
 
 Times limit_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times, int readings) {
-  Times limit = quickest(candidates, times, Work::move);
-  const Times read = quickest(candidates, times, Work::read);
-  for (std::size_t round = 0; round < read.size(); ++round) limit[round] += (readings - 1) * read[round];
+  const auto quickest_of = [&](Work work) {
+    return quickest(times, [&](std::size_t i) { return candidates[i].work == work; });
+  };
+  const std::size_t move = quickest_of(Work::move), read = quickest_of(Work::read);
+  if (move == times.size()) return {};
+  Times limit = times[move];
+  if (read == times.size() || readings == 1) return limit;
+  for (std::size_t round = 0; round < limit.size(); ++round) limit[round] += (readings - 1) * times[read][round];
   return limit;
 }
 
 std::vector<Column> peers_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times) {
   std::vector<Column> columns;
-  std::size_t next = 0;
-  for (std::size_t first = 1; first < candidates.size(); first = next) {
+  std::size_t end = 0;
+  for (std::size_t first = 1; first < candidates.size(); first = end) {
     const std::string& library = candidates[first].library;
-    std::size_t best = first;
-    for (next = first; next < candidates.size() && candidates[next].library == library; ++next) {
-      if (median(times[next]) < median(times[best])) best = next;
-    }
+    const auto is_its = [&](std::size_t i) { return candidates[i].library == library; };
+    end = first;
+    while (end < candidates.size() && is_its(end)) ++end;
     if (candidates[first].work != Work::pass) continue;
-    const bool several = !candidates[first].form.empty();
-    columns.push_back({several ? library + " plain" : library, times[first], candidates[first].form});
-    if (several) columns.push_back({library + " best", times[best], candidates[best].form});
+    // Two columns also for a shape that only one of a library's forms can do: a table has the same ones in each row.
+    const bool names_forms = !candidates[first].form.empty();
+    columns.push_back({names_forms ? library + " plain" : library, times[first]});
+    if (names_forms) columns.push_back({library + " best", times[quickest(times, is_its)]});
   }
   return columns;
 }

@@ -14,15 +14,13 @@ namespace benchmarks {
 struct Column {
   std::string title;
   Times times;
-  /// Which of several forms it is.
-  std::string form;
 };
 
-/// The limit, added up from its parts in each round: the quickest move, and the quickest read for each reading but the
-/// last. Empty if no parts were timed.
+/// The limit, added up from its parts in each round: the move with the lowest median, and the read with the lowest one
+/// for each reading but the last. Empty if no parts were timed.
 Times limit_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times, int readings);
 
-/// One column for each other library; for one that has several forms two: the problem's own, and the best by its
+/// One column for each other library; for one that names its forms two: the problem's own, and the one with the lowest
 /// median.
 std::vector<Column> peers_of(const std::vector<Candidate>& candidates, const std::vector<Times>& times);
 
