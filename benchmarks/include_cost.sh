@@ -6,13 +6,21 @@
 #   sh benchmarks/include_cost.sh [turns]        default 7; CXX and EIGEN_INCLUDE_DIR say what to compile with
 set -eu
 
-turns=${1:-7}
+turns=${1-7}
 compiler=${CXX:-g++}
 eigen=${EIGEN_INCLUDE_DIR:-/usr/include/eigen3}
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-[ -x /usr/bin/time ] || { echo "include_cost: needs GNU time, as /usr/bin/time (Debian: the package time)" >&2; exit 1; }
+
+give_up() { echo "include_cost: $*" >&2; exit 1; }
+[ $# -le 1 ] || give_up "expected at most one argument, the number of turns, got $#: $*"
+case $turns in
+  "" | *[!0-9]* | 0*) give_up "expected a number of turns from 1 on, got '$turns'" ;;
+esac
+command -v "$compiler" >/dev/null || give_up "expected a compiler in CXX, got '$compiler'"
+[ -e "$eigen/Eigen/Core" ] || give_up "expected a folder with Eigen/Core in EIGEN_INCLUDE_DIR, got '$eigen'"
+[ -x /usr/bin/time ] || give_up "needs GNU time, as /usr/bin/time (Debian: the package time)"
 
 # compile <file> <flags>...: appends seconds and kilobytes to the file's list of them.
 compile() {
