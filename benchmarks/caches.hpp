@@ -5,12 +5,27 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <fstream>
+#include <string>
 
 namespace benchmarks {
 
-/// A core's second cache; 2 MiB where the system does not say.
+/// A core's cache of level 1 (for data), 2 or 3; 0 where neither the C library nor Linux says.
+inline std::ptrdiff_t cache_bytes(int level) {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  const long size = sysconf(level == 1   ? _SC_LEVEL1_DCACHE_SIZE
+                            : level == 2 ? _SC_LEVEL2_CACHE_SIZE
+                                         : _SC_LEVEL3_CACHE_SIZE);
+  if (size > 0) return size;
+#endif
+  std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(level == 1 ? 0 : level) + "/size");
+  std::ptrdiff_t kibibytes = 0;
+  return file >> kibibytes ? kibibytes * 1024 : 0;
+}
+
+/// A core's second cache; 2 MiB where nobody says.
 inline std::ptrdiff_t l2_bytes() {
-  const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  const std::ptrdiff_t size = cache_bytes(2);
   return size > 0 ? size : std::ptrdiff_t(2) << 20;
 }
 

@@ -5,34 +5,35 @@
 #include <fstream>
 #include <thread>
 
+#include "caches.hpp"
+
 namespace benchmarks {
 namespace {
-
-std::string first_line(const std::string& path) {
-  std::string line;
-  std::ifstream file(path);
-  std::getline(file, line);
-  return line.empty() ? "unknown" : line;
-}
 
 /// The vendor's name for it is not always telling (a virtual machine's may be "AMD EPYC"), so family and model follow.
 std::string processor() {
   std::ifstream file("/proc/cpuinfo");
-  std::string name, family, model;
+  std::string name = "unknown", family, model;
   for (std::string line; std::getline(file, line) && !line.empty();) {
-    const auto value = [&](const char* key) { return line.rfind(key, 0) == 0 ? line.substr(line.find(':') + 2) : ""; };
-    if (name.empty()) name = value("model name");
-    if (family.empty()) family = value("cpu family");
-    if (model.empty()) model = value("model\t");
+    const auto read = [&](const std::string& key, std::string& value) {
+      const std::size_t colon = line.find(": ");
+      if (colon != std::string::npos && line.substr(0, line.find('\t')) == key) value = line.substr(colon + 2);
+    };
+    read("model name", name);
+    read("cpu family", family);
+    read("model", model);
   }
-  const std::string cores = std::to_string(std::thread::hardware_concurrency());
-  return name.empty() ? "unknown" : name + " (family " + family + ", model " + model + "), " + cores + " logical cores";
+  if (!family.empty()) name += " (family " + family + ", model " + model + ")";
+  return name + ", " + std::to_string(std::thread::hardware_concurrency()) + " logical cores";
 }
 
 std::string caches() {
-  const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index";
-  return "L1d " + first_line(folder + "0/size") + ", L2 " + first_line(folder + "2/size") + ", L3 " +
-         first_line(folder + "3/size");
+  const auto size = [](int level) {
+    const std::ptrdiff_t bytes = cache_bytes(level);
+    return bytes > 0 ? std::to_string(bytes / 1024) + "K" : "unknown";
+  };
+  const std::string guess = cache_bytes(2) > 0 ? "" : " (taken for " + std::to_string(l2_bytes() / 1024) + "K)";
+  return "L1d " + size(1) + ", L2 " + size(2) + guess + ", L3 " + size(3);
 }
 
 std::string compiler() {
@@ -41,6 +42,18 @@ std::string compiler() {
 #else
   return "g++ " __VERSION__;
 #endif
+}
+
+std::string flags() {
+  std::string text = BENCHMARKS_FLAGS;
+  if (text.empty()) text = "none";
+#ifndef __OPTIMIZE__
+  text += " - WITHOUT OPTIMIZATION: these times say nothing";
+#endif
+#ifndef NDEBUG
+  text += " - with assertions";
+#endif
+  return text;
 }
 
 std::string date() {
@@ -57,7 +70,7 @@ std::vector<std::pair<std::string, std::string>> describe_machine() {
       {"processor", processor()},
       {"caches", caches()},
       {"compiler", compiler()},
-      {"flags", BENCHMARKS_FLAGS},
+      {"flags", flags()},
       {"SIMD", Eigen::SimdInstructionSetsInUse()},
       {"date", date()},
   };
