@@ -7,6 +7,7 @@
 //
 // gamma is 1 and beta 0. Each library's backward pass uses the statistics that its own forward pass has saved.
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -207,11 +208,21 @@ void print(const ErrorTables& tables) {
 
 }  // namespace
 
-int main() {
-  for (const auto& [name, value] : describe_machine()) std::cout << name << ": " << value << "\n";
-  ErrorTables tables;
-  for (const Place& place : places) {
-    for (const Data& data : hard_data) add_rows(tables, place, data);
+int main(int argc, char** argv) {
+  CLI::App app("Errors of batch normalization in float, of this library and of others, on hard data.", "accuracy");
+  try {
+    app.parse(argc, argv);
+    for (const auto& [name, value] : describe_machine()) std::cout << name << ": " << value << "\n";
+    ErrorTables tables;
+    for (const Place& place : places) {
+      for (const Data& data : hard_data) add_rows(tables, place, data);
+    }
+    print(tables);
+    return 0;
+  } catch (const CLI::Error& error) {
+    return app.exit(error);
+  } catch (const std::exception& error) {
+    std::cerr << "accuracy: " << error.what() << std::endl;
+    return 1;
   }
-  print(tables);
 }

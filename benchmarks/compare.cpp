@@ -2,9 +2,15 @@
 // installed, beside oneDNN and LibTorch. All candidates of a shape take turns in one process; tables show medians of
 // ratios within one round. README.md says how to read them.
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <charconv>
+#include <cstdlib>
+#include <iomanip>
 #include <iostream>
+#include <new>
+#include <sstream>
 
 #include "candidates/candidate.hpp"
 #include "candidates/problem.hpp"
@@ -33,10 +39,16 @@ struct Options {
 
 /// An option that takes several of an enumeration's values, by name.
 template <class Value>
-void add_choice(CLI::App& app, const char* name, std::vector<Value>& values, std::vector<Value> all, const char* text) {
-  std::vector<std::pair<std::string, Value>> names;
-  for (const Value value : all) names.emplace_back(name_of(value), value);
-  app.add_option(name, values, text)->delimiter(',')->transform(CLI::CheckedTransformer(names));
+void add_choice(CLI::App& app, const char* name, std::vector<Value>& values, std::vector<Value> all, std::string text) {
+  const auto number_of = [=](const std::string& got) {
+    std::string names;
+    for (const Value value : all) {
+      if (name_of(value) == got) return std::to_string(static_cast<int>(value));
+      names += (names.empty() ? "" : ", ") + name_of(value);
+    }
+    throw CLI::ValidationError("expected one of " + names + ", got '" + got + "'");
+  };
+  app.add_option(name, values, text)->delimiter(',')->transform(number_of);
 }
 
 void add_options(CLI::App& app, Options& options) {
@@ -53,7 +65,12 @@ void add_options(CLI::App& app, Options& options) {
       app.add_option("--random", options.random, "instead: so many random images, and so many random matrices")
           ->check(CLI::Range(1, 1000))
           ->excludes(shapes);
-  app.add_option("--seed", options.seed, "which ones")->needs(random)->capture_default_str();
+  app.add_option("--seed", options.seed, "which ones")
+      ->check([](const std::string& got) {  // CLI11 wraps it around
+        return got.starts_with('-') ? "expected a whole number from 0 on, got " + got : "";
+      })
+      ->needs(random)
+      ->capture_default_str();
   app.add_option("--without", options.without, "leave out: limit, plain, naive, onednn, libtorch")
       ->delimiter(',')
       ->check(CLI::IsMember({"limit", "plain", "naive", "onednn", "libtorch"}));
@@ -67,33 +84,53 @@ void add_options(CLI::App& app, Options& options) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--seconds", options.schedule.seconds, "begin no further round of a shape after this time")
-      ->check(CLI::PositiveNumber)
+      ->check([](const std::string& got) {
+        return std::atof(got.c_str()) > 0 ? "" : "expected a number above 0, got " + got;
+      })
       ->capture_default_str();
   app.add_option("--csv", options.csv, "also write the results of every candidate to this file");
 }
 
+/// From its extents: "32x64x3136".
+Shape parsed_shape(const std::string& text) {
+  Index extents[3];
+  const char *at = text.data(), *const end = at + text.size();
+  for (Index& extent : extents) {
+    const auto [next, error] = std::from_chars(at, end, extent);
+    const bool ends_well = &extent == std::end(extents) - 1 ? next == end : next != end && *next == 'x';
+    if (error != std::errc() || extent < 1 || !ends_well) {
+      throw CLI::ValidationError("--shapes",
+                                 "expected kernels, odd, resnet50, mlp, all, or samples x channels x plane, which are "
+                                 "whole numbers from 1 on, as in 32x64x3136; got '" +
+                                     text + "'");
+    }
+    at = next + 1;
+  }
+  return {text, extents[0], extents[1], extents[2]};
+}
+
+/// Throws CLI::ValidationError if x and y alone do not fit into this machine's memory.
+void check_memory(const Shape& shape) {
+  constexpr double giga = 1e9;
+  const double here = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  const double needed = 2.0 * sizeof(float) * static_cast<double>(shape.samples) * static_cast<double>(shape.channels) *
+                        static_cast<double>(shape.plane);
+  if (needed < here) return;
+  std::ostringstream message;
+  message << std::setprecision(3) << "expected x and y of less than the " << here / giga
+          << " GB of memory that are here, got '" << shape.name << "', of which they take " << needed / giga << " GB";
+  throw CLI::ValidationError("--shapes", message.str());
+}
+
 std::vector<Shape> shapes_named(const std::string& name) {
-  const auto joined = [](std::vector<Shape> a, const std::vector<Shape>& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-  };
-  if (name == "kernels") return joined(dense_shapes, image_shapes);
+  if (name == "kernels") return distinct({dense_shapes, image_shapes});
   if (name == "odd") return odd_shapes;
   if (name == "resnet50") return resnet50_shapes;
   if (name == "mlp") return mlp_shapes;
-  if (name == "all") {
-    return joined(joined(joined(dense_shapes, image_shapes), odd_shapes), joined(resnet50_shapes, mlp_shapes));
-  }
-
-  Shape shape{name, 0, 0, 0};
-  int length = 0;
-  const int numbers =
-      std::sscanf(name.c_str(), "%tdx%tdx%td%n", &shape.samples, &shape.channels, &shape.plane, &length);
-  if (numbers == 3 && std::size_t(length) == name.size() && shape.samples > 0 && shape.channels > 0 &&
-      shape.plane > 0) {
-    return {shape};
-  }
-  throw CLI::ValidationError("--shapes", "expected kernels, odd, resnet50, mlp, all or 32x64x3136, got '" + name + "'");
+  if (name == "all") return distinct({dense_shapes, image_shapes, odd_shapes, resnet50_shapes, mlp_shapes});
+  const Shape shape = parsed_shape(name);
+  check_memory(shape);
+  return {shape};
 }
 
 /// Each shape once.
@@ -107,13 +144,30 @@ std::vector<Shape> chosen_shapes(const Options& options) {
     }
     return chosen;
   }
-  for (const std::string& name : options.shapes) {
-    for (const Shape& shape : shapes_named(name)) {
-      const auto same = [&](const Shape& other) { return other.same_extents(shape); };
-      if (std::none_of(chosen.begin(), chosen.end(), same)) chosen.push_back(shape);
-    }
-  }
+  for (const std::string& name : options.shapes) chosen = distinct({chosen, shapes_named(name)});
   return chosen;
+}
+
+bool has_layout(const Shape& shape, Layout layout) { return shape.is_matrix() == (layout == Layout::matrices); }
+
+/// Throws CLI::ValidationError if no shape has one of the layouts.
+void check_layouts(const std::vector<Layout>& layouts, const std::vector<Shape>& shapes) {
+  for (const Layout layout : layouts) {
+    if (std::any_of(shapes.begin(), shapes.end(), [=](const Shape& s) { return has_layout(s, layout); })) return;
+  }
+  std::string got;
+  for (const Layout layout : layouts) got += (got.empty() ? "" : ",") + name_of(layout);
+  throw CLI::ValidationError("--layout", shapes.front().is_matrix()
+                                             ? "expected matrices, which all shapes chosen are, got " + got
+                                             : "expected planes or rows for shapes that all are images, got " + got);
+}
+
+/// Throws CLI::ValidationError if a number comes twice.
+void check_threads(std::vector<int> threads) {
+  std::sort(threads.begin(), threads.end());
+  const auto twice = std::adjacent_find(threads.begin(), threads.end());
+  if (twice == threads.end()) return;
+  throw CLI::ValidationError("--threads", "expected different numbers, got " + std::to_string(*twice) + " twice");
 }
 
 std::vector<Library> chosen_libraries(const Options& options) {
@@ -167,6 +221,8 @@ Row measure(const Task& task, const std::vector<Library>& chosen, const Options&
 void run(const Options& options) {
   const std::vector<Library> chosen = chosen_libraries(options);
   const std::vector<Shape> shapes = chosen_shapes(options);
+  check_layouts(options.layouts, shapes);
+  check_threads(options.threads);
   CsvFile csv(options.csv);
   print_heading(chosen, options);
   for (const Pass pass : options.passes) {
@@ -174,7 +230,7 @@ void run(const Options& options) {
       for (const Activation activation : options.activations) {
         std::vector<Row> rows;
         for (const Shape& shape : shapes) {
-          if (shape.is_matrix() != (layout == Layout::matrices)) continue;
+          if (!has_layout(shape, layout)) continue;
           rows.push_back(measure({pass, layout, activation, shape}, chosen, options, csv));
         }
         if (rows.empty()) continue;
@@ -201,6 +257,10 @@ int main(int argc, char** argv) {
     return 0;
   } catch (const CLI::Error& error) {
     return app.exit(error);
+  } catch (const std::bad_alloc&) {
+    std::cerr << "compare: not enough memory for what the last line names, and the copies that the libraries make"
+              << std::endl;
+    return 1;
   } catch (const std::exception& error) {
     std::cerr << "compare: " << error.what() << std::endl;
     return 1;

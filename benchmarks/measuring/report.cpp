@@ -1,6 +1,7 @@
 #include "measuring/report.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <ostream>
 #include <stdexcept>
@@ -101,8 +102,8 @@ void print(std::ostream& out, const std::vector<Row>& rows) {
 CsvFile::CsvFile(const std::string& path) : path_(path) {
   if (path_.empty()) return;
   file_.open(path_);
-  file_
-      << "pass,layout,activation,shape,samples,channels,plane,in,threads,library,form,rounds,median_us,ratio_to_ours\n";
+  file_ << "pass,layout,activation,shape,samples,channels,plane,in,threads,library,form,rounds,median_us,ratio_to_ours"
+        << std::endl;  // flushed: a full disk shows before anything is measured
   check();
 }
 
