@@ -14,6 +14,7 @@
 #include "support/random.hpp"
 #include "support/throws.hpp"
 #include "support/tolerance.hpp"
+#include "support/values.hpp"
 
 namespace fold_into_test {
 
