@@ -18,6 +18,7 @@
 #include "support/compare.hpp"
 #include "support/containers.hpp"
 #include "support/kernels.hpp"
+#include "support/renorm.hpp"
 #include "support/shapes.hpp"
 
 namespace {
@@ -166,22 +167,65 @@ TEST(AllocationCount, SeesEveryWayToAllocate) {
   Eigen::internal::aligned_free(memory);
 }
 
+/// In any of its calls, after the first.
+template <class Layer, class T>
+void expect_none_in(Layer norm, T& t) {
+  SCOPED_TRACE(norm.describe());
+  const auto &x = t.x.view(), &dy = t.dy.view();
+  auto &y = t.y.view(), &dx = t.dx.view();
+  expect_none_after_the_first("forward", [&] { norm.forward(x, y); });
+  expect_none_after_the_first("backward", [&] { norm.backward(x, dy, dx); });
+  expect_none_after_the_first("backward_from_output", [&] { norm.backward_from_output(y, dy, dx); });
+  expect_none_after_the_first("infer", [&] { norm.infer(x, y); });
+  expect_none_after_the_first("zero_gradients", [&] { norm.zero_gradients(); });
+}
+
+const bn::Mode all_modes[] = {bn::Mode::training, bn::Mode::inference, bn::Mode::frozen, bn::Mode::probe};
+
 TYPED_TEST(Allocation, IsNoneInALayerInAnyMode) {
   using Scalar = bn::statistics_t<typename TypeParam::Scalar>;
   using L = typename TypeParam::Layout;
   for_each_shape<TypeParam>([](auto& t, Index channels) {
-    for (const auto mode : {bn::Mode::training, bn::Mode::inference, bn::Mode::frozen, bn::Mode::probe}) {
-      SCOPED_TRACE(testing::Message() << "mode " << mode);
-      bn::BatchNorm<Scalar, L, bn::leaky_relu> norm({.channels = channels, .mode = mode});
-      const auto &x = t.x.view(), &dy = t.dy.view();
-      auto &y = t.y.view(), &dx = t.dx.view();
-      expect_none_after_the_first("forward", [&] { norm.forward(x, y); });
-      expect_none_after_the_first("backward", [&] { norm.backward(x, dy, dx); });
-      expect_none_after_the_first("backward_from_output", [&] { norm.backward_from_output(y, dy, dx); });
-      expect_none_after_the_first("infer", [&] { norm.infer(x, y); });
-      expect_none_after_the_first("zero_gradients", [&] { norm.zero_gradients(); });
+    for (const auto mode : all_modes)
+      expect_none_in(bn::BatchNorm<Scalar, L, bn::leaky_relu>({.channels = channels, .mode = mode}), t);
+  });
+}
+
+TEST(AllocationOfBatchRenorm, IsNoneInAnyMode) {
+  using A = Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>;
+  for_each_shape<A>([](auto& t, Index channels) {
+    for (const auto mode : all_modes) {
+      for (const auto& schedule : {within(2, 1), bn::RenormSchedule()}) {
+        expect_none_in(
+            bn::BatchRenorm<float, bn::samples_in_rows, bn::leaky_relu>({.channels = channels, .mode = mode}, schedule),
+            t);
+      }
     }
   });
+}
+
+// The pass before is kept until a new one is done, so that two calls have to see a number of ghosts.
+TEST(AllocationOfGhostBatchNorm, IsThatOfWhatAFailureRestores) {
+  using A = Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>;
+  Tensors<A> t({60, 19});
+  const auto &x = t.x.view(), &dy = t.dy.view();
+  auto &y = t.y.view(), &dx = t.dx.view();
+  for (const auto mode : all_modes) {
+    for (const Index samples : {60, 30, 7}) {
+      bn::GhostBatchNorm<float, bn::samples_in_rows, bn::leaky_relu> norm({.channels = 19, .mode = mode},
+                                                                          {.samples = samples});
+      SCOPED_TRACE(norm.describe());
+      for (int call = 0; call < 2; ++call) norm.forward(x, y);
+      norm.backward(x, dy, dx);
+      const bool is_one = norm.saved().size() == 1;
+      EXPECT_EQ(is_one, samples == 60 || mode.statistics == bn::StatisticsSource::running);
+      // Running statistics and moments, and gradients: two arrays each.
+      EXPECT_EQ(allocations_of([&] { norm.forward(x, y); }), is_one ? 0 : 4);
+      EXPECT_EQ(allocations_of([&] { norm.backward(x, dy, dx); }), is_one ? 0 : 2);
+      EXPECT_EQ(allocations_of([&] { norm.backward_from_output(y, dy, dx); }), is_one ? 0 : 2);
+      EXPECT_EQ(allocations_of([&] { norm.infer(x, y); }), 0);
+    }
+  }
 }
 
 TYPED_TEST(Allocation, IsNoneWhereTheCallerKeepsWhatBackwardNeeds) {
@@ -331,8 +375,7 @@ void expect_nothing_by_halves(const Layer& fresh) {
 TEST(OutOfMemory, LeavesALayerSound) {
   expect_nothing_by_halves(bn::BatchNorm<double, bn::channel_last, bn::relu>({.channels = 6}));
   expect_nothing_by_halves(bn::GhostBatchNorm<double, bn::channel_last>({.channels = 6}, {.samples = 4}));
-  expect_nothing_by_halves(bn::BatchRenorm<double, bn::channel_last>(
-      {.channels = 6}, {.plain_steps = 0, .r_max = 2, .r_steps = 0, .d_max = 1, .d_steps = 0}));
+  expect_nothing_by_halves(bn::BatchRenorm<double, bn::channel_last>({.channels = 6}, within(2, 1)));
   for (const auto method : {bn::WhiteningMethod::eigen, bn::WhiteningMethod::newton}) {
     expect_nothing_by_halves(
         bn::WhiteningNorm<double, bn::channel_last>({.channels = 6, .groups = 2, .method = method}));

@@ -2,7 +2,6 @@
 /// Batch renormalization: training that normalizes nearly as inference will, for small batches or dependent samples.
 #pragma once
 
-#include <batchnorm/functions/statistics.hpp>
 #include <batchnorm/layers/batch_norm.hpp>
 
 #include <algorithm>
@@ -11,7 +10,6 @@
 #include <sstream>
 #include <string>
 #include <tuple>
-#include <utility>
 
 namespace batchnorm {
 inline namespace BATCHNORM_ABI {
@@ -263,23 +261,24 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
     const auto fingerprints = detail::fingerprints_of(in);  // before y is written, which may be x
     detail::batch_moments(device, in[0].view, incoming_);
     if (mode_.update_running) running_.check(incoming_, options_.averaging, options_.non_finite);
-    choose_correction(within);
     detail::assign(statistics_, Base::statistics_of(source), options_.channels);
+    choose_correction(within);
     detail::normalize(device, detail::views(in), Through{statistics_, corrected_, activation_}, out.view,
                       detail::Order::backwards);
     Base::keep(saved_);
     saved_.gamma = corrected_.gamma;
     saved_.beta = corrected_.beta;
+    saved_.correction = correction_;
     saved_.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
-    std::swap(saved_.correction, correction_);
     Base::take_in_batch();
   }
 
-  /// r and d of the batch whose moments have come in, and the parameters that do what they do:
+  /// r and d of the batch whose statistics are there, and the parameters that do what they do:
   ///
   ///   gamma (x_hat r + d) + beta = (r gamma) x_hat + (beta + d gamma)
   void choose_correction(const RenormLimits& within) {
-    const Statistics batch = statistics(incoming_, options_.epsilon), running = statistics(running_, options_.epsilon);
+    detail::assign(running_constants_, {running_, options_.epsilon}, options_.channels);
+    const Statistics &batch = statistics_, &running = running_constants_;
     auto& [r, d] = correction_;
     r.resize(options_.channels);
     d.resize(options_.channels);
@@ -329,7 +328,9 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   void run_through(const Device& device, const Inputs& in, const Forward& forward, const Outputs& out) {
     detail::backward(device, detail::views(in), forward, sums_, nullptr, detail::views(out));
     if (!saved_.parameter_gradients) return;
-    Gradients<double> corrected(options_.channels);
+    auto& corrected = corrected_gradients_;
+    corrected.gamma.setZero(options_.channels);
+    corrected.beta.setZero(options_.channels);
     detail::parameter_gradients(sums_, forward, corrected);
     const auto& [r, d] = saved_.correction;
     const auto add = [](ChannelArray<Scalar>& total, const auto& gradient) {
@@ -340,9 +341,11 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
   }
 
   RenormSchedule schedule_;
-  /// Where a pass that may throw puts what it makes of the batch.
+  /// Where a pass that may throw puts what it makes of the batch and of sums, kept for their storage.
   Correction correction_;
+  Statistics running_constants_;
   AffineParameters<Scalar> corrected_;
+  Gradients<double> corrected_gradients_;
 };
 
 }  // namespace BATCHNORM_ABI
