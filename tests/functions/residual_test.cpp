@@ -53,6 +53,7 @@ template <class A>
 void expect_the_reference(const Extents<A::rank>& extents) {
   using Element = typename A::Scalar;
   using Scalar = bn::statistics_t<Element>;
+  using L = typename A::Layout;
   SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents));
   Random random(41);
   ResidualProblem<A> p(extents, random);
@@ -63,6 +64,14 @@ void expect_the_reference(const Extents<A::rank>& extents) {
   const Values z = forward.y + p.residual_values;
   const Values y = values_of(p.y.view(), A::axis);
   EXPECT_TRUE(close_add_relu<Element>(y, forward.y, p.residual_values, allowance));
+
+  // The second half of it, and inference.
+  bn::normalize<L>(p.x.view(), p.residual.view(), p.affine, bn::statistics(moments, epsilon), p.dx.view());
+  EXPECT_TRUE(equal_bits(p.dx.view(), p.y.view()));
+  bn::normalize<L, bn::add_relu>(p.x.view(), p.residual.view(), p.affine, bn::statistics(p.running, epsilon),
+                                 p.dx.view(), {.activation = add_relu});
+  EXPECT_TRUE(
+      close_add_relu<Element>(values_of(p.dx.view(), A::axis), p.expected_inference().y, p.residual_values, allowance));
 
   // Within rounding of the kink either side is right: what forward said, y, is what backward must follow. A z that is
   // positive but fades to 0 as Element is stored has the gradient of a positive one.
@@ -134,6 +143,14 @@ TEST(Residual, GivesTheSameBitsOverEveryMemoryThatIsAllowed) {
     EXPECT_TRUE(equal_bits(y_on_x.view(), p.y.view())) << "y on x";
     p.forward(p.x.view(), y_on_residual.view(), y_on_residual.view());
     EXPECT_TRUE(equal_bits(y_on_residual.view(), p.y.view())) << "y on residual";
+    using L = typename A::Layout;
+    y_on_x = p.x;
+    bn::normalize<L>(y_on_x.view(), p.residual.view(), p.affine, bn::statistics(moments, epsilon), y_on_x.view());
+    EXPECT_TRUE(equal_bits(y_on_x.view(), p.y.view())) << "y of normalize on x";
+    y_on_residual = p.residual;
+    bn::normalize<L>(p.x.view(), y_on_residual.view(), p.affine, bn::statistics(moments, epsilon),
+                     y_on_residual.view());
+    EXPECT_TRUE(equal_bits(y_on_residual.view(), p.y.view())) << "y of normalize on residual";
 
     const auto gradients =
         p.backward(moments, p.x.view(), p.residual.view(), p.dy.view(), p.dx.view(), p.dresidual.view());
@@ -181,6 +198,11 @@ TEST(Residual, RefusesOutputsThatOverlapAPartOfAnInput) {
   EXPECT_TRUE(has_parts(message_of([&] { p.forward(memory.topRows(8), x, memory.bottomRows(8)); }), "train_forward(y)",
                         "overlaps part of x"));
   const auto moments = p.forward(x, x, out);
+  const auto normalize = [&](const auto& from, const auto& added, auto&& to) {
+    return message_of([&] { bn::normalize(from, added, p.affine, bn::statistics(moments, epsilon), to); });
+  };
+  EXPECT_TRUE(has_parts(normalize(x, memory.topRows(8), memory.bottomRows(8)), "normalize(y)", "part of residual"));
+  EXPECT_TRUE(has_parts(normalize(memory.topRows(8), x, memory.bottomRows(8)), "normalize(y)", "part of x"));
   EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, memory.topRows(8), dy, memory.bottomRows(8), out); }),
                         "backward(dx)", "overlaps part of residual"));
   EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, memory.topRows(8), dy, out, memory.bottomRows(8)); }),
@@ -201,6 +223,8 @@ TEST(Residual, RefusesOtherExtents) {
   const auto moments = p.forward(x, x, y);
   EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, other, x, dx, dresidual); }), "backward(residual)",
                         "[8, 4]", "[7, 4]"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::normalize(x, other, p.affine, bn::statistics(moments, epsilon), y); }),
+                        "normalize(residual)", "[8, 4]", "[7, 4]"));
   dresidual = other;
   EXPECT_TRUE(has_parts(message_of([&] { p.backward(moments, x, x, x, dx, dresidual); }), "backward(dresidual)",
                         "[8, 4]", "[7, 4]", "dresidual.resizeLike(x)"));

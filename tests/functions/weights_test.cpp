@@ -89,19 +89,25 @@ struct WeightedProblem : Problem<A> {
     return sum;
   }
   Values x_copies() const { return repeated(this->x_values, copies); }
-  /// A position's dy is shared among its copies.
-  Values dy_copies() const {
-    Values shared = this->dy_values;
+  /// A position's gradient is shared among its copies.
+  Values gradient_copies(Values gradient) const {
     for (std::size_t row = 0; row < copies.size(); ++row) {
-      if (copies[row] > 0) shared.row(Index(row)) /= copies[row];
+      if (copies[row] > 0) gradient.row(Index(row)) /= copies[row];
     }
-    return repeated(shared, copies);
+    return repeated(gradient, copies);
   }
   /// Of the positions that are there.
   Values present(const Values& values) const {
     std::vector<int> there;
     for (const int copy : copies) there.push_back(copy > 0 ? 1 : 0);
     return repeated(values, there);
+  }
+  /// What the normalization gives where something is.
+  Values expected_z() const {
+    const auto batch = reference::forward(x_copies(), this->gamma(), this->beta(), epsilon);
+    return reference::normalize(present(this->x_values), this->gamma(), this->beta(), batch.mean, batch.variance,
+                                epsilon)
+        .y;
   }
   Values padded(const Values& values) const {
     std::vector<int> not_there;
@@ -130,24 +136,35 @@ void expect_the_reference_forward(WeightedProblem<A>& p, const reference::Forwar
   using Scalar = bn::statistics_t<Element>;
   EXPECT_TRUE(close_sums<Scalar>(moments.mean, expected.mean, p.x_copies() / p.n(), tolerance<Element>()));
   EXPECT_TRUE(close_relative<Scalar>(moments.variance().eval(), expected.variance, tolerance<Element>()));
-  const auto there =
-      reference::normalize(p.present(p.x_values), p.gamma(), p.beta(), expected.mean, expected.variance, epsilon);
-  EXPECT_TRUE(close_forward<Element>(p.present(values_of(p.y.view(), A::axis)), there.y));
+  EXPECT_TRUE(close_forward<Element>(p.present(values_of(p.y.view(), A::axis)), p.expected_z()));
 }
 
-/// `least`: what dx errs by is relative to this at least.
+/// p.dx and these, of a dz that came to each position. `least`: what dx errs by is relative to this at least.
 template <class A>
-void expect_the_reference_backward(WeightedProblem<A>& p, const reference::Backward& expected, const Values& x_hat,
-                                   const bn::Gradients<bn::statistics_t<typename A::Scalar>>& gradients, Real least) {
+void expect_the_reference_backward(WeightedProblem<A>& p, const Values& dz, const reference::Backward& expected,
+                                   const Values& x_hat,
+                                   const bn::Gradients<bn::statistics_t<typename A::Scalar>>& gradients, Real least,
+                                   Real allowance) {
   using Element = typename A::Scalar;
   using Scalar = bn::statistics_t<Element>;
-  const Values dy = p.dy_copies();
-  EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, expected.dgamma, dy * x_hat, tolerance<Element>()));
-  EXPECT_TRUE(close_sums<Scalar>(gradients.beta, expected.dbeta, dy, tolerance<Element>()));
+  const Values copies = p.gradient_copies(dz);
+  EXPECT_TRUE(close_sums<Scalar>(gradients.gamma, expected.dgamma, copies * x_hat, allowance));
+  EXPECT_TRUE(close_sums<Scalar>(gradients.beta, expected.dbeta, copies, allowance));
   const Values dx = values_of(p.dx.view(), A::axis), expected_dx = gathered(expected.dx, p.copies);
   const Real size = std::max<Real>(expected_dx.abs().maxCoeff(), least);
-  EXPECT_LE(max_abs(dx - expected_dx), tolerance<Element>() * size + storage_rounding<Element>(size));
+  EXPECT_LE(max_abs(dx - expected_dx), allowance * size + storage_rounding<Element>(size));
   EXPECT_TRUE((p.padded(dx) == 0).all());
+}
+
+/// The same through the statistics of the batch.
+template <class A>
+void expect_gradients(WeightedProblem<A>& p, const Values& dz,
+                      const bn::Gradients<bn::statistics_t<typename A::Scalar>>& gradients,
+                      Real allowance = tolerance<typename A::Scalar>()) {
+  const Values x = p.x_copies();
+  const auto forward = reference::forward(x, p.gamma(), p.beta(), epsilon);
+  expect_the_reference_backward(p, dz, reference::backward(x, p.gradient_copies(dz), p.gamma(), epsilon), forward.x_hat,
+                                gradients, (p.gamma() * forward.inv_std).maxCoeff(), allowance);
 }
 
 /// The halves are the whole's: p has y and dx of it. y is lost.
@@ -172,24 +189,23 @@ void expect_the_reference(WeightedProblem<A>& p, Real weight) {
   bn::Moments moments;
   bn::train_forward<L>(p.x.view(), p.affine, epsilon, p.y.view(), moments, {.weights = p.weights});
   const Values x = p.x_copies();
-  const auto forward = reference::forward(x, p.gamma(), p.beta(), epsilon);
   EXPECT_EQ(moments.count, double(weight * p.n()));
-  expect_the_reference_forward(p, forward, moments);
+  expect_the_reference_forward(p, reference::forward(x, p.gamma(), p.beta(), epsilon), moments);
 
   bn::Gradients<Scalar> gradients(p.channels());
   bn::backward<L>(p.x.view(), p.dy.view(), p.affine, bn::statistics(moments, epsilon), p.dx.view(), gradients,
                   {.weights = p.weights});
-  expect_the_reference_backward(p, reference::backward(x, p.dy_copies(), p.gamma(), epsilon), forward.x_hat, gradients,
-                                (p.gamma() * forward.inv_std).maxCoeff());
+  expect_gradients(p, p.dy_values, gradients);
   expect_the_same_in_halves(p, moments);
 
   bn::Gradients<Scalar> frozen(p.channels());
   bn::backward<L>(p.x.view(), p.dy.view(), p.affine, bn::statistics(p.running, epsilon), p.dx.view(), frozen,
                   {.weights = p.weights});
   const PerChannel mean = p.running.mean.template cast<Real>(), variance = p.running.variance.template cast<Real>();
-  const auto expected = reference::frozen_backward(x, p.dy_copies(), p.gamma(), mean, variance, epsilon);
+  const auto expected =
+      reference::frozen_backward(x, p.gradient_copies(p.dy_values), p.gamma(), mean, variance, epsilon);
   const auto constants = reference::normalize(x, p.gamma(), p.beta(), mean, variance, epsilon);
-  expect_the_reference_backward(p, expected, constants.x_hat, frozen, 0);
+  expect_the_reference_backward(p, p.dy_values, expected, constants.x_hat, frozen, 0, tolerance<typename A::Scalar>());
   p.expect_the_rest_untouched();
 }
 
@@ -239,6 +255,73 @@ TYPED_TEST(Weighted, AreAsManyValues) {
       }
     }
   }
+}
+
+/// Runs body(problem) on rows and on planes, for all kinds of weights.
+template <class Body>
+void for_each_problem_of_floats(const Body& body) {
+  const auto check = [&](auto arrangement, const auto& extents) {
+    Random random(5);
+    for (const Copies& kind : all_copies) {
+      SCOPED_TRACE(testing::Message() << "extents " << testing::PrintToString(extents) << ", " << kind.name);
+      WeightedProblem<decltype(arrangement)> problem(extents, kind, 0.5, random);
+      body(problem);
+    }
+  };
+  for (const Extents<2>& extents : {Extents<2>{5, 3}, {100, 7}, {130, 70}})
+    check(Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>(), extents);
+  for (const Extents<4>& extents : {Extents<4>{20, 6, 4, 5}, {4, 2, 40, 41}})
+    check(Arrangement<OwnedTensor<float, 4, Eigen::RowMajor>, bn::channel_first, 1>(), extents);
+}
+
+// At the kink, y says which side the forward pass took.
+TEST(Weights, GoWithAResidual) {
+  for_each_problem_of_floats([]<class A>(WeightedProblem<A>& p) {
+    using L = typename A::Layout;
+    Random random(6);
+    const Values padding = Values::Constant(p.count(), p.channels(), std::numeric_limits<Real>::quiet_NaN());
+    Values residual_values = rounded_to<float>(normal_values(p.count(), p.channels(), random));
+    for (Index row = 0; row < p.count(); ++row) {
+      if (p.copies[std::size_t(row)] == 0) residual_values.row(row) = padding.row(row);
+    }
+    typename A::Container residual(p.extents), dresidual(p.extents);
+    assign(residual_values, residual.view(), A::axis);
+    bn::Moments moments;
+    bn::Gradients<float> gradients;
+    bn::train_forward<L>(p.x.view(), residual.view(), p.affine, epsilon, p.y.view(), moments, {.weights = p.weights});
+    const Values y = values_of(p.y.view(), A::axis);
+    EXPECT_TRUE(close_add_relu<float>(p.present(y), p.expected_z(), p.present(residual_values)));
+    bn::backward<L>(p.x.view(), residual.view(), p.dy.view(), p.affine, bn::statistics(moments, epsilon), p.dx.view(),
+                    dresidual.view(), gradients, {.weights = p.weights});
+    const Values dz = values_of(dresidual.view(), A::axis);
+    EXPECT_TRUE((p.present(dz) == (p.present(y) > 0).select(p.present(p.dy_values), Real(0))).all());
+    EXPECT_TRUE((p.padded(dz) == 0).all());
+    expect_gradients(p, dz, gradients);
+    p.expect_the_rest_untouched();
+  });
+}
+
+TEST(Weights, GoThroughAnActivationAndBackFromItsOutput) {
+  constexpr bn::leaky_relu leaky(0.25);
+  for_each_problem_of_floats([&]<class A>(WeightedProblem<A>& p) {
+    using L = typename A::Layout;
+    bn::Moments moments;
+    bn::Gradients<float> gradients, from_output;
+    bn::train_forward<L, bn::leaky_relu>(p.x.view(), p.affine, epsilon, p.y.view(), moments,
+                                         {.activation = leaky, .weights = p.weights});
+    const auto statistics = bn::statistics(moments, epsilon);
+    const Values y = values_of(p.y.view(), A::axis), z = p.expected_z();
+    EXPECT_TRUE(close_forward<float>(p.present(y), (z > 0).select(z, z / 4)));
+    const Values dz = (y > 0).select(p.dy_values, p.dy_values / 4);
+    bn::backward<L, bn::leaky_relu>(p.x.view(), p.dy.view(), p.affine, statistics, p.dx.view(), gradients,
+                                    {.activation = leaky, .weights = p.weights});
+    expect_gradients(p, dz, gradients);
+    bn::backward_from_output<L, bn::leaky_relu>(p.y.view(), p.dy.view(), p.affine, statistics, p.dx.view(), from_output,
+                                                {.activation = leaky, .weights = p.weights});
+    // x_hat comes back within 8 roundings of |x_hat| + |beta / gamma|, below 6: 3 of these, and dx has 5 x_hat at most.
+    expect_gradients(p, dz, from_output, 16 * tolerance<float>());
+    p.expect_the_rest_untouched();
+  });
 }
 
 // Chunks of a plane end anywhere in memory: where all behind is padding, or next to nothing, it adds no rounding
@@ -310,6 +393,42 @@ TEST(Weights, AddUpToTheSameBatchHoweverTheyAreCut) {
     EXPECT_LE(max_abs(of_merged.gamma - gradients.gamma), 1e-12 * double(samples));
     EXPECT_LE(max_abs(of_columns.gamma - gradients.gamma), 1e-12 * double(samples));
   }
+}
+
+// What lies between them would be refused.
+TEST(Weights, MayLieAnywhereInMemory) {
+  using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const auto check = [](auto layout, const auto& x, const auto& weights, const auto&... others) {
+    bn::Moments expected;
+    bn::batch_moments<decltype(layout)>(x, expected, {.weights = weights});
+    const auto expect_the_same = [&](const auto& other) {
+      bn::Moments moments;
+      bn::batch_moments<decltype(layout)>(x, moments, {.weights = other});
+      EXPECT_EQ(moments.count, expected.count);
+      EXPECT_TRUE(equal_statistics(moments.mean, expected.mean) && equal_statistics(moments.m2, expected.m2));
+    };
+    (expect_the_same(others), ...);
+  };
+  const Index samples = 600;  // more than are read at a time
+  const Eigen::ArrayXf weights = Eigen::ArrayXf::Random(samples) + 1;
+  Rows rows = Rows::Constant(samples, 5, -1);
+  Eigen::MatrixXf columns = rows.transpose();
+  rows.col(3) = weights.matrix();
+  columns.row(2) = weights.matrix().transpose();
+  const auto& constant = rows;
+  using Strided = Eigen::Map<const Eigen::ArrayXf, 0, Eigen::InnerStride<>>;
+  check(bn::samples_in_rows(), Eigen::MatrixXf(Eigen::MatrixXf::Random(samples, 4)), weights, rows.col(3),
+        constant.col(3), columns.row(2), columns.row(2).transpose(),
+        Strided(rows.data() + 3, samples, Eigen::InnerStride<>(5)));
+
+  Eigen::Tensor<float, 3, Eigen::RowMajor> sequences(6, 4, 7);
+  sequences.setRandom();
+  const Eigen::MatrixXf positions = weights.head(42).reshaped(6, 7);
+  Rows around = Rows::Constant(9, 11, -1);
+  around.block(2, 3, 6, 7) = positions;
+  const Eigen::MatrixXf turned = around.block(2, 3, 6, 7).transpose();
+  check(bn::channel_first(), sequences, positions, around.block(2, 3, 6, 7), turned.transpose(),
+        Rows(positions).array());
 }
 
 TEST(Weights, ThatAreTinyBesideOthersChangeNothing) {
