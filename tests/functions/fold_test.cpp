@@ -3,9 +3,11 @@
 #include <batchnorm/functions/fold.hpp>
 #include <batchnorm/functions/forward.hpp>
 #include <limits>
+#include <unsupported/Eigen/CXX11/Tensor>
 
 #include "support/by_hand.hpp"
 #include "support/compare.hpp"
+#include "support/containers.hpp"
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 
@@ -49,6 +51,46 @@ TEST(ScaleShift, WorksInPlaceAndOnEmptyX) {
   bn::scale_shift(x, folded, x);
   EXPECT_EQ(x, (Matrix{{2, -1.75f}}));
   EXPECT_NO_THROW(bn::scale_shift(none, folded, none));
+}
+
+template <class A>
+class ScaleShiftOf : public testing::Test {};
+using testing_support::Arrangement;
+using Arrangements = testing::Types<
+    Arrangement<testing_support::MappedTensor<float, 4, Eigen::RowMajor>, bn::channel_first, 1>,
+    Arrangement<testing_support::OwnedTensor<double, 3, Eigen::ColMajor>, bn::channel_last, 2>,
+    Arrangement<testing_support::OwnedTensor<Eigen::half, 4, Eigen::RowMajor>, bn::channel_last, 3>,
+    Arrangement<testing_support::BlockOfMatrix<Eigen::half, Eigen::ColMajor>, bn::samples_in_rows, 1>,
+    Arrangement<testing_support::MappedTensor<Eigen::bfloat16, 3, Eigen::RowMajor>, bn::channel_axis<0>, 0>>;
+TYPED_TEST_SUITE(ScaleShiftOf, Arrangements);
+
+TYPED_TEST(ScaleShiftOf, AnyTensorErrsByTwoRoundingsAndThatOfStoring) {
+  using namespace testing_support;
+  using Element = typename TypeParam::Scalar;
+  using Scalar = bn::statistics_t<Element>;
+  Extents<TypeParam::rank> extents;
+  extents.fill(5);
+  extents[0] = 7;
+  extents[std::size_t(TypeParam::axis)] = 19;
+  const Index count = count_of(extents, TypeParam::axis);
+  Random random(6);
+  typename TypeParam::Container x(extents), y(extents);
+  assign(random_values(count, 19, random), x.view(), TypeParam::axis);
+  const bn::ScaleShift<Scalar> folded{random_per_channel(19, -1.5, 1.5, random).template cast<Scalar>(),
+                                      random_per_channel(19, -1, 1, random).template cast<Scalar>()};
+  bn::scale_shift<typename TypeParam::Layout>(x.view(), folded, y.view());
+  const auto per_value = [&](const auto& of) -> Values {
+    return of.template cast<Real>().transpose().replicate(count, 1);
+  };
+  const Values product = values_of(x.view(), TypeParam::axis) * per_value(folded.scale);
+  const Values expected = product + per_value(folded.shift);
+  EXPECT_TRUE(compare_detail::compare(values_of(y.view(), TypeParam::axis), expected, [&](Index i, Index c) {
+    const Real computed = half_epsilon<Element>() * (std::abs(product(i, c)) + std::abs(expected(i, c)));
+    return computed + storage_rounding<Element>(std::abs(expected(i, c)) + computed);
+  }));
+  EXPECT_TRUE(x.untouched() && y.untouched());
+  bn::scale_shift<typename TypeParam::Layout>(x.view(), folded, x.view());
+  EXPECT_TRUE(equal_bits(x.view(), y.view()));
 }
 
 TEST(ScaleShift, OfFoldedStatisticsIsInferenceWhereTheMeanIsNotLargeBesideTheSpread) {

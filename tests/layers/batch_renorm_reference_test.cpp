@@ -37,8 +37,10 @@ Corrections corrections(const reference::Forward& batch, const bn::RunningStatis
 }
 
 /// A batch through a layer and back, against the formulas.
-template <class Scalar, class Layout, class Tensor>
+template <class Layout, class Tensor>
 void expect_formulas(const Tensor& x, const Tensor& dy, bn::Options options, double r_max, double d_max) {
+  using Element = typename Tensor::Scalar;
+  using Scalar = bn::statistics_t<Element>;
   constexpr int axis = Layout::template axis<int(bn::detail::rank_of<Tensor>())>();
   options.channels = 5;
   bn::BatchRenorm<Scalar, Layout> layer(options, within(r_max, d_max));
@@ -66,9 +68,9 @@ void expect_formulas(const Tensor& x, const Tensor& dy, bn::Options options, dou
   // gamma r and beta + d gamma are rounded to Scalar, as gamma inv_std is: |d gamma| epsilon of y.
   const Real allowance = tolerance<Scalar>() * (1 + (d * gamma).abs().maxCoeff() / 8);
   const auto corrected = reference::normalize(all_x, r * gamma, beta + d * gamma, batch.mean, batch.variance, 1e-5L);
-  EXPECT_TRUE(close_forward<Scalar>(values_of(y, axis), corrected.y, allowance));
+  EXPECT_TRUE(close_forward<Element>(values_of(y, axis), corrected.y, allowance));
   const auto back = reference::backward(all_x, all_dy, r * gamma, 1e-5L);
-  EXPECT_TRUE(close_gradient<Scalar>(values_of(dx, axis), back, batch.inv_std));
+  EXPECT_TRUE(close_gradient<Element>(values_of(dx, axis), back, batch.inv_std));
   const Values terms = all_dy * (batch.x_hat.rowwise() * r.transpose() + d.transpose().replicate(all_x.rows(), 1));
   ASSERT_EQ(layer.gradients().gamma.size(), options.scale ? 5 : 0);
   ASSERT_EQ(layer.gradients().beta.size(), options.shift ? 5 : 0);
@@ -92,13 +94,12 @@ void expect_formulas(const Tensor& x, const Tensor& dy, bn::Options options, dou
 
 template <class Layout, class Tensor>
 void expect_formulas(const Tensor& x, const Tensor& dy) {
-  using Scalar = typename Tensor::Scalar;
-  expect_formulas<Scalar, Layout>(x, dy, {}, 1e9, 1e9);     // no limit is reached
-  expect_formulas<Scalar, Layout>(x, dy, {}, 1.75, 1.125);  // all are
-  expect_formulas<Scalar, Layout>(x, dy, {}, 1, 3);         // no r
-  expect_formulas<Scalar, Layout>(x, dy, {}, 3, 0);         // no d
-  expect_formulas<Scalar, Layout>(x, dy, {.scale = false}, 1.75, 1.125);
-  expect_formulas<Scalar, Layout>(x, dy, {.shift = false}, 1.75, 1.125);
+  expect_formulas<Layout>(x, dy, {}, 1e9, 1e9);     // no limit is reached
+  expect_formulas<Layout>(x, dy, {}, 1.75, 1.125);  // all are
+  expect_formulas<Layout>(x, dy, {}, 1, 3);         // no r
+  expect_formulas<Layout>(x, dy, {}, 3, 0);         // no d
+  expect_formulas<Layout>(x, dy, {.scale = false}, 1.75, 1.125);
+  expect_formulas<Layout>(x, dy, {.shift = false}, 1.75, 1.125);
 }
 
 /// A batch of rows as a tensor whose samples have so many values of each channel.
@@ -123,6 +124,13 @@ TEST(BatchRenormReference, DoesWhatTheFormulasSay) {
   expect_formulas<bn::channel_first>(as_tensor<First>(x, 1, 2), as_tensor<First>(dy, 1, 2));
   using Last = Eigen::Tensor<double, 3, Eigen::ColMajor>;
   expect_formulas<bn::channel_last>(as_tensor<Last>(x, 2, 2), as_tensor<Last>(dy, 2, 2));
+}
+
+TEST(BatchRenormReference, DoesSoOnSixteenBits) {
+  using HalfRows = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  expect_formulas<bn::samples_in_rows>(HalfRows(x.cast<Eigen::half>()), HalfRows(dy.cast<Eigen::half>()));
+  using First = Eigen::Tensor<Eigen::bfloat16, 3, Eigen::RowMajor>;
+  expect_formulas<bn::channel_first>(as_tensor<First>(x, 1, 2), as_tensor<First>(dy, 1, 2));
 }
 
 TEST(BatchRenormReference, HasGradientsThatHoldRAndD) {

@@ -36,8 +36,10 @@ Tensor random_tensor(const Extents<Rank>& extents, int axis, std::uint64_t seed)
 
 /// Two batches through a layer and back, against the formulas in long double on each ghost, whose number of samples is
 /// given. In the table of all values, one row for each and samples in their order, a ghost is consecutive rows.
-template <class Scalar, class Layout, class Tensor, std::size_t Rank>
+template <class Layout, class Tensor, std::size_t Rank>
 void expect_formulas(const Extents<Rank>& extents, Index samples_in_a_ghost, const std::vector<Index>& ghosts) {
+  using Element = typename Tensor::Scalar;
+  using Scalar = bn::statistics_t<Element>;
   constexpr int axis = Layout::template axis<int(Rank)>();
   const Index channels = extents[std::size_t(axis)], samples = extents[axis == 0 ? 1 : 0];
   const Index values_in_a_sample = count_of(extents, axis) / samples;
@@ -61,8 +63,8 @@ void expect_formulas(const Extents<Rank>& extents, Index samples_in_a_ghost, con
       const Values ghost_x = all_x.middleRows(first, count), ghost_dy = all_dy.middleRows(first, count);
       const auto f = reference::forward(ghost_x, gamma, beta, 1e-5L);
       const auto b = reference::backward(ghost_x, ghost_dy, gamma, 1e-5L);
-      EXPECT_TRUE(close_forward<Scalar>(all_y.middleRows(first, count), f.y));
-      EXPECT_TRUE(close_gradient<Scalar>(all_dx.middleRows(first, count), b, f.inv_std));
+      EXPECT_TRUE(close_forward<Element>(all_y.middleRows(first, count), f.y));
+      EXPECT_TRUE(close_gradient<Element>(all_dx.middleRows(first, count), b, f.inv_std));
       dgamma_terms.middleRows(first, count) = ghost_dy * f.x_hat;
       dgamma += b.dgamma;
       mean = 0.9L * mean + 0.1L * f.mean;
@@ -106,27 +108,34 @@ void expect_one_ghost_is_batch_norm(const Extents<Rank>& extents, Index samples_
 }
 
 TEST(GhostBatchNormReference, GivesEachGhostWhatTheFormulasSay) {
-  expect_formulas<float, bn::samples_in_rows, Rows>(Extents<2>{20, 5}, 8, {8, 8, 4});
-  expect_formulas<float, bn::samples_in_rows, Rows>(Extents<2>{24, 5}, 8, {8, 8, 8});
-  expect_formulas<double, bn::samples_in_columns, Eigen::MatrixXd>(Extents<2>{5, 11}, 4, {4, 4, 3});
-  expect_formulas<float, bn::channel_first, RowMajor<float>>(Extents<4>{7, 5, 3, 2}, 3, {3, 3, 1});
-  expect_formulas<double, bn::channel_first, ColumnMajor<double>>(Extents<4>{7, 5, 3, 2}, 3, {3, 3, 1});
-  expect_formulas<float, bn::channel_last, RowMajor<float>>(Extents<4>{7, 3, 2, 5}, 3, {3, 3, 1});
-  expect_formulas<double, bn::channel_last, ColumnMajor<double>>(Extents<4>{7, 3, 2, 5}, 3, {3, 3, 1});
-  expect_formulas<float, bn::channel_axis<0>, RowMajor<float>>(Extents<4>{5, 7, 3, 2}, 3, {3, 3, 1});
+  expect_formulas<bn::samples_in_rows, Rows>(Extents<2>{20, 5}, 8, {8, 8, 4});
+  expect_formulas<bn::samples_in_rows, Rows>(Extents<2>{24, 5}, 8, {8, 8, 8});
+  expect_formulas<bn::samples_in_columns, Eigen::MatrixXd>(Extents<2>{5, 11}, 4, {4, 4, 3});
+  expect_formulas<bn::channel_first, RowMajor<float>>(Extents<4>{7, 5, 3, 2}, 3, {3, 3, 1});
+  expect_formulas<bn::channel_first, ColumnMajor<double>>(Extents<4>{7, 5, 3, 2}, 3, {3, 3, 1});
+  expect_formulas<bn::channel_last, RowMajor<float>>(Extents<4>{7, 3, 2, 5}, 3, {3, 3, 1});
+  expect_formulas<bn::channel_last, ColumnMajor<double>>(Extents<4>{7, 3, 2, 5}, 3, {3, 3, 1});
+  expect_formulas<bn::channel_axis<0>, RowMajor<float>>(Extents<4>{5, 7, 3, 2}, 3, {3, 3, 1});
+}
+
+TEST(GhostBatchNormReference, GivesTensorsOfSixteenBitsWhatTheFormulasSay) {
+  using HalfRows = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  expect_formulas<bn::samples_in_rows, HalfRows>(Extents<2>{20, 5}, 8, {8, 8, 4});
+  expect_formulas<bn::channel_first, RowMajor<Eigen::bfloat16>>(Extents<4>{7, 5, 3, 2}, 3, {3, 3, 1});
+  expect_formulas<bn::channel_last, RowMajor<Eigen::bfloat16>>(Extents<4>{7, 3, 2, 5}, 3, {3, 3, 1});
 }
 
 TEST(GhostBatchNormReference, GivesASingleValueThatIsLeftOverToTheGhostBefore) {
-  expect_formulas<float, bn::samples_in_rows, Rows>(Extents<2>{17, 5}, 8, {8, 9});
-  expect_formulas<double, bn::samples_in_columns, Eigen::MatrixXd>(Extents<2>{3, 9}, 4, {4, 5});
-  expect_formulas<float, bn::channel_first, RowMajor<float>>(Extents<4>{10, 3, 1, 1}, 3, {3, 3, 4});
-  expect_formulas<float, bn::channel_first, RowMajor<float>>(Extents<4>{10, 3, 1, 3}, 3, {3, 3, 3, 1});
+  expect_formulas<bn::samples_in_rows, Rows>(Extents<2>{17, 5}, 8, {8, 9});
+  expect_formulas<bn::samples_in_columns, Eigen::MatrixXd>(Extents<2>{3, 9}, 4, {4, 5});
+  expect_formulas<bn::channel_first, RowMajor<float>>(Extents<4>{10, 3, 1, 1}, 3, {3, 3, 4});
+  expect_formulas<bn::channel_first, RowMajor<float>>(Extents<4>{10, 3, 1, 3}, 3, {3, 3, 3, 1});
 }
 
 TEST(GhostBatchNormReference, TakesABatchThatIsSmallerThanAGhostAsOne) {
   constexpr Index most = std::numeric_limits<Index>::max();
-  expect_formulas<float, bn::samples_in_rows, Rows>(Extents<2>{5, 5}, 8, {5});
-  expect_formulas<float, bn::samples_in_rows, Rows>(Extents<2>{5, 5}, most, {5});
+  expect_formulas<bn::samples_in_rows, Rows>(Extents<2>{5, 5}, 8, {5});
+  expect_formulas<bn::samples_in_rows, Rows>(Extents<2>{5, 5}, most, {5});
 }
 
 TEST(GhostBatchNormReference, OfOneGhostIsBatchNormBitForBit) {
