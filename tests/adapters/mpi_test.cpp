@@ -174,6 +174,33 @@ TEST(Processes, NeedRoomForWhatTheyAreTold) {
   EXPECT_EQ(all.back(), ranks.ranks() - 1);
 }
 
+TEST(Processes, AreOutOfStepForGoodWhereOneCameWithOtherNumbers) {
+  const bn::mpi::Ranks ranks;
+  const int last = ranks.ranks() - 1;
+  std::vector<double> two(2), three(3), all_two(2 * std::size_t(last + 1)), all_three(3 * std::size_t(last + 1));
+  const auto gather_other_numbers = [&] {
+    if (ranks.rank() == last) {
+      ranks.gather(three, all_three);
+    } else {
+      ranks.gather(two, all_two);
+    }
+  };
+  if (last == 0) return gather_other_numbers();  // there is no other
+  EXPECT_TRUE(has_parts(message_of<bn::mpi::MpiError>(gather_other_numbers), "numbers of each rank, got",
+                        "layers of the same channels"));
+  for (int call = 0; call < 2; ++call) {
+    EXPECT_TRUE(has_parts(message_of<bn::mpi::MpiError>([&] { ranks.gather(two, all_two); }),
+                          "expected ranks in step, but a call before has failed", "make new Ranks"));
+  }
+  bn::BatchNorm<float> layer({.channels = 4});
+  const Rows<float> x = values<float>(5, 4, 1);
+  Rows<float> y;
+  EXPECT_TRUE(has_parts(message_of<bn::mpi::MpiError>([&] { layer.forward(x, y, {.across = &ranks}); }), "in step"));
+  EXPECT_EQ(layer.running().batches, 0);
+  const bn::mpi::Ranks others;
+  others.gather(two, all_two);
+}
+
 TEST(Processes, TellEachOtherAnyNumberOfNumbers) {
   const bn::mpi::Ranks ranks;
   for (const std::size_t count : {0, 1, 62, 63, 64, 1'000}) {

@@ -3,6 +3,8 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/batch_renorm.hpp>
+#include <batchnorm/layers/ghost_batch_norm.hpp>
 
 #include <cmath>
 #include <fstream>
@@ -73,6 +75,30 @@ TEST(Safetensors, ALayerComesBackBitForBit) {
   bn::BatchNorm<float> other({.channels = 3});
   reader.load("norm.", other);
   expect_same_state(layer, other);
+}
+
+TEST(Safetensors, LayersOfOtherKindsGoOnWhereTheyWere) {
+  const auto read_again = [](const auto& fresh) {
+    auto layer = fresh, other = fresh;
+    layer.affine().gamma << 1.5F, -2, 0.1F;
+    layer.affine().beta << 0, 3, -1;
+    const Eigen::MatrixXf x = Eigen::MatrixXf::Random(8, 3);
+    Eigen::MatrixXf y, other_y;
+    for (int step = 0; step < 4; ++step) layer.forward(Eigen::MatrixXf::Random(8, 3).eval(), y);
+    reader_of(written(Writer().add("norm.", layer))).load("norm.", other);
+    expect_same_state(layer, other);
+    const auto read = other;
+    layer.forward(x, y);
+    other.forward(x, other_y);
+    EXPECT_EQ(y, other_y);
+    return read;
+  };
+  const auto renorm = read_again(
+      bn::BatchRenorm<float>({.channels = 3}, {.plain_steps = 2, .r_max = 3, .r_steps = 4, .d_max = 1, .d_steps = 4}));
+  EXPECT_EQ(renorm.limits().r_max, 2);
+  EXPECT_EQ(renorm.limits().d_max, 0.5);
+  const auto ghosts = read_again(bn::GhostBatchNorm<float>({.channels = 3}, {.samples = 3}));
+  EXPECT_EQ(ghosts.running().batches, 4 * 3);
 }
 
 TEST(Safetensors, ANetworkGoesThroughOneFile) {

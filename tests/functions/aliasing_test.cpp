@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <batchnorm/functions/backward.hpp>
+#include <batchnorm/functions/derivatives.hpp>
 #include <batchnorm/functions/fold.hpp>
 #include <batchnorm/functions/forward.hpp>
 #include <unsupported/Eigen/CXX11/Tensor>
@@ -147,8 +148,9 @@ TEST(Aliasing, HoldsForTensorsToo) {
   EXPECT_NO_THROW(bn::normalize<bn::channel_last>(x, affine, bn::statistics(running, epsilon), Map(x)));
 }
 
+// But for those with a residual, which residual_test has.
 TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
-  Matrix memory = data(9, 4);
+  Matrix memory = data(9, 4), before = memory;
   const auto x = memory.topRows(8);
   auto out = memory.bottomRows(8);
   const Matrix dy = data(8, 4, 2);
@@ -170,6 +172,24 @@ TEST(Aliasing, HoldsForEveryFunctionThatWrites) {
   EXPECT_TRUE(
       has_parts(message_of([&] { bn::backward(x, dy, affine, bn::statistics(running, epsilon), out, gradients); }),
                 "backward(dx)"));
+  const bn::Statistics of_batch = bn::statistics(moments, epsilon);
+  EXPECT_TRUE(has_parts(message_of([&] { bn::backward_from_output(x, dy, affine, of_batch, out, gradients); }),
+                        "backward_from_output(dx)", "overlaps part of y"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::backward_from_output(dy, x, affine, of_batch, out, gradients); }),
+                        "backward_from_output(dx)", "overlaps part of dy"));
+  EXPECT_TRUE(has_parts(message_of([&] { bn::jvp(x, dy, affine, of_batch, out); }), "jvp(y_tangent)", "part of x"));
+  EXPECT_TRUE(
+      has_parts(message_of([&] { bn::jvp(dy, x, affine, of_batch, out); }), "jvp(y_tangent)", "part of x_tangent"));
+  Matrix apart = dy;
+  const auto twice = [&](const auto& a, const auto& b, const auto& c, auto&& dx2, auto&& ddy) {
+    return message_of([&] { bn::backward_twice(a, b, c, affine, of_batch, dx2, ddy, gradients); });
+  };
+  EXPECT_TRUE(has_parts(twice(x, dy, dy, out, apart), "backward_twice(dx2)", "overlaps part of x"));
+  EXPECT_TRUE(has_parts(twice(dy, x, dy, out, apart), "backward_twice(dx2)", "overlaps part of dy"));
+  EXPECT_TRUE(has_parts(twice(dy, dy, x, out, apart), "backward_twice(dx2)", "overlaps part of v"));
+  EXPECT_TRUE(has_parts(twice(x, dy, dy, apart, out), "backward_twice(ddy)", "overlaps part of x"));
+  EXPECT_TRUE(has_parts(twice(dy, dy, x, apart, out), "backward_twice(ddy)", "overlaps part of v"));
+  EXPECT_TRUE(equal_bits(memory, before) && equal_bits(apart, dy));
   EXPECT_TRUE((gradients.gamma == 0).all() && (gradients.beta == 0).all());
 }
 

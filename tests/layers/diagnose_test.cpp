@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/layers/batch_renorm.hpp>
 #include <batchnorm/layers/diagnose.hpp>
+#include <batchnorm/layers/ghost_batch_norm.hpp>
 #include <cmath>
 #include <limits>
 #include <sstream>
@@ -36,18 +38,23 @@ Eigen::MatrixXd drawn(Index rows, Index channels, Random& random) {
   return x;
 }
 
-/// Trained on forty batches of 60 normal values, of mean c and standard deviation 2 in channel c.
-template <class Activation = bn::activations::identity>
-bn::BatchNorm<double, bn::samples_in_rows, Activation> healthy(bn::Options options = {.channels = 4}) {
-  bn::BatchNorm<double, bn::samples_in_rows, Activation> layer(options);
+/// Trained on forty batches of so many normal values, of mean c and standard deviation 2 in channel c.
+template <class Layer>
+Layer trained(Layer layer, Index samples = 60) {
+  const Index channels = layer.options().channels;
   Random random(11);
-  Eigen::MatrixXd y(60, options.channels), dx(60, options.channels);
+  Eigen::MatrixXd y(samples, channels), dx(samples, channels);
   for (int step = 0; step < 40; ++step) {
-    const Eigen::MatrixXd x = drawn(60, options.channels, random);
+    const Eigen::MatrixXd x = drawn(samples, channels, random);
     layer.forward(x, y);
     layer.backward(x, y, dx);
   }
   return layer;
+}
+
+template <class Activation = bn::activations::identity>
+bn::BatchNorm<double, bn::samples_in_rows, Activation> healthy(bn::Options options = {.channels = 4}) {
+  return trained(bn::BatchNorm<double, bn::samples_in_rows, Activation>(options));
 }
 
 /// The kinds of all findings; whatever is not in a test's list fails it.
@@ -103,6 +110,37 @@ TEST(Diagnose, FindsNothingInAHealthyLayer) {
   EXPECT_EQ(kinds(diagnose(healthy<bn::activations::tanh>())), none);
   EXPECT_EQ(kinds(diagnose(healthy({.channels = 3, .scale = false, .shift = false}))), none);
   EXPECT_EQ(kinds(diagnose(healthy({.channels = 1, .averaging = bn::cumulative()}))), none);
+}
+
+// What they pass on of large and small inputs is not looked at.
+TEST(Diagnose, FindsNothingWhereOtherActivationsAreFused) {
+  const auto check = [](auto layer) {
+    layer.affine().gamma << 1, -100, 0.5, 1;
+    layer.affine().beta << 0, 1, -100, 100;
+    const bn::Diagnosis diagnosis = diagnose(layer);
+    EXPECT_EQ(kinds(diagnosis), none) << diagnosis;
+    EXPECT_FALSE(diagnosis.with_sigmoid || diagnosis.with_tanh);
+    layer.affine().gamma[3] = 0;
+    EXPECT_EQ(kinds(diagnose(layer)), Kinds{FindingKind::dead});
+  };
+  check(healthy<bn::leaky_relu>());
+  bn::BatchNorm<double, bn::samples_in_rows, bn::add_relu> block({.channels = 4});
+  block.running() = healthy().running();
+  check(block);
+}
+
+TEST(Diagnose, LooksAtLayersOfOtherKinds) {
+  const auto ghosts = trained(bn::GhostBatchNorm<double>({.channels = 4}, {.samples = 60}), 120);
+  const bn::Diagnosis of_ghosts = diagnose(ghosts);
+  EXPECT_EQ(kinds(of_ghosts), none) << of_ghosts;
+  EXPECT_EQ(of_ghosts.count, 60) << "the last ghost's";
+  EXPECT_EQ(of_ghosts.batches, 80);
+
+  auto renorm = trained(bn::BatchRenorm<double>({.channels = 4}, {.plain_steps = 20}));
+  EXPECT_GT(renorm.correction().r.size(), 0);
+  EXPECT_EQ(kinds(diagnose(renorm)), none) << diagnose(renorm);
+  renorm.running().mean[2] += 5;
+  EXPECT_EQ(kinds(diagnose(renorm)), Kinds{FindingKind::running_differs});
 }
 
 TEST(Diagnose, FindsNothingInAHealthyLayerOfImages) {

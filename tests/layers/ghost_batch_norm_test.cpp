@@ -4,6 +4,7 @@
 
 #include <batchnorm/batchnorm.hpp>
 #include <batchnorm/layers/ghost_batch_norm.hpp>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <type_traits>
@@ -155,6 +156,57 @@ TEST(GhostBatchNorm, MeetsSingleValuesWithThePolicy) {
   zero.forward(y, y);
   EXPECT_TRUE((y.rowwise() - zero.affine().beta.matrix().transpose()).isZero(0));
   EXPECT_EQ(zero.running().skipped, 20);
+}
+
+// A ghost of one sample then changes nothing that the next one is normalized with.
+TEST(GhostBatchNorm, NormalizesSingleValuesWithTheRunningStatisticsIfAsked) {
+  const bn::Options options{.channels = 5, .single_value = bn::SingleValue::running};
+  Ghosts layer(options, {.samples = 1});
+  bn::BatchNorm<float> frozen(options);
+  for (auto* any : {static_cast<bn::BatchNorm<float>*>(&layer), &frozen}) {
+    set_parameters(*any);
+    any->running().mean.setConstant(0.5);
+    any->running().variance.setConstant(4);
+  }
+  frozen.set_mode(bn::Mode::frozen);
+  Rows y, dx, expected_y, expected_dx;
+  layer.forward(x, y);
+  layer.backward(x, dy, dx);
+  frozen.forward(x, expected_y);
+  frozen.backward(x, dy, expected_dx);
+  EXPECT_TRUE(equal_bits(y, expected_y));
+  EXPECT_TRUE(equal_bits(dx, expected_dx));
+  EXPECT_TRUE((layer.running().mean == 0.5).all() && (layer.running().variance == 4).all());
+  EXPECT_EQ(layer.running().skipped, 20);
+  EXPECT_EQ(layer.running().batches, 0);
+
+  Ghosts of_eight(options, {.samples = 8});
+  of_eight.forward(x.topRows(1), y = x.topRows(1));
+  EXPECT_TRUE(equal_bits(y, Rows(of_eight.infer(x.topRows(1)))));
+  of_eight.forward(x, y = x);
+  EXPECT_EQ(of_eight.running().batches, 3);
+  EXPECT_EQ(of_eight.running().skipped, 1);
+}
+
+TEST(GhostBatchNorm, LetsNaNInWhereThatIsSaid) {
+  Rows bad = x, y(20, 5), dx(20, 5), plain_y(20, 5), plain_dx(20, 5);
+  bad(9, 2) = std::numeric_limits<float>::quiet_NaN();
+  const bn::Options options{.channels = 5, .non_finite = bn::NonFinite::propagate};
+  Ghosts layer(options, {.samples = 8});
+  bn::BatchNorm<float> plain(options);
+  expect_turns(layer, plain, {8, 8, 4}, [&](auto& any, Index first, Index n) {
+    constexpr bool is_plain = std::is_same_v<decltype(any), decltype(plain)&>;
+    auto &to = is_plain ? plain_y : y, &dto = is_plain ? plain_dx : dx;
+    any.forward(bad.middleRows(first, n), to.middleRows(first, n));
+    any.backward(bad.middleRows(first, n), dy.middleRows(first, n), dto.middleRows(first, n));
+  });
+  EXPECT_TRUE(equal_bits(y, plain_y));
+  EXPECT_TRUE(equal_bits(dx, plain_dx));
+  EXPECT_EQ(layer.running().batches, 3);
+  EXPECT_EQ(layer.running().skipped, 0);
+  EXPECT_TRUE(std::isnan(layer.running().mean[2]));
+  EXPECT_TRUE(y.bottomRows(4).allFinite());
+  EXPECT_TRUE(layer.running().mean.head(2).isFinite().all() && layer.running().mean.tail(2).isFinite().all());
 }
 
 TEST(GhostBatchNorm, LeavesOutAGhostThatIsNotFinite) {
