@@ -6,6 +6,8 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/api/include/torch/version.h>
 
+#include <stdexcept>
+
 #include "candidates/candidate.hpp"
 #include "candidates/problem.hpp"
 
@@ -28,6 +30,14 @@ at::Tensor tensor(const Task& task, const Buffer& buffer) {
 
 at::Tensor per_channel(std::vector<float>& values) { return at::from_blob(values.data(), {Index(values.size())}); }
 
+/// Throws std::runtime_error if this LibTorch keeps another number.
+void set_threads(int threads) {
+  at::set_num_threads(threads);
+  if (at::get_num_threads() == threads) return;
+  throw std::runtime_error("LibTorch: expected it to set its threads to " + std::to_string(threads) + ", got " +
+                           std::to_string(at::get_num_threads()) + "; --without libtorch leaves it out");
+}
+
 class Solver {
  public:
   Solver(Problem& problem, int threads)
@@ -40,7 +50,7 @@ class Solver {
         running_variance_(per_channel(problem.running_variance)),
         dgamma_(per_channel(problem.dgamma)),
         dbeta_(per_channel(problem.dbeta)) {
-    at::set_num_threads(threads);
+    set_threads(threads);
     if (task_.pass == Pass::backward) {
       dy_ = tensor(task_, problem.dy);
       forward();

@@ -50,8 +50,8 @@ void set_threads(int threads) {
   using Set = void (*)(int);
   const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
   if (runtime != DNNL_RUNTIME_OMP || set == nullptr) {
-    throw std::runtime_error("oneDNN: expected one that uses OpenMP, to run on " + std::to_string(threads) +
-                             " threads, got DNNL_CPU_RUNTIME=" + name_of_runtime(runtime) +
+    throw std::runtime_error("oneDNN: expected one that uses OpenMP, to set its threads to " + std::to_string(threads) +
+                             ", got DNNL_CPU_RUNTIME=" + name_of_runtime(runtime) +
                              (set == nullptr ? " and no omp_set_num_threads" : "") +
                              "; --without onednn leaves it out");
   }
