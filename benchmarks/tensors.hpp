@@ -98,8 +98,8 @@ void report(benchmark::State& state, const Shape& shape, int tensors) {
   state.SetBytesProcessed(state.iterations() * tensors * shape.size() * Index(sizeof(typename Storage::Scalar)));
 }
 
-// Of type auto, since the type of a row has another name from version to version; objects, since a template cannot become
-// the std::function that Apply takes.
+// Of type auto, since the type of a row has another name from version to version; objects, since a template cannot
+// become the std::function that Apply takes.
 inline constexpr auto add_rows = [](auto* row, const std::vector<Shape>& shapes) {
   row->ArgNames({"samples", "channels", "plane"})->UseRealTime();
   for (const Shape& s : shapes) row->Args({s.samples, s.channels, s.plane});

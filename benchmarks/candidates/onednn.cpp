@@ -42,8 +42,8 @@ std::string name_of_runtime(unsigned runtime) {
   }
 }
 
-/// Sets the threads of the OpenMP runtime that oneDNN has brought along, whichever that is. Throws std::runtime_error if
-/// this oneDNN takes its threads from elsewhere, where nobody can set them.
+/// Sets the threads of the OpenMP runtime that oneDNN has brought along, whichever that is. Throws std::runtime_error
+/// if this oneDNN takes its threads from elsewhere, where nobody can set them.
 void set_threads(int threads) {
   const unsigned runtime = dnnl_version()->cpu_runtime;
   if (runtime == DNNL_RUNTIME_SEQ && threads == 1) return;
