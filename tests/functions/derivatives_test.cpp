@@ -8,10 +8,12 @@
 #include <batchnorm/functions/forward.hpp>
 #include <unsupported/Eigen/CXX11/Tensor>
 
+#include "support/counting_device.hpp"
 #include "support/golden.hpp"
 #include "support/gradient_check.hpp"
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
+#include "support/tolerance.hpp"
 
 namespace derivatives_test {
 
@@ -160,8 +162,9 @@ TEST(Derivatives, SecondDerivativeAlongACurve) {
 
 TEST(Derivatives, ThreadsGiveTheSameBitsAndFloatIsNearDouble) {
   // Not independent: else the means of their products would be all but 0, and what is left of them their errors.
-  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(3000, 40), v = Eigen::MatrixXf::Random(3000, 40) + x,
-                        dy = Eigen::MatrixXf::Random(3000, 40) + v;
+  // 1.4 MiB each: two of them are worth several threads.
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(9000, 40), v = Eigen::MatrixXf::Random(9000, 40) + x,
+                        dy = Eigen::MatrixXf::Random(9000, 40) + v;
   Eigen::ThreadPool pool(3);
   const Eigen::ThreadPoolDevice device(&pool, 3);
   bn::Moments moments;
@@ -176,6 +179,16 @@ TEST(Derivatives, ThreadsGiveTheSameBitsAndFloatIsNearDouble) {
   EXPECT_EQ(ddy, threaded_ddy);
   bn::jvp(x, v, affine, statistics, tangent, {.device = device});
   EXPECT_EQ(tangent, ddy);
+  testing_support::CountingPool counting;
+  bn::jvp(x, v, affine, statistics, tangent, {.device = testing_support::CountingDevice{&counting}});
+  EXPECT_EQ(tangent, ddy);
+  EXPECT_GT(counting.scheduled, 0);
+  counting.scheduled = 0;
+  bn::backward_twice(x, dy, v, affine, statistics, threaded_dx, threaded_ddy, none,
+                     {.device = testing_support::CountingDevice{&counting}});
+  EXPECT_EQ(dx, threaded_dx);
+  EXPECT_EQ(ddy, threaded_ddy);
+  EXPECT_GT(counting.scheduled, 0);
 
   Columns dx_double, ddy_double;
   bn::Gradients<double> none_double;
@@ -300,9 +313,14 @@ TEST(Derivatives, OfAMeanThatIsLargeBesideItsSpreadKeepTheirDigits) {
             1e-6 * expected.gradients.gamma.abs().maxCoeff());
 }
 
-TEST(Derivatives, GoWithHalf) {
-  using Half = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic>;
-  const Half x = Columns::Random(40, 3).cast<Eigen::half>(), v = Columns::Random(40, 3).cast<Eigen::half>();
+template <class Element>
+class DerivativesOfSixteenBits : public testing::Test {};
+using SixteenBits = testing::Types<Eigen::half, Eigen::bfloat16>;
+TYPED_TEST_SUITE(DerivativesOfSixteenBits, SixteenBits);
+
+TYPED_TEST(DerivativesOfSixteenBits, AreOneRoundingFromThoseOfDoubles) {
+  using Half = Eigen::Matrix<TypeParam, Eigen::Dynamic, Eigen::Dynamic>;
+  const Half x = Columns::Random(40, 3).cast<TypeParam>(), v = Columns::Random(40, 3).cast<TypeParam>();
   bn::Moments moments;
   bn::batch_moments(x, moments);
   Half tangent, dx2, ddy;
@@ -310,7 +328,7 @@ TEST(Derivatives, GoWithHalf) {
   const bn::AffineParameters<float> affine;
   bn::jvp(x, v, affine, bn::statistics(moments, epsilon), tangent);
   bn::backward_twice(x, x, v, affine, bn::statistics(moments, epsilon), dx2, ddy, none);
-  const Columns x_in_double = x.cast<double>(), v_in_double = v.cast<double>();
+  const Columns x_in_double = x.template cast<double>(), v_in_double = v.template cast<double>();
   Columns expected, expected_dx2, expected_ddy;
   bn::Gradients<double> none_in_double;
   const bn::AffineParameters<double> affine_in_double;
@@ -318,9 +336,11 @@ TEST(Derivatives, GoWithHalf) {
   bn::backward_twice(x_in_double, x_in_double, v_in_double, affine_in_double, bn::statistics(moments, epsilon),
                      expected_dx2, expected_ddy, none_in_double);
   // Half a unit in the last place of the largest.
-  const auto stored = [](const Columns& values) { return 0x1p-11 * (1e-3 + values.cwiseAbs().maxCoeff()); };
-  EXPECT_LE(max_abs(tangent.cast<double>() - expected), stored(expected));
-  EXPECT_LE(max_abs(dx2.cast<double>() - expected_dx2), stored(expected_dx2));
+  const auto stored = [](const Columns& values) {
+    return testing_support::epsilon_of<TypeParam>() / 2 * (1e-3L + values.cwiseAbs().maxCoeff());
+  };
+  EXPECT_LE(max_abs(tangent.template cast<double>() - expected), stored(expected));
+  EXPECT_LE(max_abs(dx2.template cast<double>() - expected_dx2), stored(expected_dx2));
   EXPECT_EQ(ddy, tangent);
 }
 

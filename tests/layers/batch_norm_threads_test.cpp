@@ -5,8 +5,10 @@
 #include <array>
 #include <atomic>
 #include <batchnorm/batchnorm.hpp>
+#include <batchnorm/functions/fold_into.hpp>
+#include <batchnorm/layers/batch_renorm.hpp>
+#include <batchnorm/layers/ghost_batch_norm.hpp>
 #include <cstring>
-#include <functional>
 #include <thread>
 #include <unsupported/Eigen/CXX11/Tensor>
 #include <utility>
@@ -14,12 +16,16 @@
 
 #include "support/caches.hpp"
 #include "support/compare.hpp"
+#include "support/counting_device.hpp"
 #include "support/kernels.hpp"
+#include "support/renorm.hpp"
 
 namespace batch_norm_threads_test {
 
 namespace bn = batchnorm;
 using Eigen::Index;
+using testing_support::CountingDevice;
+using testing_support::CountingPool;
 using testing_support::equal_bits;
 using testing_support::equal_statistics;
 
@@ -156,21 +162,6 @@ TYPED_TEST(NumberOfThreads, ChangesNothingWhenTheCallComesFromATaskOfThePool) {
   done.Wait();
 }
 
-/// Counts what is scheduled, and runs it at once.
-struct CountingPool {
-  int scheduled = 0;
-  void Schedule(const std::function<void()>& task) {
-    ++scheduled;
-    task();
-  }
-};
-
-struct CountingDevice {
-  CountingPool* pool;
-  int numThreads() const { return 8; }
-  CountingPool* getPool() const { return pool; }
-};
-
 /// What a training step and an inference on x schedule, pass by pass: forward, backward, infer.
 std::array<int, 3> scheduled_for(const RowMatrix& x) {
   CountingPool pool;
@@ -251,37 +242,212 @@ TEST(DefaultDevice, GivesTheBitsOfACallWithoutADevice) {
   EXPECT_TRUE(equal_bits(other.infer(x, {.device = device}), layer.infer(x)));
 }
 
-TEST(DefaultDevice, IsTakenByEveryFunction) {
-  const RowMatrix x = RowMatrix::Random(6, 3), dy = RowMatrix::Random(6, 3);
-  RowMatrix y, dx, expected;
-  const Eigen::DefaultDevice device;
-  const bn::AffineParameters<float> affine(3);
-  bn::RunningStatistics running(3);
-  bn::Moments moments;
-  bn::Gradients<float> gradients;
-  bn::GradientSums sums;
-  bn::train_forward(x, affine, 1e-5, expected, moments);
-  bn::train_forward<bn::samples_in_rows>(x, affine, 1e-5, y, moments, {.device = device});
-  EXPECT_TRUE(equal_bits(y, expected));
-  bn::batch_moments(x, moments, {.device = device});
-  bn::normalize(x, affine, bn::statistics(moments, 1e-5), y, {.device = device});
-  EXPECT_TRUE(equal_bits(y, expected));
-  bn::backward(x, dy, affine, bn::statistics(moments, 1e-5), expected, gradients);
-  bn::backward(x, dy, affine, bn::statistics(moments, 1e-5), dx, gradients, {.device = device});
-  EXPECT_TRUE(equal_bits(dx, expected));
-  bn::gradient_sums(x, dy, bn::AffineParameters<float>(), bn::statistics(moments, 1e-5), sums, {.device = device});
-  bn::gradient_sums(x, dy, affine, bn::statistics(moments, 1e-5), sums, {.device = device});
-  bn::input_gradient(x, dy, affine, bn::statistics(moments, 1e-5), sums, dx, {.device = device});
-  EXPECT_TRUE(equal_bits(dx, expected));
-  bn::normalize(x, affine, bn::statistics(running, 1e-5), expected);
-  bn::normalize(x, affine, bn::statistics(running, 1e-5), y, {.device = device});
-  EXPECT_TRUE(equal_bits(y, expected));
-  bn::backward(x, dy, affine, bn::statistics(running, 1e-5), expected, gradients);
-  bn::backward(x, dy, affine, bn::statistics(running, 1e-5), dx, gradients, {.device = device});
-  EXPECT_TRUE(equal_bits(dx, expected));
-  bn::scale_shift(x, bn::fold(affine, bn::statistics(running, 1e-5)), expected);
-  bn::scale_shift(x, bn::fold(affine, bn::statistics(running, 1e-5)), y, {.device = device});
-  EXPECT_TRUE(equal_bits(y, expected));
+/// What a call gives.
+struct Results {
+  std::vector<RowMatrix> tensors;
+  std::vector<Eigen::ArrayXd> by_channel;
+};
+
+/// That a call asks for threads, and gives the same bits on every device.
+template <class Call>
+void expect_the_same_bits(const char* name, const Call& call) {
+  SCOPED_TRACE(name);
+  const Results expected = call(bn::Device());
+  const auto expect_same = [&](const Results& results) {
+    for (std::size_t k = 0; k < expected.tensors.size(); ++k)
+      EXPECT_TRUE(same(results.tensors[k], expected.tensors[k])) << "tensor " << k;
+    for (std::size_t k = 0; k < expected.by_channel.size(); ++k)
+      EXPECT_TRUE(same(results.by_channel[k], expected.by_channel[k])) << "statistic " << k;
+  };
+  expect_same(call(Eigen::DefaultDevice()));
+  CountingPool counting;
+  expect_same(call(CountingDevice{&counting}));
+  EXPECT_GT(counting.scheduled, 0);
+  Eigen::ThreadPool pool(3);
+  expect_same(call(Eigen::ThreadPoolDevice(&pool, 3)));
+}
+
+/// Each of 3 MiB, and a ghost of 600 samples of more than 2: what one block has at most.
+struct Batches {
+  RowMatrix x{768, 1024}, dy{768, 1024}, residual{768, 1024};
+  Batches() {
+    fill(x, 1);
+    fill(dy, 2);
+    fill(residual, 3);
+  }
+};
+
+template <class Layer>
+std::vector<Eigen::ArrayXd> state_of(const Layer& layer) {
+  return {layer.running().mean, layer.running().variance, layer.gradients().gamma.template cast<double>(),
+          layer.gradients().beta.template cast<double>()};
+}
+
+template <class Layer>
+void expect_the_same_bits_of_a_layer(Layer layer) {
+  SCOPED_TRACE(layer.describe());
+  const Batches data;
+  const RowMatrix &x = data.x, &dy = data.dy;
+  layer.affine().beta.setConstant(0.25f);
+  const Layer fresh = layer;
+  RowMatrix y;
+  layer.forward(x, y);
+  expect_the_same_bits("forward", [&](const bn::Device& device) {
+    Results results{{x}, {}};
+    Layer other = fresh;
+    other.forward(x, results.tensors[0], {.device = device});
+    results.by_channel = state_of(other);
+    return results;
+  });
+  expect_the_same_bits("backward", [&](const bn::Device& device) {
+    Results results{{x}, {}};
+    Layer other = layer;
+    other.backward(x, dy, results.tensors[0], {.device = device});
+    results.by_channel = state_of(other);
+    return results;
+  });
+  expect_the_same_bits("backward_from_output", [&](const bn::Device& device) {
+    Results results{{x}, {}};
+    Layer other = layer;
+    other.backward_from_output(y, dy, results.tensors[0], {.device = device});
+    results.by_channel = state_of(other);
+    return results;
+  });
+  expect_the_same_bits("infer", [&](const bn::Device& device) {
+    return Results{{layer.infer(x, {.device = device})}, {}};
+  });
+  expect_the_same_bits("recalibrate", [&](const bn::Device& device) {
+    Layer other = layer;
+    bn::recalibrate(other, std::array{x, dy}, {.device = device});
+    return Results{{}, state_of(other)};
+  });
+}
+
+template <class Layer>
+void expect_the_same_bits_with_a_residual(Layer layer) {
+  SCOPED_TRACE(layer.describe());
+  const Batches data;
+  const RowMatrix &x = data.x, &dy = data.dy, &residual = data.residual;
+  const Layer fresh = layer;
+  RowMatrix y;
+  layer.forward(x, residual, y);
+  expect_the_same_bits("forward", [&](const bn::Device& device) {
+    Results results{{x}, {}};
+    Layer other = fresh;
+    other.forward(x, residual, results.tensors[0], {.device = device});
+    results.by_channel = state_of(other);
+    return results;
+  });
+  expect_the_same_bits("backward", [&](const bn::Device& device) {
+    Results results{{x, x}, {}};
+    Layer other = layer;
+    other.backward(x, residual, dy, results.tensors[0], results.tensors[1], {.device = device});
+    results.by_channel = state_of(other);
+    return results;
+  });
+  expect_the_same_bits("infer", [&](const bn::Device& device) {
+    Results results{{x}, {}};
+    layer.infer(x, residual, results.tensors[0], {.device = device});
+    return results;
+  });
+}
+
+template <class Activation>
+using RowLayer = bn::BatchNorm<float, bn::samples_in_rows, Activation>;
+template <class Activation>
+using RowGhosts = bn::GhostBatchNorm<float, bn::samples_in_rows, Activation>;
+template <class Activation>
+using RowRenorm = bn::BatchRenorm<float, bn::samples_in_rows, Activation>;
+
+TEST(EveryDevice, GivesTheSameBitsOfEveryLayer) {
+  expect_the_same_bits_of_a_layer(RowLayer<bn::leaky_relu>({.channels = 1024}));
+  expect_the_same_bits_of_a_layer(RowGhosts<bn::leaky_relu>({.channels = 1024}, {.samples = 600}));
+  expect_the_same_bits_of_a_layer(RowRenorm<bn::leaky_relu>({.channels = 1024}, testing_support::within(1.1, 0.01)));
+}
+
+TEST(EveryDevice, GivesTheSameBitsOfEveryLayerWithAResidual) {
+  expect_the_same_bits_with_a_residual(RowLayer<bn::add_relu>({.channels = 1024}));
+  expect_the_same_bits_with_a_residual(RowGhosts<bn::add_relu>({.channels = 1024}, {.samples = 600}));
+  expect_the_same_bits_with_a_residual(RowRenorm<bn::add_relu>({.channels = 1024}, testing_support::within(1.1, 0.01)));
+}
+
+// But for the derivatives, which derivatives_test has.
+TEST(EveryDevice, GivesTheSameBitsOfEveryFunction) {
+  const Batches data;
+  const RowMatrix &x = data.x, &dy = data.dy, &residual = data.residual;
+  bn::AffineParameters<float> affine(1024);
+  affine.beta.setConstant(0.25f);
+  RowMatrix y;
+  bn::Moments batch;
+  bn::train_forward<bn::samples_in_rows, bn::leaky_relu>(x, affine, 1e-5, y, batch);
+  const bn::Statistics statistics = bn::statistics(batch, 1e-5);
+  bn::RunningStatistics running(1024);
+  running.update(batch, bn::exponential(0.5));
+  bn::GradientSums of_batch;
+  bn::gradient_sums(x, dy, affine, statistics, of_batch);
+
+  // A call that gives so many tensors, and moments, sums or gradients.
+  const auto expect = [&](const char* name, std::size_t tensors, const auto& call) {
+    expect_the_same_bits(name, [&](const bn::Device& device) {
+      Results results{std::vector<RowMatrix>(tensors), {}};
+      bn::Moments moments;
+      bn::GradientSums sums;
+      bn::Gradients<float> gradients;
+      call(device, results.tensors, moments, sums, gradients);
+      results.by_channel = {
+          moments.mean, moments.m2, sums.dy, sums.dy_x, gradients.gamma.cast<double>(), gradients.beta.cast<double>()};
+      return results;
+    });
+  };
+  expect("train_forward", 1, [&](const auto& device, auto& to, auto& moments, auto&, auto&) {
+    bn::train_forward(x, affine, 1e-5, to[0], moments, {.device = device});
+  });
+  expect("train_forward with a residual", 1, [&](const auto& device, auto& to, auto& moments, auto&, auto&) {
+    bn::train_forward(x, residual, affine, 1e-5, to[0], moments, {.device = device});
+  });
+  expect("batch_moments", 0, [&](const auto& device, auto&, auto& moments, auto&, auto&) {
+    bn::batch_moments(x, moments, {.device = device});
+  });
+  expect("normalize", 1, [&](const auto& device, auto& to, auto&, auto&, auto&) {
+    bn::normalize(x, affine, statistics, to[0], {.device = device});
+  });
+  expect("normalize with a residual", 1, [&](const auto& device, auto& to, auto&, auto&, auto&) {
+    bn::normalize(x, residual, affine, statistics, to[0], {.device = device});
+  });
+  expect("gradient_sums", 0, [&](const auto& device, auto&, auto&, auto& sums, auto&) {
+    bn::gradient_sums(x, dy, affine, statistics, sums, {.device = device});
+  });
+  expect("input_gradient", 1, [&](const auto& device, auto& to, auto&, auto&, auto&) {
+    bn::input_gradient(x, dy, affine, statistics, of_batch, to[0], {.device = device});
+  });
+  for (const auto& of : {statistics, bn::statistics(running, 1e-5)}) {
+    expect("backward", 1, [&](const auto& device, auto& to, auto&, auto&, auto& gradients) {
+      bn::backward(x, dy, affine, of, to[0], gradients, {.device = device});
+    });
+    expect("backward with a residual", 2, [&](const auto& device, auto& to, auto&, auto&, auto& gradients) {
+      bn::backward(x, residual, dy, affine, of, to[0], to[1], gradients, {.device = device});
+    });
+  }
+  expect("backward_from_output", 1, [&](const auto& device, auto& to, auto&, auto&, auto& gradients) {
+    bn::backward_from_output<bn::samples_in_rows, bn::leaky_relu>(y, dy, affine, statistics, to[0], gradients,
+                                                                  {.device = device});
+  });
+  expect("scale_shift", 1, [&](const auto& device, auto& to, auto&, auto&, auto&) {
+    bn::scale_shift(x, bn::fold(affine, statistics), to[0], {.device = device});
+  });
+  const Eigen::ArrayXf no_bias;
+  expect_the_same_bits("fold_into", [&](const bn::Device& device) {
+    const auto folded = bn::fold_into<bn::channel_axis<1>>(x, no_bias, affine, running, 1e-5, {.device = device});
+    return Results{{folded.weights}, {folded.bias.cast<double>()}};
+  });
+  expect_the_same_bits("fold_into_next", [&](const bn::Device& device) {
+    const auto folded = bn::fold_into_next<bn::channel_axis<0>, bn::channel_axis<1>>(x, no_bias, affine, running, 1e-5,
+                                                                                     {.device = device});
+    return Results{{folded.weights}, {folded.bias.cast<double>()}};
+  });
+  expect_the_same_bits("fold_difference", [&](const bn::Device& device) {
+    return Results{{}, {bn::fold_difference(x, y, {.device = device}).by_channel}};
+  });
 }
 
 TEST(Inference, IsSafeFromManyThreadsAtOnce) {

@@ -11,6 +11,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "support/compare.hpp"
+#include "support/counting_device.hpp"
 #include "support/kernels.hpp"
 #include "support/throws.hpp"
 #include "support/whitening.hpp"
@@ -203,18 +204,25 @@ TEST(WhiteningNormLayout, BlocksAndInPlaceGiveTheSameBits) {
   EXPECT_EQ(larger.col(6).cwiseAbs().maxCoeff(), 0.0);
 }
 
-TEST(WhiteningNormLayout, SixteenBitsAreRead) {
-  using HalfMatrix = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic>;
-  const HalfMatrix x = correlated(30, 4, 1).cast<Eigen::half>();
+template <class Element>
+class WhiteningNormOfSixteenBits : public testing::Test {};
+using SixteenBits = testing::Types<Eigen::half, Eigen::bfloat16>;
+TYPED_TEST_SUITE(WhiteningNormOfSixteenBits, SixteenBits);
+
+TYPED_TEST(WhiteningNormOfSixteenBits, IsThatOfFloatsStored) {
+  using HalfMatrix = Eigen::Matrix<TypeParam, Eigen::Dynamic, Eigen::Dynamic>;
+  const HalfMatrix x = correlated(30, 4, 1).cast<TypeParam>();
   bn::WhiteningNorm<float> layer({.channels = 4}), expected_layer({.channels = 4});
   HalfMatrix y, dx;
   Eigen::MatrixXf expected_y, expected_dx;
   layer.forward(x, y);
   layer.backward(x, y, dx);
-  expected_layer.forward(x.cast<float>().eval(), expected_y);
-  expected_layer.backward(x.cast<float>().eval(), y.cast<float>().eval(), expected_dx);
-  EXPECT_TRUE(equal_bits(y, expected_y.cast<Eigen::half>().eval()));
-  EXPECT_TRUE(equal_bits(dx, expected_dx.cast<Eigen::half>().eval()));
+  expected_layer.forward(x.template cast<float>().eval(), expected_y);
+  expected_layer.backward(x.template cast<float>().eval(), y.template cast<float>().eval(), expected_dx);
+  EXPECT_TRUE(equal_bits(y, expected_y.template cast<TypeParam>().eval()));
+  EXPECT_TRUE(equal_bits(dx, expected_dx.template cast<TypeParam>().eval()));
+  layer.infer(x, y);
+  EXPECT_TRUE(equal_bits(y, expected_layer.infer(x.template cast<float>().eval()).template cast<TypeParam>().eval()));
 }
 
 TEST(WhiteningNormThreads, TheirNumberChangesNoBit) {
@@ -232,6 +240,11 @@ TEST(WhiteningNormThreads, TheirNumberChangesNoBit) {
     EXPECT_TRUE(equal_bits(y, expected));
     EXPECT_TRUE(equal_bits(dx, expected_dx));
     EXPECT_TRUE(equal_statistics(together.gradients().gamma, alone.gradients().gamma));
+    EXPECT_TRUE(equal_bits(together.infer(x, {.device = device}), alone.infer(x)));
+    CountingPool counting;
+    together.infer(x, y, {.device = CountingDevice{&counting}});
+    EXPECT_TRUE(equal_bits(y, alone.infer(x)));
+    EXPECT_GT(counting.scheduled, 0);
   }
 }
 
