@@ -195,11 +195,12 @@ TEST(AllocationOfBatchRenorm, IsNoneInAnyMode) {
   using A = Arrangement<OwnedMatrix<float, Eigen::RowMajor>, bn::samples_in_rows, 1>;
   for_each_shape<A>([](auto& t, Index channels) {
     for (const auto mode : all_modes) {
-      for (const auto& schedule : {within(2, 1), bn::RenormSchedule()}) {
-        expect_none_in(
-            bn::BatchRenorm<float, bn::samples_in_rows, bn::leaky_relu>({.channels = channels, .mode = mode}, schedule),
-            t);
-      }
+      const auto expect_none = [&](const bn::Options& options, const bn::RenormSchedule& schedule) {
+        expect_none_in(bn::BatchRenorm<float, bn::samples_in_rows, bn::leaky_relu>(options, schedule), t);
+      };
+      expect_none({.channels = channels, .mode = mode}, within(2, 1));
+      expect_none({.channels = channels, .mode = mode}, {});
+      expect_none({.channels = channels, .scale = false, .shift = false, .mode = mode}, within(2, 1));
     }
   });
 }

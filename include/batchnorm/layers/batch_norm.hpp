@@ -340,7 +340,7 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
       if (source != mode_.statistics) running_.check_usable(call.name);
       normalize(options.device, source, detail::views(in), weights, out.view, ranks);
       Saved<Scalar>& saved = options.saved ? *options.saved : saved_;
-      keep(saved);
+      keep(saved, affine_);
       saved.correction = {};
       saved.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
       saved.tensors.weights = detail::Fingerprint::of(weights.view());
@@ -374,13 +374,13 @@ class BatchNorm : public detail::AffineLayer<detail::parameter_t<Scalar>, Option
     return {running_, options_.epsilon};
   }
 
-  /// What backward needs of this pass, beside its tensors. If memory runs out meanwhile there is no pass to go back
-  /// through.
-  void keep(Saved<Scalar>& saved) const {
+  /// What backward needs of this pass with these parameters, beside its tensors. If memory runs out meanwhile there is
+  /// no pass to go back through.
+  void keep(Saved<Scalar>& saved, const AffineParameters<Scalar>& affine) const {
     saved.tensors.extents.clear();
     saved.statistics = statistics_;
-    saved.gamma = affine_.gamma;
-    saved.beta = affine_.beta;
+    saved.gamma = affine.gamma;
+    saved.beta = affine.beta;
     saved.parameter_gradients = mode_.parameter_gradients;
     saved.activation.keep(activation_);
   }

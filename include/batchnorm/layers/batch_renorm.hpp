@@ -265,9 +265,7 @@ class BatchRenorm : public BatchNorm<detail::parameter_t<Scalar_>, Layout, Activ
     choose_correction(within);
     detail::normalize(device, detail::views(in), Through{statistics_, corrected_, activation_}, out.view,
                       detail::Order::backwards);
-    Base::keep(saved_);
-    saved_.gamma = corrected_.gamma;
-    saved_.beta = corrected_.beta;
+    Base::keep(saved_, corrected_);
     saved_.correction = correction_;
     saved_.tensors.assign(in[0].shape, call.template channel_axis<Y>(), fingerprints, out.view);
     Base::take_in_batch();
