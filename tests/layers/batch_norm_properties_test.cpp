@@ -59,6 +59,7 @@ testing::AssertionResult close(const Matrix& actual, const Matrix& expected, dou
 /// Values here are near 1 and come from data with |mean| / std up to 3: a few of double's 8 epsilon.
 constexpr double rounding = 16 * double(testing_support::tolerance<double>());
 
+// x + 4 and its mean are rounded by 4 u each, half an epsilon: 16 u of a deviation of .5, of the 256 that are allowed.
 TEST(Training, IsInvariantUnderAShiftOfX) {
   const Matrix x = data(1), dy = data(2);
   const Matrix shifted = (x.array() + 4.0).matrix();
