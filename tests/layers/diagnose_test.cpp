@@ -133,12 +133,14 @@ TEST(Diagnose, LooksAtLayersOfOtherKinds) {
   const auto ghosts = trained(bn::GhostBatchNorm<double>({.channels = 4}, {.samples = 60}), 120);
   const bn::Diagnosis of_ghosts = diagnose(ghosts);
   EXPECT_EQ(kinds(of_ghosts), none) << of_ghosts;
+  EXPECT_EQ(of_ghosts.layer, ghosts.describe());
   EXPECT_EQ(of_ghosts.count, 60) << "the last ghost's";
   EXPECT_EQ(of_ghosts.batches, 80);
 
   auto renorm = trained(bn::BatchRenorm<double>({.channels = 4}, {.plain_steps = 20}));
   EXPECT_GT(renorm.correction().r.size(), 0);
   EXPECT_EQ(kinds(diagnose(renorm)), none) << diagnose(renorm);
+  EXPECT_EQ(diagnose(renorm).layer, renorm.describe());
   renorm.running().mean[2] += 5;
   EXPECT_EQ(kinds(diagnose(renorm)), Kinds{FindingKind::running_differs});
 }

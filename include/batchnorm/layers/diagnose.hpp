@@ -438,6 +438,31 @@ class DiagnosisTable {
   std::ostringstream text_;
 };
 
+/// What diagnose() finds in a layer, whatever it calls itself.
+template <class Scalar, class Layout, class Activation>
+Diagnosis examine(const BatchNorm<Scalar, Layout, Activation>& layer, const Moments& batch) {
+  const Call<Layout> call{"diagnose"};
+  const Options& options = layer.options();
+  check_state(call, layer);
+  if (!(is_finite(batch.count) && batch.count >= 0)) {
+    fail("diagnose(batch): expected a count of values, got ", batch.count);
+  }
+  if (batch.count > 0) {
+    call.check_size("batch.mean", batch.mean.size(), options.channels);
+    call.check_size("batch.m2", batch.m2.size(), options.channels);
+  }
+  const auto& affine = layer.affine();
+  const auto& gradients = layer.gradients();
+  return Examination(options, fused<Activation>(), layer.running(), batch)
+      .examine(affine.gamma.template cast<double>(), affine.beta.template cast<double>(),
+               gradients.gamma.template cast<double>(), gradients.beta.template cast<double>());
+}
+
+template <class Layer>
+concept Examinable = requires(const Layer& layer, const Moments& batch) {
+  examine(layer, batch);
+};
+
 }  // namespace detail
 
 /// Prints the table and the findings.
@@ -463,30 +488,16 @@ inline std::ostream& operator<<(std::ostream& out, const Diagnosis& diagnosis) {
 /// Cost     looks at about ten numbers per channel, never at x
 /// Throws   std::invalid_argument if parameters, gradients, running statistics or the batch were given another size
 /// Threads  as infer(): safe as long as no other call changes the layer
-template <class Scalar, class Layout, class Activation>
-Diagnosis diagnose(const BatchNorm<Scalar, Layout, Activation>& layer, const Moments& batch) {
-  const detail::Call<Layout> call{"diagnose"};
-  const Options& options = layer.options();
-  detail::check_state(call, layer);
-  if (!(detail::is_finite(batch.count) && batch.count >= 0)) {
-    detail::fail("diagnose(batch): expected a count of values, got ", batch.count);
-  }
-  if (batch.count > 0) {
-    call.check_size("batch.mean", batch.mean.size(), options.channels);
-    call.check_size("batch.m2", batch.m2.size(), options.channels);
-  }
-  const auto& affine = layer.affine();
-  const auto& gradients = layer.gradients();
-  Diagnosis diagnosis = detail::Examination(options, detail::fused<Activation>(), layer.running(), batch)
-                            .examine(affine.gamma.template cast<double>(), affine.beta.template cast<double>(),
-                                     gradients.gamma.template cast<double>(), gradients.beta.template cast<double>());
+template <detail::Examinable Layer>
+Diagnosis diagnose(const Layer& layer, const Moments& batch) {
+  Diagnosis diagnosis = detail::examine(layer, batch);
   diagnosis.layer = layer.describe();
   return diagnosis;
 }
 
 /// The same with the last batch that a forward pass read: layer.moments().
-template <class Scalar, class Layout, class Activation>
-Diagnosis diagnose(const BatchNorm<Scalar, Layout, Activation>& layer) {
+template <detail::Examinable Layer>
+Diagnosis diagnose(const Layer& layer) {
   return diagnose(layer, layer.moments());
 }
 
