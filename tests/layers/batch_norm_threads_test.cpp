@@ -283,43 +283,40 @@ std::vector<Eigen::ArrayXd> state_of(const Layer& layer) {
           layer.gradients().beta.template cast<double>()};
 }
 
+/// The same of a call of a copy of `layer` that gives so many tensors, and of what the copy is then.
+template <class Layer, class Call>
+void expect_the_same_bits(const char* name, const Layer& layer, std::size_t tensors, const Call& call) {
+  expect_the_same_bits(name, [&](const bn::Device& device) {
+    Results results{std::vector<RowMatrix>(tensors), {}};
+    Layer other = layer;
+    call(other, results.tensors, device);
+    results.by_channel = state_of(other);
+    return results;
+  });
+}
+
 template <class Layer>
 void expect_the_same_bits_of_a_layer(Layer layer) {
   SCOPED_TRACE(layer.describe());
   const Batches data;
   const RowMatrix &x = data.x, &dy = data.dy;
   layer.affine().beta.setConstant(0.25f);
-  const Layer fresh = layer;
+  expect_the_same_bits("forward", layer, 1, [&](Layer& other, auto& to, const bn::Device& device) {
+    other.forward(x, to[0], {.device = device});
+  });
   RowMatrix y;
   layer.forward(x, y);
-  expect_the_same_bits("forward", [&](const bn::Device& device) {
-    Results results{{x}, {}};
-    Layer other = fresh;
-    other.forward(x, results.tensors[0], {.device = device});
-    results.by_channel = state_of(other);
-    return results;
+  expect_the_same_bits("backward", layer, 1, [&](Layer& other, auto& to, const bn::Device& device) {
+    other.backward(x, dy, to[0], {.device = device});
   });
-  expect_the_same_bits("backward", [&](const bn::Device& device) {
-    Results results{{x}, {}};
-    Layer other = layer;
-    other.backward(x, dy, results.tensors[0], {.device = device});
-    results.by_channel = state_of(other);
-    return results;
+  expect_the_same_bits("backward_from_output", layer, 1, [&](Layer& other, auto& to, const bn::Device& device) {
+    other.backward_from_output(y, dy, to[0], {.device = device});
   });
-  expect_the_same_bits("backward_from_output", [&](const bn::Device& device) {
-    Results results{{x}, {}};
-    Layer other = layer;
-    other.backward_from_output(y, dy, results.tensors[0], {.device = device});
-    results.by_channel = state_of(other);
-    return results;
+  expect_the_same_bits("infer", layer, 1, [&](const Layer& other, auto& to, const bn::Device& device) {
+    to[0] = other.infer(x, {.device = device});
   });
-  expect_the_same_bits("infer", [&](const bn::Device& device) {
-    return Results{{layer.infer(x, {.device = device})}, {}};
-  });
-  expect_the_same_bits("recalibrate", [&](const bn::Device& device) {
-    Layer other = layer;
+  expect_the_same_bits("recalibrate", layer, 0, [&](Layer& other, auto&, const bn::Device& device) {
     bn::recalibrate(other, std::array{x, dy}, {.device = device});
-    return Results{{}, state_of(other)};
   });
 }
 
@@ -328,27 +325,16 @@ void expect_the_same_bits_with_a_residual(Layer layer) {
   SCOPED_TRACE(layer.describe());
   const Batches data;
   const RowMatrix &x = data.x, &dy = data.dy, &residual = data.residual;
-  const Layer fresh = layer;
+  expect_the_same_bits("forward", layer, 1, [&](Layer& other, auto& to, const bn::Device& device) {
+    other.forward(x, residual, to[0], {.device = device});
+  });
   RowMatrix y;
   layer.forward(x, residual, y);
-  expect_the_same_bits("forward", [&](const bn::Device& device) {
-    Results results{{x}, {}};
-    Layer other = fresh;
-    other.forward(x, residual, results.tensors[0], {.device = device});
-    results.by_channel = state_of(other);
-    return results;
+  expect_the_same_bits("backward", layer, 2, [&](Layer& other, auto& to, const bn::Device& device) {
+    other.backward(x, residual, dy, to[0], to[1], {.device = device});
   });
-  expect_the_same_bits("backward", [&](const bn::Device& device) {
-    Results results{{x, x}, {}};
-    Layer other = layer;
-    other.backward(x, residual, dy, results.tensors[0], results.tensors[1], {.device = device});
-    results.by_channel = state_of(other);
-    return results;
-  });
-  expect_the_same_bits("infer", [&](const bn::Device& device) {
-    Results results{{x}, {}};
-    layer.infer(x, residual, results.tensors[0], {.device = device});
-    return results;
+  expect_the_same_bits("infer", layer, 1, [&](const Layer& other, auto& to, const bn::Device& device) {
+    other.infer(x, residual, to[0], {.device = device});
   });
 }
 

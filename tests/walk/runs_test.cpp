@@ -50,13 +50,13 @@ class Runs : public testing::Test {
     return memory;
   }
 
-  /// The place, from that of the run on, of the first element that is not as expected: `length` of them, and all others
-  /// as they were.
+  /// The first element, counted from `place`, that is wrong: one of the `length` that is not as expected, or one around
+  /// them that is not the guard any more.
   template <class Expected>
   static std::optional<Index> first_wrong(const LineAligned<Element>& memory, Index place, Index length, Element guard,
                                           const Expected& expected) {
     for (Index at = 0; at < memory.size(); ++at) {
-      const bool inside = at >= place && at < place + length;
+      const bool inside = place <= at && at < place + length;
       if (memory[at] != (inside ? expected(at - place) : guard)) return at - place;
     }
     return std::nullopt;
